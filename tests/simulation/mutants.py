@@ -10,20 +10,24 @@ from unittest.mock import patch
 
 from conductor import ring
 from conductor.clock import Past, Reading, continue_time
-from conductor.core.decide import progress, recover, reuse, schedule, settling
+from conductor.core.decide import progress, recover, requests, reuse, schedule, settling
 from conductor.core.decide.decision_draft import DecisionDraft
 from conductor.core.decide.run_draft import RunDraft
 from conductor.core.decide.settling import settle_step
+from conductor.core.gates import decisions
+from conductor.core.gates.decisions import Refusal, find_gate
 from conductor.core.kinds import agent, flow, foreach
 from conductor.core.model import step as step_model
 from conductor.core.model.attempt import attempt_owner
 from conductor.core.model.commands import AckExecution, CancelExecution, Command, Decision, StartExecution
 from conductor.core.model.conductor_state import ConductorState, Track
 from conductor.core.model.events import KeptResult, StepCancelled, StepFailed, StepRequeued, SubRunStarted
-from conductor.core.model.inputs import ExecutionReported, Input
+from conductor.core.model.gate import Gate
+from conductor.core.model.inputs import ExecutionReported, Input, RequestResolve
 from conductor.core.model.output import Output
 from conductor.core.model.plan import ForeachPlan, OnFailure, StepPlan
 from conductor.core.model.run import Run, Stop
+from conductor.core.model.states import StepState
 from conductor.core.model.step import Step
 from conductor.core.model.work import OutputInvalid
 from conductor.core.placing import slots
@@ -191,6 +195,32 @@ def _forget_a_step(draft: RunDraft, step: Step, inner: tuple[StepPlan, ...], *, 
     _real_add_item(draft, step, inner[:-1] or inner, is_round=is_round)
 
 
+_real_judge, _real_look_at = requests.judge_decision, progress._look_at
+
+
+def _take_any_text(run: Run, asked: RequestResolve) -> Refusal | None:
+    """A decision about another text counts, too."""
+    gate = find_gate(run, asked.step, asked.number)
+    return _real_judge(run, replace(asked, shown=gate.shown) if gate is not None else asked)
+
+
+def _take_for_the_same(gate: Gate, _: RequestResolve) -> bool:
+    """Whatever is said about a gate that was decided is taken for the same again."""
+    return not gate.is_pending
+
+
+def _leave_gates_open(draft: RunDraft, step: Step) -> None:
+    """A run that stops leaves its gates as they are."""
+    if step.state is not StepState.WAITING_GATE:
+        _real_look_at(draft, step)
+
+
+def _count_the_time_at_gates(run: Run) -> float | None:
+    """The run's clock goes on while all its work waits for people."""
+    seconds = run.plan.timeout_seconds
+    return run.create_time + seconds if seconds and run.stop is None and run.unsettled else None
+
+
 def _track(state: ConductorState, attempt: str) -> Track | None:
     one = state.ongoing.get(attempt_owner(attempt)[0])
     return None if one is None else one.tracks.get(attempt)
@@ -244,6 +274,16 @@ MUTANTS = (
     Mutant("lets the sub-runs of a stopped run go on", {(flow, "go_on"): _tell_sub_runs_nothing}),
     Mutant("ends a step before its sub-run", {(flow, "go_on"): _end_before_the_sub_run}),
     Mutant("creates a sub-run and forgets to note it", {(creation, "_note"): _forget_to_note}),
+    Mutant("takes a decision about any text", {(requests, "judge_decision"): _take_any_text}),
+    Mutant(
+        "takes another decision for the same",
+        {(requests, "is_repeated"): _take_for_the_same, (decisions, "is_repeated"): _take_for_the_same},
+        hint=11,
+    ),
+    Mutant("takes a decision after its time", {(requests, "is_overdue"): lambda gate, now: False}, hint=83),
+    Mutant("leaves gates open in a run that stops", {(progress, "_look_at"): _leave_gates_open}, hint=8),
+    Mutant("counts the time at gates", {(Run, "deadline"): property(_count_the_time_at_gates)}, hint=129),
+    Mutant("begins attempts of a held run", {(Run, "is_held"): property(lambda run: False)}, hint=22),
     Mutant("waits for the wave", {(progress, "is_ready"): _wait_for_the_wave}),
     Mutant("gives a slot of a pool twice", {(slots, "list_holders"): _forget_a_holder}, hint=42),
     Mutant("forgets who holds slots in a restart", {(recover, "held_pool"): lambda _: ""}, hint=91),

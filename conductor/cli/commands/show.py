@@ -98,10 +98,9 @@ def _show_run(run: Run) -> None:
     for step in run.steps:
         say(f"  {_step_line(step)}", 6)
     run_id = short(run.name)
-    for line in _next_for(run):
-        say(f"\n{line}", err=True)
     following = f"its report:  conductor report {run_id}" if settled else f"follow it:   conductor watch {run_id}"
-    say(f"\n{following}\na step:      conductor show {run_id} STEP", err=True)
+    lines = [*_next_for(run), f"\n{following}", f"a step:      conductor show {run_id} STEP"]
+    say("\n".join(lines), err=True)
 
 
 def _show_origin(run: Run) -> None:
@@ -116,9 +115,9 @@ def _next_for(run: Run) -> Iterator[str]:
     """Yields what lets a paused run go on."""
     for step in run.steps:
         if (gate := StepRow(step).gate) is not None:
-            yield "\n".join(first_commands(gate))
+            yield "\n".join(("", *first_commands(gate)))
     if run.pause.cause == run_service_pb2.Pause.CAUSE_OPERATOR:
-        yield f"let it go on:  conductor resume {short(run.name)}"
+        yield f"\nlet it go on:  conductor resume {short(run.name)}"
 
 
 def _step_line(step: run_service_pb2.Step) -> str:

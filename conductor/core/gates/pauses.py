@@ -22,7 +22,7 @@ _IDLE = frozenset({StepState.PENDING, StepState.WAITING_GATE})
 
 def hold_run(draft: RunDraft, asked: RequestPause) -> bool:
     """Lets no further attempt begin; returns whether none would begin anyway."""
-    if draft.run.is_held or draft.run.stop is not None:
+    if PauseCause.OPERATOR in draft.run.pauses or draft.run.stop is not None:
         return True
     draft.emit(RunPaused(PauseCause.OPERATOR, cut_text(asked.reason), asked.request_id, asked.request_digest))
     return False
@@ -30,7 +30,7 @@ def hold_run(draft: RunDraft, asked: RequestPause) -> bool:
 
 def release_run(draft: RunDraft, asked: RequestResume) -> bool:
     """Lets attempts begin again; returns whether no operator held the run."""
-    if not draft.run.is_held:
+    if PauseCause.OPERATOR not in draft.run.pauses:
         return True
     _resume(draft, PauseCause.OPERATOR, asked.request_id, asked.request_digest)
     draft.wants_place = bool(draft.queue)

@@ -50,7 +50,7 @@ def _with_gates(rng: Random, step: StepPlan, steps: tuple[StepPlan, ...]) -> Ste
     if not isinstance(step.work, FoldPlan) or is_parent or rng.random() < 0.4:
         return step
     return replace(
-        step, work=GatePlan("go on?", DECISIONS, rng.choice((0.0, 0.0, 20.0))), on_failure=OnFailure.CONTINUE
+        step, work=GatePlan("go on?", DECISIONS, rng.choice((0.0, 2.0, 20.0))), on_failure=OnFailure.CONTINUE
     )
 
 

@@ -48,7 +48,6 @@ class Storage(MemoryStore):
             world.pass_point("turn checked, not told")
         for kind, point in GATE_POINTS.items():
             if any(isinstance(one, Record) and isinstance(one.event, kind) for one in decision.to_store):
-                world.seen[point] += 1
                 world.pass_point(point)
         await asyncio.sleep(self._rng.random() * 0.002)
         return positions
