@@ -19,6 +19,7 @@ from conductor.core.model.events import (
     StepSucceeded,
     TurnChecked,
 )
+from conductor.core.model.gate_events import GateOpened, GateResolved
 from conductor.core.model.output import Output
 from conductor.core.model.work import WorkKind
 from conductor.engine.dispatcher import Dispatcher
@@ -38,6 +39,8 @@ _COMMITTED = {
     StepSucceeded: "K7",
     TurnChecked: "K7-turn",
     RepairAsked: "K8",
+    GateOpened: "K9",
+    GateResolved: "K10",
     RunCancelRequested: "K12",
     AttemptEnded: "K5-committed",
 }

@@ -38,6 +38,8 @@ CONDUCTOR_POINTS: Mapping[str, str] = {
     "K7-turn": "a turn is checked and that is committed, its agent is not told what follows",
     "K8": "the request to repair an answer is committed, it is not sent",
     "K8-applied": "the host's word that the agent has the request is read, not taken",
+    "K9": "a gate is opened and that is committed, its run waits",
+    "K10": "a decision about a gate is committed, what follows is not dispatched",
     "K11": "the report is rendered, the answer is not taken",
     "K12": "a cancel is committed, no host is told",
     "K13": "a fold is rendered, the answer is not taken",
@@ -51,8 +53,8 @@ HOST_POINTS: Mapping[str, str] = {
     "H-buried": "the tombstone is written, the folder is not deleted",
     "H-adopting": "a restarted daemon has adopted some of what it found, not all",
 }
-# Their rows are not built yet: K9 gate opened, K10 gate resolved, K14 script's stream broken.
-MISSING_POINTS = ("K9", "K10", "K14")
+# Its row is not built yet: script's stream broken.
+MISSING_POINTS = ("K14",)
 
 
 @dataclass(slots=True)

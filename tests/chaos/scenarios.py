@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from pathlib import Path
 
-from conductor.v1.flow_service_pb2 import AgentWork, Flow, FlowWork, FoldWork, OutputSpec
+from conductor.v1.flow_service_pb2 import AgentWork, Flow, FlowWork, FoldWork, GateWork, OutputSpec
 from conductor.v1.run_service_pb2 import CreateRunRequest, Run, Workspace
 
 WORKSPACE_TEXT = "one\ntwo\nthree\nfour\nfive\n"
@@ -324,12 +324,26 @@ def _call(name: str, part: Scenario, *needs: str) -> Flow.Step:
     return Flow.Step(id=name, needs=needs, flow=FlowWork(flow=part.name))
 
 
+def _asking() -> Scenario:
+    """An agent whose words a person reads before another one begins, beside one that goes on meanwhile."""
+    speeches = {"plan": drip(4, 0.08), "after": drip(4, 0.08), "beside": drip(12, 0.08)}
+    show = Flow.Step(id="go", needs=("plan",), gate=GateWork(title="Go on?", show="It said: {{ steps.plan.text }}"))
+    steps = (
+        _step("plan", speeches["plan"]),
+        show,
+        _step("after", speeches["after"], needs=("go",)),
+        _step("beside", speeches["beside"]),
+        _fold("all", "go", "after", "beside"),
+    )
+    return Scenario("asking", steps, _says(speeches), caller=Caller.HASTY)
+
+
 def _says(speeches: Mapping[str, Speech]) -> Mapping[str, str]:
     return {name: speech.says for name, speech in speeches.items()}
 
 
 SCENARIOS = (
     *(_talk(), _chain(), _cancelled(), _failing(), _doomed(), _stopped(), _brisk(), _steady(), _mending()),
-    *(_calling(), _halted()),
+    *(_calling(), _halted(), _asking()),
 )
 FEW_SCENARIOS = SCENARIOS[:3]

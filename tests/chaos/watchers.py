@@ -1,17 +1,21 @@
-"""Those who ask for runs and follow them through a bad network: over the public API only, each on a connection of its own.
+"""Those who ask for runs, decide at gates and follow runs through a bad network: over the public API, each on its own connection.
 
 A watcher keeps what it was told as visits, a visit for every call, in the shape that `tests.kit.histories` judges.
 """
 
 import asyncio
 import hashlib
+import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from random import Random
 from typing import TypeVar
 
 import grpc
 
-from conductor.v1 import run_service_pb2_grpc
+from conductor.v1 import gate_service_pb2_grpc, run_service_pb2_grpc
+from conductor.v1.flow_service_pb2 import GateWork
+from conductor.v1.gate_service_pb2 import ListGatesRequest, ResolveGateRequest
 from conductor.v1.run_service_pb2 import CancelRunRequest, CreateRunRequest, Output, WatchRunRequest, WatchRunResponse
 from tests.kit.histories import Entry, Fact, Speech, Visit, Watch
 
@@ -84,6 +88,26 @@ async def cancel(address: str, run: str, request_id: str) -> None:
         except grpc.aio.AioRpcError as error:
             if error.code() is not grpc.StatusCode.FAILED_PRECONDITION:
                 raise
+
+
+async def decide_all(address: str, ids: Random) -> None:
+    """Approves every gate that waits, as two people at once who want the same; never ends by itself."""
+    async with open_channel(address) as one, open_channel(address) as other:
+        people = [gate_service_pb2_grpc.GateServiceStub(channel) for channel in (one, other)]
+        while True:
+            listed = await insist(lambda: people[0].ListGates(ListGatesRequest(), timeout=CALL_SECONDS))
+            for gate in listed.gates:
+                wanted = ResolveGateRequest(name=gate.name, decision=GateWork.DECISION_APPROVE, digest=gate.digest)
+                both = [ResolveGateRequest(), ResolveGateRequest()]
+                for request in both:
+                    request.CopyFrom(wanted)
+                    request.request_id = str(uuid.UUID(int=ids.getrandbits(128), version=4))
+                await asyncio.gather(*(_approve(person, request) for person, request in zip(people, both, strict=True)))
+            await asyncio.sleep(AGAIN_SECONDS)
+
+
+async def _approve(person: "gate_service_pb2_grpc.GateServiceAsyncStub", request: ResolveGateRequest) -> None:
+    await insist(lambda: person.ResolveGate(request, timeout=CALL_SECONDS))
 
 
 @dataclass(slots=True)

@@ -29,7 +29,7 @@ from tests.chaos.rig import Rig, describe
 from tests.chaos.scenarios import SCENARIOS, Caller, Scenario, make_workspace
 from tests.chaos.schedule import Act
 from tests.chaos.trouble import Trouble
-from tests.chaos.watchers import Watcher, cancel, create, open_channel
+from tests.chaos.watchers import Watcher, cancel, create, decide_all, open_channel
 from tests.kit import histories
 from tests.kit.waiting import until
 
@@ -99,11 +99,12 @@ class World:
         """Everything, in order; gives what is wrong."""
         async with asyncio.TaskGroup() as callers:
             calling = [callers.create_task(self._call(number)) for number in range(self.plan.callers)]
+            deciding = callers.create_task(decide_all(self.rig.front.address, Random(f"people {self.plan.seed}")))
             await self.trouble.make(self.plan.acts, self.plan.disconnects)
             self.calm.set()
             _, pending = await asyncio.wait(calling, timeout=CALM_SECONDS)
             where = [_place(task) for task in pending]
-            for task in pending:
+            for task in (*pending, deciding):
                 task.cancel()
         if pending:
             unfinished = [watcher.run for watcher in self.watchers if not watcher.heard_end]
@@ -125,7 +126,8 @@ class World:
         address = self.rig.address
         runs = {scenario: await self._ask_for(address, scenario, random) for scenario in self.plan.scenarios}
         found: dict[str, tuple[histories.Outcome, dict[str, dict[str, bytes]]]] = {}
-        async with open_channel(address) as channel:
+        async with open_channel(address) as channel, asyncio.TaskGroup() as tasks:
+            deciding = tasks.create_task(decide_all(address, random))
             for scenario, run in runs.items():
                 story = self.stories[run]
                 if scenario.to_be_cancelled:
@@ -138,6 +140,7 @@ class World:
                     said = evidence.spoken(evidence.stored_history(self.rig, one.run))
                     by_step = {attempt.split("-")[1]: text for attempt, text in said.items()}
                     found[one.scenario.name] = told.outcome, by_step
+            deciding.cancel()
         return found
 
     async def _ask_for(self, address: str, scenario: Scenario, random: Random) -> str:

@@ -274,7 +274,7 @@ MUTANTS = (
     Mutant("lets the sub-runs of a stopped run go on", {(flow, "go_on"): _tell_sub_runs_nothing}),
     Mutant("ends a step before its sub-run", {(flow, "go_on"): _end_before_the_sub_run}),
     Mutant("creates a sub-run and forgets to note it", {(creation, "_note"): _forget_to_note}),
-    Mutant("takes a decision about any text", {(requests, "judge_decision"): _take_any_text}),
+    Mutant("takes a decision about any text", {(requests, "judge_decision"): _take_any_text}, hint=35),
     Mutant(
         "takes another decision for the same",
         {(requests, "is_repeated"): _take_for_the_same, (decisions, "is_repeated"): _take_for_the_same},
