@@ -6,7 +6,9 @@ from random import Random
 from conductor.core.model.plan import (
     AgentPlan,
     FoldPlan,
+    ForeachPlan,
     GatePlan,
+    LoopPlan,
     OnFailure,
     OnInvalid,
     OnLost,
@@ -35,13 +37,19 @@ def make_plan(rng: Random, number: int) -> RunPlan:
         steps = tuple(nest_some(list(steps), copied, make_agent))
     gated = Random(f"gates {number}")  # so that other draws stay as they were
     if gated.random() < GATED:
-        steps = tuple(_with_gates(gated, step, steps) for step in steps)
+        steps = gate_some(steps, gated)
     timeout = rng.choice((0.0,) * 5 + (40.0,))
     return plan_of(f"{number:026d}", steps, priority=rng.choice((0, 0, 0, 1)), timeout=timeout)
 
 
-def _with_gates(rng: Random, step: StepPlan, steps: tuple[StepPlan, ...]) -> StepPlan:
+def gate_some(steps: tuple[StepPlan, ...], rng: Random) -> tuple[StepPlan, ...]:
     """Makes some folds gates, and lets a person decide about some failures."""
+    return tuple(_with_gates(rng, step, steps) for step in steps)
+
+
+def _with_gates(rng: Random, step: StepPlan, steps: tuple[StepPlan, ...]) -> StepPlan:
+    if isinstance(step.work, ForeachPlan | LoopPlan):
+        step = replace(step, work=replace(step.work, steps=gate_some(step.work.steps, rng)))
     if rng.random() < 0.3:
         step = replace(step, on_failure=OnFailure.GATE)
     if rng.random() < 0.3:
