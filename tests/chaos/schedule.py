@@ -20,7 +20,7 @@ ALL_POINTS = (*CONDUCTOR_POINTS, *HOST_POINTS)
 # How often a point may be passed before it kills: what happens with every token, with every attempt, or once in a run. Few enough
 # to be met within seconds even where connections hardly hold.
 _OFTEN = {"K4": 20, "K4-committed": 6, "H-cut": 20, ADOPTING: 3}
-_RARE = frozenset({"K1", "K1-uncommitted", "K7-turn", "K8", "K8-applied", "K11", "K12", "K13"})
+_RARE = frozenset({"K1", "K1-uncommitted", "K7-turn", "K8", "K8-applied", "K9", "K10", "K11", "K12", "K13"})
 _TIMES_OF_AN_ATTEMPT = 2
 # How many die anywhere in a round, in which every point comes once.
 _ANYWHERE = 12

@@ -55,6 +55,7 @@ def take_request(decision: DecisionDraft, request: Request) -> None:
         case RequestPause():
             decision.change(request.run, lambda draft: _change_pause(draft, request, lambda: hold_run(draft, request)))
         case RequestResume():
+            decision.touched_hosts = True  # its steps, and those of its sub-runs, say again what they wait for
             decision.change(
                 request.run, lambda draft: _change_pause(draft, request, lambda: release_run(draft, request))
             )

@@ -7,7 +7,7 @@ The rules, before the code:
   goes next, then the oldest: a run with many steps cannot starve a run with few. Within a run the step of the highest priority
   goes next, then the one that queued first.
 - A step that cannot be placed does not hold up the steps behind it.
-- A run that an operator holds is passed over.
+- A run that an operator holds is passed over, with its sub-runs.
 - A step without a place says what it waits for once, and again only when that changes.
 - A host on which the step failed before is taken last.
 - An agent that takes turns is given one for its answer and one for its repair, until the step has asked for its repair.
@@ -73,7 +73,7 @@ class Scheduling:
     def _place(self, admits: Callable[[Seat], bool]) -> None:
         """Places the steps that need a slot which is admitted."""
         self.unplaceable.clear()
-        line = [self._turn(one) for _, one in self.decision.runs() if one.queue and not one.run.is_held]
+        line = [self._turn(one) for _, one in self.decision.runs() if one.queue and not self._is_held(one)]
         heapify(line)
         while line and self.free and self.decision.room > 0:
             turn = heappop(line)
@@ -93,10 +93,20 @@ class Scheduling:
         """The models that queued steps could ask, by pool."""
         found: dict[str, set[str]] = {}
         for run, one in self.decision.runs():
+            if self._is_held(one):
+                continue
             for demand in self.decision.ask(run, partial(_list_demands, one, self.decision.now)) or ():
                 for seat in list_seats(self.decision.hosts, demand):
                     found.setdefault(seat.pool, set()).add(seat.model)
         return {pool: frozenset(models) for pool, models in found.items()}
+
+    def _is_held(self, one: Ongoing | RunDraft) -> bool:
+        """Returns whether an operator holds a run, or one that it is a part of."""
+        above: Ongoing | RunDraft | None = one
+        while above is not None and not above.run.is_held:
+            parent = above.run.plan.parent
+            above = self.decision.view(parent.run) if parent is not None else None
+        return above is not None
 
     def _place_next(self, run: str, admits: Callable[[Seat], bool]) -> RunDraft | None:
         """Places one step of a run; None where none can be placed."""
@@ -141,7 +151,7 @@ class Scheduling:
 
     def _explain(self) -> None:
         for run, one in list(self.decision.runs()):
-            if one.queue and not one.run.is_held and (self.decision.touched_hosts or run in self.decision.drafts):
+            if one.queue and not self._is_held(one) and (self.decision.touched_hosts or run in self.decision.drafts):
                 self.decision.change(run, self._explain_run)
 
     def _explain_run(self, draft: RunDraft) -> None:
@@ -214,8 +224,6 @@ def _count_free(decision: DecisionDraft) -> dict[str, int]:
 
 
 def _list_demands(one: Ongoing | RunDraft, now: float) -> set[Demand]:
-    if one.run.is_held:
-        return set()
     return {demand_of(one.run.steps[name]) for name, not_before in one.queue.items() if not_before <= now}
 
 

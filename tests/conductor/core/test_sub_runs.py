@@ -238,3 +238,17 @@ def test_a_sub_run_that_cannot_be_decided_fails_its_step_and_nothing_else(monkey
     assert [event.run for _, event in bench.events if isinstance(event, SubRunStarted)] == [SUB]
     assert bench.states()["deep"] == "failed"
     assert bench.step("deep").failure.reason == "INTERNAL"  # type: ignore[union-attr]
+
+
+def test_a_sub_run_of_a_held_run_begins_no_attempt() -> None:
+    """Keeps B9."""
+    bench = Driven(part("deep", asks("look")))
+    bench.host()
+    bench.launch(calls("deep"))
+    bench.pause()
+    bench.go_on()
+    assert bench.states(SUB) == {"look": "queued"}
+
+    bench.resume()
+
+    assert bench.states(SUB) == {"look": "running"}
