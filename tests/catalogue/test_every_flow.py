@@ -96,6 +96,8 @@ async def play(story: Story, flow: Flow, workspace: Path) -> None:
                 continue
         if step.HasField("fold"):
             assert isinstance(await story.fold(step.id), Folded)
+        elif step.HasField("gate"):
+            await story.gate(step.id)
         elif step.HasField("facts"):
             answer = await story.agent(step.id, result=facts_of(workspace))
             assert isinstance(answer, Checked), answer

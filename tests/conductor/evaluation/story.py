@@ -29,11 +29,12 @@ from conductor.core.model.events import (
     StepSucceeded,
     StepValidating,
 )
+from conductor.core.model.gate_events import GateOpened, GateResolved, StepWaitsAtGate
 from conductor.core.model.inputs import Blob, WorkFinished
 from conductor.core.model.output import Channel, Output
 from conductor.core.model.plan import RunPlan, SnapshotPlan
 from conductor.core.model.run import Run
-from conductor.core.model.states import AttemptState, Failure
+from conductor.core.model.states import AttemptState, Failure, FailureClass, GateCause, GateDecision
 from conductor.core.model.work import (
     Answer,
     Checked,
@@ -42,6 +43,7 @@ from conductor.core.model.work import (
     OutputInvalid,
     PromptRendered,
     Reported,
+    Shown,
     Work,
     WorkFailed,
     WorkKind,
@@ -224,6 +226,17 @@ class Story:
         """Runs a fold."""
         await self.tell(StepBecameReady(step), StepStarted(step))
         return await self._settle(step, await self.ask(WorkKind.FOLD, step))
+
+    async def gate(self, step: str) -> Answer:
+        """Shows what a gate shows, and approves it."""
+        await self.tell(StepBecameReady(step))
+        answer = await self.ask(WorkKind.SHOW, step)
+        assert isinstance(answer, Shown), answer
+        approve = (GateDecision.APPROVE,)
+        opened = GateOpened(step, 1, GateCause.FLOW, FailureClass.HUMAN_REQUIRED, step, "", answer.text, approve)
+        decided = GateResolved(step, 1, GateDecision.APPROVE, answer.text)
+        await self.tell(opened, StepWaitsAtGate(step), decided, StepSucceeded(step, answer.text))
+        return answer
 
     async def report(self) -> tuple[str, dict[str, Any]]:
         """The report, in Markdown and as JSON."""

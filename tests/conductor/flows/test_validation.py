@@ -152,6 +152,14 @@ def test_five_planted_faults_are_five_problems_at_the_right_lines() -> None:
             "'y'",
         ),
         (step(AGENT + "    id: b\n"), 4, "id", "twice"),
+        (step("    gate: {show: ' '}\n"), 3, "steps[0].gate.show", "what the person reads"),
+        (step("    gate: {show: x, title: 'a\\nb'}\n".replace("'", '"')), 3, "steps[0].gate.title", "one line"),
+        (step("    gate: {show: x, decisions: [approve, retry]}\n"), 3, "steps[0].gate.decisions[1]", "on_failure"),
+        (step("    gate: {show: x, decisions: [reject]}\n"), 3, "steps[0].gate.decisions", "nothing through"),
+        (step("    gate: {show: x, decisions: [skip, skip]}\n"), 3, "steps[0].gate.decisions[1]", "once"),
+        (step("    gate: {show: x, expires: 31d}\n"), 3, "steps[0].gate.expires", "2592000"),
+        (step("    gate: {show: x, on_expiry: approve}\n"), 3, "steps[0].gate.on_expiry", "reject"),
+        (step("    gate: {show: '{{ steps.b.text }}'}\n"), 3, "steps[0].gate.show", "'b'"),
     ],
 )
 def test_each_fault_is_told_where_it_stands(text: str, line: int, field: str, said: str) -> None:
