@@ -191,6 +191,8 @@ def ends_run(step: Step) -> bool:
     is_invalid = (
         step.failure is not None and step.failure.reason.startswith("OUTPUT_INVALID") and bool(step.failure.cause)
     )
+    if step.reused is not None:
+        return not step.reused.is_dispensable
     if any(gate.state is GateState.APPROVED for gate in step.gates[-1:]):
         return False
     return step.plan.on_failure is not OnFailure.CONTINUE and not (
