@@ -7,6 +7,8 @@ from conductor.core.model.step import Step
 from tests.simulation.judges.journal import ends_run
 from tests.simulation.judges.violation import Violation
 
+_NOT_AT_WORK = {StepState.PENDING, StepState.READY, StepState.QUEUED, StepState.WAITING_GATE}
+
 
 def check_items(run: Run, *, is_over: bool) -> None:
     """Judges the steps of a run that have items or rounds."""
@@ -14,7 +16,7 @@ def check_items(run: Run, *, is_over: bool) -> None:
         if isinstance(step.plan.work, ForeachPlan | LoopPlan):
             items = _list_items(run, name)
             _check_number(run, step, step.plan.work, items)
-            if step.state is StepState.SUCCEEDED:
+            if step.state is StepState.SUCCEEDED and not step.gates:  # else a person gave what it came to
                 _check_success(run, step, step.plan.work, items)
             if not is_over:
                 _check_failed(run, items)
@@ -53,7 +55,7 @@ def _check_failed(run: Run, items: list[list[Step]]) -> None:
     """A step ends with its item: what has not begun does not begin any more."""
     for item in items:
         bad = [one for one in item if one.is_settled and not _is_good(one)]
-        idle = [one for one in item if one.state in {StepState.PENDING, StepState.READY, StepState.QUEUED}]
+        idle = [one for one in item if one.state in _NOT_AT_WORK]
         if bad and idle:
             raise Violation(f"{run.id}/{idle[0].plan.id} waits though {bad[0].plan.id} ended its item")
 

@@ -38,7 +38,9 @@ class Stopwatch:
                     self._since[record.run, step] = true_now + not_before - now
                 case RunTimedOut():
                     self._judge((record.run, ""), runs[record.run].plan.timeout_seconds, true_now, booted)
-                case StepFailed(step=step, failure=failure) if failure.reason == QUEUE_TIMEOUT:
+                case StepFailed(step=step, failure=failure) if (
+                    failure.reason == QUEUE_TIMEOUT and (record.run, step) in self._since
+                ):
                     agent = runs[record.run].steps[step].plan.agent
                     if agent is not None:  # else the step of a sub-run failed for it
                         self._judge((record.run, step), agent.queue_timeout_seconds, true_now, booted)

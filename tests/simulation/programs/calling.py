@@ -6,7 +6,7 @@ from random import Random
 from conductor.core.model.plan import FoldPlan, ForeachPlan, LoopPlan, ParentStep, RunPlan, StepPlan, SubFlowPlan
 from conductor.core.model.run import Run
 from conductor.evaluation.sub_runs import sub_run_id
-from tests.simulation.programs.plans import GATED, gate_some, make_steps, plan_of
+from tests.simulation.programs.plans import GATED, gate_some, has_people, make_steps, plan_of
 
 CALLING_FLOWS = 0.4
 CALLS = 0.7
@@ -26,7 +26,8 @@ def plan_part(run: Run, step: str) -> RunPlan:
     """Returns the plan of the sub-run of a step: always the same."""
     rng = Random(f"part {run.id} {step}")
     steps = tuple(make_steps(rng, rng.randint(1, 4)))
-    if (gated := Random(f"gates {run.id} {step}")).random() < GATED:
+    seed = int(run.plan.root.removeprefix("r")) // 10
+    if has_people(seed) and (gated := Random(f"gates {run.id} {step}")).random() < GATED:
         steps = gate_some(steps, gated)
     name = sub_run_id(run.id, step)
     plan = plan_of(name, steps, run.plan.priority, timeout=rng.choice((0.0,) * 7 + (20.0,)))

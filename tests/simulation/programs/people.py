@@ -13,6 +13,7 @@ from conductor.core.model.run import Run
 from conductor.core.model.states import GateDecision, GateState, PauseCause
 from conductor.errors import StatusError
 from tests.simulation.judges.violation import Violation
+from tests.simulation.programs.plans import has_people
 
 MOST_RETRIES = 3
 
@@ -37,7 +38,7 @@ class People:
         is_held = PauseCause.OPERATOR in run.pauses
         if is_held and (not troubled or self.rng.random() < 0.1):
             yield RequestResume(run.id)
-        elif troubled and self.rng.random() < 0.01:
+        elif troubled and has_people(self.seed) and self.rng.random() < 0.01:
             yield from [RequestPause(run.id, "lunch")] * self.rng.randint(1, 2)
 
     def _decide(self, run: Run, gate: Gate, *, troubled: bool) -> Iterator[Request]:
