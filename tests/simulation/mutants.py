@@ -283,7 +283,7 @@ MUTANTS = (
     Mutant("takes a decision after its time", {(requests, "is_overdue"): lambda gate, now: False}, hint=83),
     Mutant("leaves gates open in a run that stops", {(progress, "_look_at"): _leave_gates_open}, hint=8),
     Mutant("counts the time at gates", {(Run, "deadline"): property(_count_the_time_at_gates)}, hint=129),
-    Mutant("begins attempts of a held run", {(Run, "is_held"): property(lambda run: False)}, hint=22),
+    Mutant("begins attempts of a held run", {(Run, "is_held"): property(lambda run: False)}, hint=29),
     Mutant("waits for the wave", {(progress, "is_ready"): _wait_for_the_wave}),
     Mutant("gives a slot of a pool twice", {(slots, "list_holders"): _forget_a_holder}, hint=42),
     Mutant("forgets who holds slots in a restart", {(recover, "held_pool"): lambda _: ""}, hint=91),
