@@ -19,6 +19,8 @@ from conductor.v1 import pool_service_pb2
 
 START_SECONDS = 60.0  # the proof of the sandbox included
 LOOK_SECONDS = 2.0
+MODEL_SECONDS = 8.0  # above what a host waits for its model's answer
+MODEL_PAUSE_SECONDS = 0.2
 PAUSE_SECONDS = 0.02
 # Above what either service takes to stop: 10 s for the conductor's calls, 5 s and 5 s for a host's agents and calls.
 STOP_SECONDS = 15.0
@@ -103,6 +105,18 @@ def wait_for_hosts(pool: Any, services: Services) -> list[pool_service_pb2.Host]
         lines = (*lines, "see what is missing on this machine:  agenthost doctor")
     what = f"the service '{ended}' ended at its start" if ended else "no agent can run on this machine"
     raise CommandError(what, lines=lines, code=RUN_FAILED)
+
+
+def wait_for_models(pool: Any, services: Services) -> list[pool_service_pb2.Host]:
+    """Returns the hosts once their models have answered, or have not for a while; raises as `wait_for_hosts` does."""
+    hosts = wait_for_hosts(pool, services)
+    deadline = time.monotonic() + MODEL_SECONDS
+    while any(not (each.answers or each.problem) for host in hosts for each in host.models):
+        if time.monotonic() > deadline:
+            break
+        time.sleep(MODEL_PAUSE_SECONDS)
+        hosts = list(pool.ListHosts(pool_service_pb2.ListHostsRequest(), timeout=LOOK_SECONDS).hosts)
+    return hosts
 
 
 def last_logs(folder: Path, service: str = "*") -> tuple[str, ...]:

@@ -108,7 +108,7 @@ def _started(
 
     with connected(context.address) as connection:
         request = create_request(flow, path, options, flow_of(connection))
-        foresee(context, connection, request, flow, options)
+        foresee(context, connection, request, flow, options, is_passing=ending.is_passing)
         created = create_from(context, connection, request, flow=flow, is_passing=ending.is_passing)
         if detach:
             put(as_json(created) if context.is_json else created.name)

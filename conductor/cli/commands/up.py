@@ -10,11 +10,11 @@ from typing import Any
 import click
 
 from conductor.cli.commands.hosts import say_host
-from conductor.cli.connection import CALL_SECONDS, connected
+from conductor.cli.connection import connected
 from conductor.cli.local_data import ask
 from conductor.cli.local_services import LOGS, host_socket, locked, service_options, start_local
 from conductor.cli.main import Context
-from conductor.cli.services import Services, last_logs, services_in, stop_on_terminate, wait_for_hosts
+from conductor.cli.services import Services, last_logs, services_in, stop_on_terminate, wait_for_hosts, wait_for_models
 from conductor.cli.text.failure import RUN_FAILED, CommandError
 from conductor.cli.views.models import choice_line
 from conductor.v1 import pool_service_pb2
@@ -22,7 +22,6 @@ from servicekit.printing.page import say
 from servicekit.printing.terminal_text import printable
 from servicekit.process import user_folder
 
-LOOK_SECONDS = 8.0  # for the models to answer: above what their host waits
 QUICK_SECONDS = 0.5
 PAUSE_SECONDS = 0.2
 ENDPOINTS = (
@@ -88,13 +87,7 @@ def _refuse_second(address: str) -> None:
 
 def _say_hosts(pool: Any, services: Services, model: str | None) -> list[pool_service_pb2.Host]:
     """Prints and returns the hosts once their models have answered, or have not; says what to type where there is no model."""
-    hosts = wait_for_hosts(pool, services)
-    deadline = time.monotonic() + LOOK_SECONDS
-    while any(not (each.answers or each.problem) for host in hosts for each in host.models):
-        if time.monotonic() > deadline:
-            break
-        time.sleep(PAUSE_SECONDS)
-        hosts = list(pool.ListHosts(pool_service_pb2.ListHostsRequest(), timeout=CALL_SECONDS).hosts)
+    hosts = wait_for_models(pool, services)
     for host in hosts:
         say_host(host, with_agents=True)
         _say_choices(host, model)

@@ -4,7 +4,8 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from conductor.cli.commands.judging.limits import RunLimits
-from conductor.cli.commands.launching.forecast import forecast_line
+from conductor.cli.commands.launching.forecast import forecast_line, refuse_unplaced
+from conductor.cli.text.failure import CommandError
 from conductor.v1.run_service_pb2 import (
     Activity,
     Attempt,
@@ -16,6 +17,7 @@ from conductor.v1.run_service_pb2 import (
     Run,
     Step,
     Usage,
+    Wait,
     WatchRunResponse,
 )
 
@@ -46,6 +48,17 @@ def test_requests_tokens_and_where_the_code_goes_are_told_before_the_run(planned
 
     assert forecast_line(planned, None) == told
     assert forecast_line(planned, last) == f"{told}; 2 min 05 s the last time"
+
+
+def test_a_step_without_a_place_is_told_and_refused_where_no_host_can_come() -> None:
+    wait = Wait(kind=Wait.KIND_AGENT, text="No connected host offers reader.")
+    planned = PlanRunResponse(steps=[LOOKS, PlannedStep(name="runs/-/steps/thinks", wait=wait)], destinations=[HERE])
+
+    assert "no connected host has the agents of thinks" in forecast_line(planned, None)
+    with pytest.raises(CommandError, match=r"step thinks has no place: No connected host offers reader\.") as caught:
+        refuse_unplaced(planned)
+    assert "--ephemeral --model URL" in caught.value.shown()
+    refuse_unplaced(PlanRunResponse(steps=[LOOKS]))
 
 
 def ended(attempt: str, read: int, written: int) -> WatchRunResponse:

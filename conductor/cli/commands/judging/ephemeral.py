@@ -12,7 +12,7 @@ from conductor.cli.commands.requests import is_file
 from conductor.cli.connection import connected
 from conductor.cli.local_services import LOGS, are_given, host_socket, locked, start_local, temporary_folder
 from conductor.cli.main import Context
-from conductor.cli.services import services_in, stop_on_terminate, wait_for_hosts
+from conductor.cli.services import services_in, stop_on_terminate, wait_for_models
 from conductor.cli.text.failure import CommandError
 from servicekit.printing.page import say
 
@@ -42,7 +42,7 @@ def private_conductor(context: Context, flow: str, options: Mapping[str, Any]) -
             options={**options, "project": project},
         )
         with connected(address) as connection:
-            wait_for_hosts(connection.pool, services)
+            wait_for_models(connection.pool, services)
         yield Context(address=address, output=context.output)
 
 

@@ -9,9 +9,11 @@ from conductor.cli.commands.launching.plan import ask_plan, list_unplaced, where
 from conductor.cli.connection import CALL_SECONDS, Connection
 from conductor.cli.main import Context
 from conductor.cli.text.failure import CommandError
+from conductor.cli.text.names import short
 from conductor.cli.text.wording import counted, elapsed
 from conductor.v1 import run_service_pb2
 from servicekit.printing.page import say
+from servicekit.printing.terminal_text import one_line
 
 Run = run_service_pb2.Run
 Plan = run_service_pb2.PlanRunResponse
@@ -23,10 +25,13 @@ def foresee(
     request: run_service_pb2.CreateRunRequest,
     flow: str,
     options: Mapping[str, Any],
+    *,
+    is_passing: bool,
 ) -> None:
     """Prints a forecast of the run; with --local-only it binds the request to that plan.
 
-    A request that cannot be planned is left to CreateRun, which may know its request id.
+    A request that cannot be planned is left to CreateRun, which may know its request id. `is_passing`: the conductor ends with this
+    command, so that no host can come for a step that has none.
     """
     from conductor.cli.commands.run import refused_for
 
@@ -44,6 +49,8 @@ def foresee(
     if options["max_tokens"] and planned.prompt_tokens > options["max_tokens"]:
         told = f"--max-tokens {options['max_tokens']}: the prompts alone have about {planned.prompt_tokens} tokens"
         raise CommandError(f"{told}; nothing was started", lines=("see the steps:  conductor plan FLOW PATH",))
+    if is_passing:
+        refuse_unplaced(planned)
     last = _last_like(connection, planned.run)
     say(forecast_line(planned, last), 2, err=True)
 
@@ -52,6 +59,16 @@ def _refuse_leaving(planned: Plan) -> None:
     if planned.leaves_machine or list_unplaced(planned):
         told = f"--local-only: the code {where(planned)}; nothing was started"
         raise CommandError(told, lines=("see where agents and models are:  conductor hosts",))
+
+
+def refuse_unplaced(planned: Plan) -> None:
+    """Raises a CommandError for steps that would wait for an agent until their clock runs out."""
+    for step in list_unplaced(planned):
+        lines = (
+            "a model for it:  conductor run … --ephemeral --model URL, or CONDUCTOR_MODEL",
+            "without one:     the flow survey",
+        )
+        raise CommandError(f"step {short(step.name)} has no place: {one_line(step.wait.text, 300)}", lines=lines)
 
 
 def _last_like(connection: Connection, run: Run) -> Run | None:
