@@ -53,7 +53,6 @@ _OF_THE_RUN = (
     RunTimedOut,
     RunReported,
     RunSettled,
-    StepsAdded,
 )
 
 
@@ -152,7 +151,8 @@ class Narrator:
         if isinstance(event, ReportRefused):
             text = f"{event.attempt} said more after its end, which has no effect: {event.what}"
             return self._response(time, log=pb.Log(text=text, step=step_name(self._run.id, event.step)))
-        step = self._run.steps[event.step]
+        # Of an added item the first step: a run of a thousand items would be told a thousand times. The others come as they change.
+        step = self._run.steps[event.steps[0].id if isinstance(event, StepsAdded) else event.step]
         if isinstance(event, GateOpened | GateResolved) and step.gate is not None:
             return self._response(time, gate=gate_message(self._run.id, step.gate))
         return self._response(time, step=step_message(self._run.id, step))
