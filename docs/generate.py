@@ -7,8 +7,8 @@ from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from conductor.flows.language.comments import comment_of
-from conductor.flows.language.json_schema import OUTPUT_ONLY, flow_schema
+from conductor.flows.editing.comments import comment_of
+from conductor.flows.editing.json_schema import OUTPUT_ONLY, flow_schema
 from conductor.flows.language.spellings import short_names
 from conductor.v1 import flow_service_pb2
 

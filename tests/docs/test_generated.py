@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 import yaml
 
-from conductor.flows.language.json_schema import flow_schema
+from conductor.flows.editing.json_schema import flow_schema
 from conductor.flows.library.layers import built_in
 from tests.docs.pages import DOCS, README, ROOT
 

@@ -52,7 +52,7 @@ def new_flow(given: str) -> None:
 
 def _project(root: Path) -> Mapping[Path, str]:
     """Returns the files of a project, with what they hold."""
-    from conductor.flows.language.json_schema import flow_schema
+    from conductor.flows.editing.json_schema import flow_schema
 
     flow = _flow("A first look")
     for plain, ours in _WITH_OURS.items():

@@ -8,7 +8,7 @@ import yaml
 
 from conductor.cli.main import main
 from conductor.flows.checks.validation import problems_of
-from conductor.flows.language.json_schema import flow_schema
+from conductor.flows.editing.json_schema import flow_schema
 
 FIRST = Path(".conductor/flows/first_look.yaml")
 

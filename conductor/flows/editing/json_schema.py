@@ -1,7 +1,7 @@
 """Makes the JSON schema of flow files, for editors, from the descriptors of `conductor.v1.Flow` and the comments beside them.
 
-It says what `shape` says, field by field, so that a typo is underlined while it is written. What needs more than a look at one
-place, such as a step that is not there, only `conductor validate` finds.
+It says what `language.shape` says, field by field, so that a typo is underlined while it is written. What needs more than a look at
+one place, such as a step that is not there, only `conductor validate` finds.
 """
 
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 from google.protobuf import descriptor as protobuf
 
 from conductor.core.model.step_path import NAME
-from conductor.flows.language.comments import comment_of
+from conductor.flows.editing.comments import comment_of
 from conductor.flows.language.counts import most_entries
 from conductor.flows.language.spellings import DURATION, DURATION_PATTERN, short_names
 from conductor.v1 import flow_service_pb2
