@@ -237,10 +237,10 @@ TWINS = (
     Mutant(
         "spawns before the folder is durable",
         {(folder, "write_file"): _write_without_sync, (folder, "sync_folder"): _sync_nothing},
-        hint=30,
+        hint=51,
     ),
-    Mutant("forgets tombstones", {(Tombstones, "add"): _bury_nothing}, hint=157),
-    Mutant("begins what is spent", {(supervisor, "attaches"): _begin_again}, hint=157),
+    Mutant("forgets tombstones", {(Tombstones, "add"): _bury_nothing}, hint=179),
+    Mutant("begins what is spent", {(supervisor, "attaches"): _begin_again}, hint=179),
     Mutant("adopts nothing", {(agenthost.app, "adopt_leftovers"): _adopt_nothing}, hint=3),
     Mutant("forgets that the machine was booted", {(AttemptFolders, "outlived_boot"): _trust_the_files}, hint=311),
     Mutant("renews every lease", {(execution.Execution, "_keep_lease"): _renew_every_lease}, hint=29),
