@@ -17,7 +17,6 @@ Finding = run_service_pb2.Finding
 # From the least severe on: the order of `Finding.Severity`.
 SEVERITIES = ("info", "low", "medium", "high", "critical")
 
-_FOUND = frozenset({run_service_pb2.Evidence.STATUS_VERIFIED, run_service_pb2.Evidence.STATUS_MOVED})
 _OPTIONS = (
     click.option(
         "--fail-on", type=click.Choice(SEVERITIES), help="Exit with 5 for a finding of this severity or worse."
@@ -55,7 +54,8 @@ class Policy:
             return False
         if self.known(finding) is not None or finding.outside_scope:
             return False
-        is_proven = finding.status in _FOUND and finding.verdict != Finding.VERDICT_REFUTED
+        is_missing = finding.status == run_service_pb2.Evidence.STATUS_MISSING
+        is_proven = not is_missing and finding.verdict != Finding.VERDICT_REFUTED
         return is_proven or not self.is_verified_only
 
     def known(self, finding: Finding) -> "Entry | None":
