@@ -27,7 +27,7 @@ from conductor.core.model.turn import TurnState
 from conductor.core.model.work import Work, WorkKind
 from conductor.core.placing.placement import may_take, most_reach
 from tests.simulation.judges.items import check_items
-from tests.simulation.judges.journal import JudgedDisk, could_begin, ends_run
+from tests.simulation.judges.journal import JudgedDisk, could_begin, ends_run, is_held
 from tests.simulation.judges.sub_runs import check_stopped
 from tests.simulation.judges.violation import Violation
 
@@ -306,7 +306,7 @@ def _check_places(state: ConductorState, store: JudgedDisk, used: Counter[str], 
         if agent not in host.models or host.models[agent].pool not in full
     ]
     for name, one in state.ongoing.items():
-        for step in one.run.steps.values() if PauseCause.OPERATOR not in one.run.pauses else ():
+        for step in one.run.steps.values() if not is_held(store.runs, name) else ():
             if step.state is StepState.QUEUED and (step.wait is None or not step.wait.text):
                 raise Violation(f"step {name}/{step.plan.id} waits for nothing that it names")
             if step.state is StepState.QUEUED and step.plan.agent is not None and step.not_before <= now:

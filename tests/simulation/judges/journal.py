@@ -5,7 +5,7 @@ come twice the store itself refuses.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from conductor.core.model.attempt import attempt_owner
 from conductor.core.model.commands import Decision, Record
@@ -134,7 +134,7 @@ class JudgedDisk(MemoryDisk):
             self.ends[end] += 1
             if self.ends[end] > 1:
                 raise Violation(f"{end} ended twice")
-        if isinstance(event, AttemptCreated) and PauseCause.OPERATOR in self.runs[record.run].pauses:
+        if isinstance(event, AttemptCreated) and is_held(self.runs, record.run):
             raise Violation(f"{event.attempt} is created, and an operator holds its run")
         if isinstance(event, StepBecameReady):
             run = self.runs[record.run]
@@ -175,6 +175,12 @@ def _ends(run: str, event: Event) -> Iterable[str]:
             yield f"attempt {event.attempt}"
         case _:
             pass
+
+
+def is_held(runs: Mapping[str, Run], run: str) -> bool:
+    """Tells whether an operator holds a run, or one above it."""
+    parent = runs[run].plan.parent
+    return PauseCause.OPERATOR in runs[run].pauses or (parent is not None and is_held(runs, parent.run))
 
 
 def could_begin(run: Run, step: Step) -> bool:
