@@ -240,7 +240,7 @@ TWINS = (
         hint=51,
     ),
     Mutant("forgets tombstones", {(Tombstones, "add"): _bury_nothing}, hint=197),
-    Mutant("begins what is spent", {(supervisor, "attaches"): _begin_again}, hint=197),
+    Mutant("begins what is spent", {(supervisor, "attaches"): _begin_again}, hint=484),
     Mutant("adopts nothing", {(agenthost.app, "adopt_leftovers"): _adopt_nothing}, hint=3),
     Mutant("forgets that the machine was booted", {(AttemptFolders, "outlived_boot"): _trust_the_files}, hint=311),
     Mutant("renews every lease", {(execution.Execution, "_keep_lease"): _renew_every_lease}, hint=29),
