@@ -239,7 +239,7 @@ TWINS = (
         {(folder, "write_file"): _write_without_sync, (folder, "sync_folder"): _sync_nothing},
         hint=51,
     ),
-    Mutant("forgets tombstones", {(Tombstones, "add"): _bury_nothing}, hint=197),
+    Mutant("forgets tombstones", {(Tombstones, "add"): _bury_nothing}, hint=484),
     Mutant("begins what is spent", {(supervisor, "attaches"): _begin_again}, hint=484),
     Mutant("adopts nothing", {(agenthost.app, "adopt_leftovers"): _adopt_nothing}, hint=3),
     Mutant("forgets that the machine was booted", {(AttemptFolders, "outlived_boot"): _trust_the_files}, hint=311),
