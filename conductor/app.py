@@ -19,19 +19,19 @@ import grpc
 import structlog
 
 from conductor.api.flow_servicer import FlowServicer
-from conductor.api.gate_reading import GateReading
 from conductor.api.gate_servicer import GateServicer
 from conductor.api.launching.planning import RunPlanning
 from conductor.api.launching.retry import RunRetry
 from conductor.api.pool_servicer import PoolServicer
+from conductor.api.reading.gate_reading import GateReading
 from conductor.api.run_creation import Pinning, RunCreation
 from conductor.api.run_servicer import Launching, RunServicer
 from conductor.api.server_servicer import ServerFacts, ServerServicer
 from conductor.clock import SystemClock
 from conductor.config import SNAPSHOTS_FOLDER, Settings
-from conductor.core.decide.loss import count_of_earlier_instances
+from conductor.core.decide.endings.loss import count_of_earlier_instances
+from conductor.core.folded.run import Run
 from conductor.core.model.conductor_state import ConductorState, Limits
-from conductor.core.model.run import Run
 from conductor.core.placing.standing import list_uses
 from conductor.engine.inbox import Note
 from conductor.engine.recovery import read_state, read_time

@@ -13,9 +13,9 @@ import grpc
 from conductor.clock import Clock
 from conductor.core.decide.advance import advance
 from conductor.core.decide.recover import recover
+from conductor.core.folded.run import Run
 from conductor.core.model.commands import Command
 from conductor.core.model.conductor_state import ConductorState
-from conductor.core.model.run import Run
 from conductor.engine.dispatcher import Dispatcher, Evaluator
 from conductor.engine.inbox import Note
 from conductor.engine.loop import Advance, Engine

@@ -4,13 +4,13 @@ import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from conductor.api.gate_reading import GateReading
 from conductor.api.messages.gates import read_decision
 from conductor.api.messages.names import read_gate
+from conductor.api.reading.gate_reading import GateReading
 from conductor.api.request_ids import read_request_id
+from conductor.core.folded.run import Run
 from conductor.core.gates.decisions import judge_decision
 from conductor.core.model.inputs import Blob, RequestResolve
-from conductor.core.model.run import Run
 from conductor.core.model.states import GateDecision
 from conductor.engine.loop import Engine
 from conductor.engine.requests import RUN_NOT_RUNNING, explain_rejection

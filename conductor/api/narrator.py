@@ -19,6 +19,7 @@ from conductor.api.messages.names import step_name
 from conductor.api.messages.output import output_message
 from conductor.api.messages.runs import disconnections, run_message, step_message, struct, sub_run_progress, waits
 from conductor.api.messages.tokens import seal
+from conductor.core.folded.run import Run
 from conductor.core.model.events import (
     Event,
     FindingChecked,
@@ -33,7 +34,6 @@ from conductor.core.model.events import (
 )
 from conductor.core.model.gate_events import GateOpened, GateResolved, RunPaused, RunResumed
 from conductor.core.model.output import Channel
-from conductor.core.model.run import Run
 from conductor.core.model.states import SETTLED_STEP, StepState
 from conductor.core.placing.standing import Present
 from conductor.store.folding import fold_stored, reading_damage

@@ -10,13 +10,13 @@ from google.protobuf.empty_pb2 import Empty
 from conductor.api.launching.planning import RunPlanning
 from conductor.api.launching.retry import RunRetry
 from conductor.api.messages.names import read_run
-from conductor.api.output_reading import OutputReading
-from conductor.api.presents import Presents
-from conductor.api.report_reading import ReportReading
+from conductor.api.reading.output_reading import OutputReading
+from conductor.api.reading.presents import Presents
+from conductor.api.reading.report_reading import ReportReading
+from conductor.api.reading.run_comparing import RunComparing
+from conductor.api.reading.run_reading import RunReading
 from conductor.api.request_ids import read_request_id
-from conductor.api.run_comparing import RunComparing
 from conductor.api.run_creation import RunCreation
-from conductor.api.run_reading import RunReading
 from conductor.api.watch import FeedFilter, Presence, watch_run, watch_runs
 from conductor.core.model.inputs import RequestCancel, RequestPause, RequestResume
 from conductor.engine.loop import Engine

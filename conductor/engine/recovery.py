@@ -12,8 +12,8 @@ import structlog
 
 from conductor.clock import Reading, SystemClock, continue_time, read_clocks
 from conductor.core.decide.recover import restore
+from conductor.core.folded.run import Run
 from conductor.core.model.conductor_state import ConductorState, Limits
-from conductor.core.model.run import Run
 from conductor.core.sub_runs.telling import list_open
 from conductor.errors import DatabaseDamagedError, NotFoundError
 from conductor.store.folding import fold_stored

@@ -11,7 +11,8 @@ from functools import cache
 import structlog
 
 from conductor.core.model.commands import Record
-from conductor.core.model.events import Event, FindingCounts, RunCreated
+from conductor.core.model.event_parts import FindingCounts
+from conductor.core.model.events import Event, RunCreated
 from conductor.core.model.output import Output
 from conductor.core.model.states import Failure
 

@@ -20,8 +20,8 @@ from typing import Any
 import structlog
 
 from conductor.config import Clocks
+from conductor.core.folded.run import Run
 from conductor.core.model.inputs import Blob, WorkFinished
-from conductor.core.model.run import Run
 from conductor.core.model.work import Work, WorkKind
 from conductor.errors import (
     FlowProblem,

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from conductor.config import Clocks
-from conductor.core.model.attempt import Attempt
+from conductor.core.folded.attempt import Attempt
+from conductor.core.folded.run import Run, list_counted_steps
+from conductor.core.folded.step import Step
 from conductor.core.model.plan import ForeachPlan, LoopPlan, StepPlan
-from conductor.core.model.run import Run, list_counted_steps
 from conductor.core.model.states import StepState
-from conductor.core.model.step import Step
 from conductor.core.model.work import Work
 from conductor.evaluation.reports.run_facts import Part, path_in, run_facts
 from conductor.evaluation.retrying import retried

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from conductor.config import Clocks
+from conductor.core.folded.run import Run
 from conductor.core.model.plan import ParentStep, RunPlan
-from conductor.core.model.run import Run
 from conductor.flows.plans import plan_steps
 from conductor.v1 import flow_service_pb2
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from conductor.core.numbers import decidable
-from conductor.evaluation.evidence.typed_answers import Form, judge_json
+from conductor.evaluation.answers.typed_answers import Form, judge_json
 from conductor.evaluation.kinds.table import KINDS
 from conductor.evaluation.launching import exclude_steps
 from conductor.evaluation.pinned import (

@@ -6,8 +6,8 @@ same whenever it is asked for.
 
 from collections.abc import Iterator
 
-from conductor.core.model.run import Run
-from conductor.core.model.step import Step
+from conductor.core.folded.run import Run
+from conductor.core.folded.step import Step
 
 
 def visible_steps(run: Run, step: str) -> tuple[str, ...]:

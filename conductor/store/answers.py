@@ -1,6 +1,6 @@
 """Reads the answer of an attempt: of its last turn, where it has turns."""
 
-from conductor.core.model.attempt import Attempt
+from conductor.core.folded.attempt import Attempt
 from conductor.core.model.output import Channel
 from conductor.store.port import Store
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from conductor.core.model.run import Run, apply
+from conductor.core.folded.run import Run, apply
 from conductor.core.model.states import IllegalTransitionError
 from conductor.store.records import StoredEvent
 from conductor.store.refusals import damaged_row

@@ -4,11 +4,11 @@ import hashlib
 from dataclasses import replace
 
 from conductor.core.decide.reuse import Kept
-from conductor.core.model.attempt import Attempt
-from conductor.core.model.events import KeptResult
+from conductor.core.folded.attempt import Attempt
+from conductor.core.folded.run import Run
+from conductor.core.folded.step import Step
+from conductor.core.model.event_parts import KeptResult
 from conductor.core.model.inputs import Blob
-from conductor.core.model.run import Run
-from conductor.core.model.step import Step
 from conductor.errors import InvalidRequestError, Violation
 from conductor.store.answers import read_answer
 from conductor.store.port import Store

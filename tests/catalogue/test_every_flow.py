@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from google.protobuf import json_format
 
-from conductor.core.model.run import list_counted_steps
+from conductor.core.folded.run import list_counted_steps
 from conductor.core.model.states import StepState
 from conductor.core.model.work import Checked, Folded, GuardDecided, WorkFailed
 from conductor.evaluation.gathering import Gathering

@@ -9,16 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 from conductor.cli.main import main
+from conductor.core.model.attempt_events import AttemptCreated, AttemptEnded, RepairAsked, TurnChecked
 from conductor.core.model.commands import AckExecution, Record
-from conductor.core.model.events import (
-    AttemptCreated,
-    AttemptEnded,
-    RepairAsked,
-    RunCancelRequested,
-    RunCreated,
-    StepSucceeded,
-    TurnChecked,
-)
+from conductor.core.model.events import RunCancelRequested, RunCreated, StepSucceeded
 from conductor.core.model.gate_events import GateOpened, GateResolved
 from conductor.core.model.output import Output
 from conductor.core.model.work import WorkKind

@@ -25,8 +25,8 @@ from agenthost.core.output.dialects.table import DIALECTS
 from agenthost.core.output.report import Channel, Notice, Output, Report
 from agenthost.core.output.revisions import LATEST
 from agenthost.packages.prefix import packaged
-from conductor.core.decide.guessing import guess_class
-from conductor.core.decide.retry import find_cause
+from conductor.core.decide.endings.guessing import guess_class
+from conductor.core.decide.endings.retry import find_cause
 from conductor.core.model.states import Failure
 from conductor.evaluation.evidence.findings import ResultError, read_result
 from servicekit.calls.rooms import TooManyCallsError

@@ -6,11 +6,12 @@ from collections.abc import Collection, Iterator
 from dataclasses import astuple, dataclass, field, replace
 from typing import Any
 
+from conductor.core.folded.run import list_counted_steps
+from conductor.core.model.attempt_events import AttemptCreated
 from conductor.core.model.commands import Decision, Record
+from conductor.core.model.event_parts import FindingCounts
 from conductor.core.model.events import (
-    AttemptCreated,
     Event,
-    FindingCounts,
     RunCancelRequested,
     RunCreated,
     RunSettled,
@@ -22,7 +23,6 @@ from conductor.core.model.events import (
 from conductor.core.model.gate_events import GateResolved, RunPaused, RunResumed
 from conductor.core.model.output import Output
 from conductor.core.model.plan import StepPlan
-from conductor.core.model.run import list_counted_steps
 from conductor.core.model.states import RunState
 from conductor.store.codec import encode
 from conductor.store.findings import list_findings

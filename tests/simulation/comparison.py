@@ -1,8 +1,8 @@
 """Lives a world with trouble and without: what was not legitimately lost must have come out the same."""
 
-from conductor.core.model.run import Run
+from conductor.core.folded.run import Run
+from conductor.core.folded.step import Step
 from conductor.core.model.states import StepState
-from conductor.core.model.step import Step
 from tests.kit.histories import Outcome, compare_outcomes
 from tests.simulation.judges.journal import JudgedDisk
 from tests.simulation.judges.violation import Violation

@@ -14,21 +14,22 @@ from conductor.core.decide import progress, recover, requests, reuse, schedule, 
 from conductor.core.decide.decision_draft import DecisionDraft
 from conductor.core.decide.run_draft import RunDraft
 from conductor.core.decide.settling import settle_step
+from conductor.core.folded import step_folding as step_model
+from conductor.core.folded.attempt import attempt_owner
+from conductor.core.folded.gate import Gate
+from conductor.core.folded.run import Run, Stop
+from conductor.core.folded.step import Step
 from conductor.core.gates import decisions
 from conductor.core.gates.decisions import Refusal, find_gate
 from conductor.core.kinds import agent, flow, foreach
-from conductor.core.model import step as step_model
-from conductor.core.model.attempt import attempt_owner
 from conductor.core.model.commands import AckExecution, CancelExecution, Command, Decision, StartExecution
 from conductor.core.model.conductor_state import ConductorState, Track
-from conductor.core.model.events import KeptResult, StepCancelled, StepFailed, StepRequeued, SubRunStarted
-from conductor.core.model.gate import Gate
+from conductor.core.model.event_parts import KeptResult
+from conductor.core.model.events import StepCancelled, StepFailed, StepRequeued, SubRunStarted
 from conductor.core.model.inputs import ExecutionReported, Input, RequestResolve
 from conductor.core.model.output import Output
 from conductor.core.model.plan import ForeachPlan, OnFailure, StepPlan
-from conductor.core.model.run import Run, Stop
 from conductor.core.model.states import StepState
-from conductor.core.model.step import Step
 from conductor.core.model.work import OutputInvalid
 from conductor.core.placing import slots
 from conductor.core.sub_runs import creation

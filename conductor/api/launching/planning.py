@@ -12,11 +12,11 @@ from conductor.api.messages.names import step_name
 from conductor.api.messages.runs import run_message, struct, wait_message
 from conductor.api.run_creation import RunCreation
 from conductor.clock import Clock
+from conductor.core.folded.run import Run, apply
+from conductor.core.folded.step import Step, Wait
 from conductor.core.model.events import RunCreated
 from conductor.core.model.inputs import Blob
-from conductor.core.model.run import Run, apply
 from conductor.core.model.states import StepState
-from conductor.core.model.step import Step, Wait
 from conductor.core.placing.placement import Placement
 from conductor.core.placing.preview import list_candidates, preview_places
 from conductor.engine.loop import Engine

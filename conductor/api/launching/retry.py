@@ -13,8 +13,8 @@ from conductor.api.run_creation import RunCreation
 from conductor.api.run_ids import new_run_id
 from conductor.clock import Clock
 from conductor.core.decide.reuse import Again, Kept, choose_kept
+from conductor.core.folded.run import Run
 from conductor.core.model.inputs import Blob, RequestRun
-from conductor.core.model.run import Run
 from conductor.core.model.states import RunState, StepState
 from conductor.errors import InvalidRequestError, NotFoundError, PreconditionError, Violation
 from conductor.store.folding import fold_stored

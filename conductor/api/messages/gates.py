@@ -3,8 +3,8 @@
 from typing import Any
 
 from conductor.api.messages.names import gate_name, step_name
-from conductor.core.model.gate import Gate
-from conductor.core.model.run import Run
+from conductor.core.folded.gate import Gate
+from conductor.core.folded.run import Run
 from conductor.core.model.states import GateDecision, GateState, PauseCause, RunState
 from conductor.v1 import gate_service_pb2 as pb
 from conductor.v1 import run_service_pb2

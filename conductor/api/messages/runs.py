@@ -10,15 +10,15 @@ from google.protobuf.struct_pb2 import Struct, Value
 
 from conductor.api.messages.gates import gate_message, pause_message
 from conductor.api.messages.names import host_name, run_name, step_name
-from conductor.core.decide.loss import Absence
-from conductor.core.decide.retry import find_cause
-from conductor.core.model.attempt import Attempt
-from conductor.core.model.events import Confinement, FindingCounts, ModelUse, WorkspaceChanges
+from conductor.core.decide.endings.loss import Absence
+from conductor.core.decide.endings.retry import find_cause
+from conductor.core.folded.attempt import Attempt
+from conductor.core.folded.run import Run
+from conductor.core.folded.step import Step, Wait
+from conductor.core.folded.turn import Repair, Turn
+from conductor.core.model.event_parts import Confinement, FindingCounts, ModelUse, WorkspaceChanges
 from conductor.core.model.plan import ChangedFile, LoopPlan, RunPlan, SnapshotPlan
-from conductor.core.model.run import Run
 from conductor.core.model.states import Failure, RunState, StepState
-from conductor.core.model.step import Step, Wait
-from conductor.core.model.turn import Repair, Turn
 from conductor.core.numbers import sendable
 from conductor.core.placing.standing import Present
 from conductor.store.port import LISTED_QUESTION

@@ -21,9 +21,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from conductor.core.decide.clocks import ring_clocks
 from conductor.core.decide.decision_draft import DecisionDraft
-from conductor.core.decide.loss import lose_silent_hosts
+from conductor.core.decide.endings.clocks import ring_clocks
+from conductor.core.decide.endings.loss import lose_silent_hosts
 from conductor.core.decide.progress import make_progress
 from conductor.core.decide.questions import ask_workers, take_answer
 from conductor.core.decide.reports import refuse_unknown, take_loss, take_refusal, take_report
@@ -31,9 +31,9 @@ from conductor.core.decide.requests import take_request
 from conductor.core.decide.run_draft import RunDraft
 from conductor.core.decide.schedule import place_queued_steps
 from conductor.core.decide.turns import tell_agents
+from conductor.core.folded.attempt import attempt_owner
 from conductor.core.gates.pauses import settle_pauses
 from conductor.core.kinds import flow
-from conductor.core.model.attempt import attempt_owner
 from conductor.core.model.commands import Decision, Record
 from conductor.core.model.conductor_state import ConductorState, Host
 from conductor.core.model.events import RunSettled

@@ -13,11 +13,11 @@ The rules, before the code (see also `settling`; what differs between kinds of s
 from conductor.core.decide.questions import pending_work
 from conductor.core.decide.run_draft import RunDraft
 from conductor.core.decide.settling import reuse, settle_step, why_stopped
+from conductor.core.folded.run import Run
+from conductor.core.folded.step import Step
 from conductor.core.kinds.table import kind_of
 from conductor.core.model.events import StepBecameReady, StepCancelled
-from conductor.core.model.run import Run
 from conductor.core.model.states import SATISFYING_STEP, StepState
-from conductor.core.model.step import Step
 
 _NOT_AT_WORK = frozenset({StepState.PENDING, StepState.READY, StepState.QUEUED, StepState.WAITING_GATE})
 

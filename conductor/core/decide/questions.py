@@ -9,14 +9,14 @@ from dataclasses import replace
 
 from conductor.core.decide.run_draft import RunDraft
 from conductor.core.decide.settling import settle_run, settle_step
+from conductor.core.folded.run import Run
+from conductor.core.folded.step import Step
 from conductor.core.kinds.kind import reject_answer
 from conductor.core.kinds.table import kind_of
 from conductor.core.model.commands import Evaluate, Record
 from conductor.core.model.events import RunReported, StepFailed, StepGuardPassed, StepSkipped
 from conductor.core.model.inputs import WorkFinished
-from conductor.core.model.run import Run
 from conductor.core.model.states import StepState
-from conductor.core.model.step import Step
 from conductor.core.model.truncation import cut_text
 from conductor.core.model.work import Answer, GuardDecided, OutputInvalid, Reported, Work, WorkFailed, WorkKind
 

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from conductor.core.decide.questions import list_pending
 from conductor.core.decide.settling import why_stopped
 from conductor.core.decide.turns import pending_frames
+from conductor.core.folded.run import Run
+from conductor.core.folded.step import Step
 from conductor.core.model.commands import (
     AckExecution,
     CancelExecution,
@@ -19,9 +21,7 @@ from conductor.core.model.commands import (
     StartExecution,
 )
 from conductor.core.model.conductor_state import ConductorState, Host, Limits, Ongoing, Track
-from conductor.core.model.run import Run
 from conductor.core.model.states import AttemptState, StepState
-from conductor.core.model.step import Step
 from conductor.core.placing.memory import remember
 from conductor.core.placing.slots import held_pool
 from conductor.core.sub_runs.telling import repeat_told

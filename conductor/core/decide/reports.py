@@ -14,13 +14,15 @@ from collections.abc import Iterable
 from dataclasses import replace
 from itertools import groupby
 
-from conductor.core.decide.guessing import guess_class
+from conductor.core.decide.endings.guessing import guess_class
 from conductor.core.decide.run_draft import RunDraft
+from conductor.core.folded.attempt import Attempt, attempt_owner
+from conductor.core.folded.turn import TurnState
 from conductor.core.model.activity import Activity, write_line
-from conductor.core.model.attempt import Attempt, attempt_owner
+from conductor.core.model.attempt_events import AttemptEnded, AttemptStarted, InputRefused, TurnEnded
 from conductor.core.model.commands import AckExecution, CancelExecution, Command
 from conductor.core.model.conductor_state import Limits
-from conductor.core.model.events import AttemptEnded, AttemptStarted, InputRefused, ReportRefused, TurnEnded
+from conductor.core.model.events import ReportRefused
 from conductor.core.model.inputs import (
     AgentFinished,
     AgentRefusedInput,
@@ -34,7 +36,6 @@ from conductor.core.model.inputs import (
 from conductor.core.model.output import Channel, Output
 from conductor.core.model.states import AttemptState, Cause, Failure, FailureClass
 from conductor.core.model.truncation import MOST_REASON, MOST_WORD, cut_confinement, cut_model_use, cut_text
-from conductor.core.model.turn import TurnState
 from conductor.core.placing.memory import park_end
 from conductor.core.placing.slots import held_pool
 

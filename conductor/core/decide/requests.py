@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from conductor.core.decide.decision_draft import DecisionDraft
 from conductor.core.decide.run_draft import RunDraft
 from conductor.core.decide.settling import look_at_all
+from conductor.core.folded.run import apply, key_of
 from conductor.core.gates.decisions import (
     expire_gate,
     find_gate,
@@ -30,7 +31,6 @@ from conductor.core.model.inputs import (
     RequestRun,
 )
 from conductor.core.model.plan import RunPlan, every_step
-from conductor.core.model.run import apply, key_of
 from conductor.core.model.states import IllegalTransitionError, RunState
 from conductor.core.model.step_path import is_step_path
 from conductor.core.model.truncation import cut_text

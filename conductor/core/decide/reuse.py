@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from conductor.core.model.events import KeptResult
+from conductor.core.folded.run import Run
+from conductor.core.folded.step import Step
+from conductor.core.model.event_parts import KeptResult
 from conductor.core.model.plan import ForeachPlan, LoopPlan
-from conductor.core.model.run import Run
 from conductor.core.model.states import StepState
-from conductor.core.model.step import Step
 from conductor.core.model.step_path import is_child_path, item_of
 
 _BADLY = frozenset({StepState.FAILED, StepState.CANCELLED})

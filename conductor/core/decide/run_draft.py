@@ -8,11 +8,11 @@ from dataclasses import replace
 from math import floor
 from typing import TYPE_CHECKING
 
+from conductor.core.folded.run import Run, apply, key_of
+from conductor.core.folded.step import Step
 from conductor.core.model.commands import AckExecution, Command, Record, Reply, ResumeExecution
 from conductor.core.model.conductor_state import Limits, Ongoing, Track
 from conductor.core.model.events import Event
-from conductor.core.model.run import Run, apply, key_of
-from conductor.core.model.step import Step
 
 if TYPE_CHECKING:
     from conductor.core.model.inputs import Blob, RequestCancel

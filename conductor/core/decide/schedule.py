@@ -23,13 +23,15 @@ from heapq import heapify, heappop, heappush
 from conductor.core.decide.decision_draft import DecisionDraft
 from conductor.core.decide.run_draft import RunDraft
 from conductor.core.decide.settling import start_run
-from conductor.core.model.attempt import attempt_id
+from conductor.core.folded.attempt import attempt_id
+from conductor.core.folded.step import MODEL_PARAMETER, Step, Wait
+from conductor.core.model.attempt_events import AttemptCreated
 from conductor.core.model.commands import StartExecution
 from conductor.core.model.conductor_state import Ongoing, Track
-from conductor.core.model.events import AttemptCreated, StartSpec, StepWaits
+from conductor.core.model.event_parts import StartSpec
+from conductor.core.model.events import StepWaits
 from conductor.core.model.plan import AgentPlan
 from conductor.core.model.states import WaitKind
-from conductor.core.model.step import MODEL_PARAMETER, Step, Wait
 from conductor.core.model.step_path import PATH_IDS, is_child_path
 from conductor.core.placing.placement import Demand, Placement, choose_host, list_seats
 from conductor.core.placing.slots import PoolSlots, Seat

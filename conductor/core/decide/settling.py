@@ -13,12 +13,13 @@ The rules, before the code:
 from dataclasses import replace
 
 from conductor.core.decide.run_draft import RunDraft
+from conductor.core.folded.attempt import Attempt
+from conductor.core.folded.run import Run, Stop
+from conductor.core.folded.step import Step
 from conductor.core.gates.opening import open_failure_gate
-from conductor.core.model.attempt import Attempt
+from conductor.core.model.event_parts import FindingCounts, KeptResult
 from conductor.core.model.events import (
     FindingChecked,
-    FindingCounts,
-    KeptResult,
     RunSettled,
     RunStarted,
     StepCancelled,
@@ -30,9 +31,7 @@ from conductor.core.model.events import (
     StepSucceeded,
 )
 from conductor.core.model.plan import AgentPlan, ForeachPlan, OnFailure, OnInvalid, StepPlan, SubFlowPlan
-from conductor.core.model.run import Run, Stop
 from conductor.core.model.states import Cause, Failure, FailureClass, RunState, StepState
-from conductor.core.model.step import Step
 from conductor.core.model.truncation import cut_text
 
 STEPS_STUCK = "STEPS_STUCK"

@@ -7,10 +7,10 @@ events opened, recovery sends every open one again. Hosts know inputs by number,
 from collections.abc import Iterator
 
 from conductor.core.decide.run_draft import RunDraft
+from conductor.core.folded.run import Run
+from conductor.core.folded.step import Step
+from conductor.core.folded.turn import TurnState
 from conductor.core.model.commands import CloseExecution, Record, SendInput, TurnCommand
-from conductor.core.model.run import Run
-from conductor.core.model.step import Step
-from conductor.core.model.turn import TurnState
 
 
 def pending_frame(step: Step) -> TurnCommand | None:

@@ -12,14 +12,15 @@ from dataclasses import dataclass
 
 from conductor.core.decide.run_draft import RunDraft
 from conductor.core.decide.settling import settle_step, succeed
+from conductor.core.folded.gate import Gate
+from conductor.core.folded.run import Run
+from conductor.core.folded.step import Step
 from conductor.core.kinds.table import kind_of
-from conductor.core.model.events import FindingCounts, StepBecameReady, StepFailed, StepSkipped
-from conductor.core.model.gate import Gate
+from conductor.core.model.event_parts import FindingCounts
+from conductor.core.model.events import StepBecameReady, StepFailed, StepSkipped
 from conductor.core.model.gate_events import GateResolved
 from conductor.core.model.inputs import RequestResolve
-from conductor.core.model.run import Run
 from conductor.core.model.states import Failure, FailureClass, GateCause, GateDecision, GateState
-from conductor.core.model.step import Step
 from conductor.core.model.truncation import MOST_REASON, MOST_WORD, cut_text
 
 GATE_NOT_FOUND = "GATE_NOT_FOUND"

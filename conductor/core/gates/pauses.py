@@ -10,11 +10,11 @@ The rules, before the code:
 
 from conductor.core.decide.questions import pending_work
 from conductor.core.decide.run_draft import RunDraft
+from conductor.core.folded.run import Run
+from conductor.core.folded.step import Step
 from conductor.core.model.gate_events import RunPaused, RunResumed
 from conductor.core.model.inputs import RequestPause, RequestResume
-from conductor.core.model.run import Run
 from conductor.core.model.states import PauseCause, RunState, StepState
-from conductor.core.model.step import Step
 from conductor.core.model.truncation import cut_text
 
 _IDLE = frozenset({StepState.PENDING, StepState.WAITING_GATE})

@@ -12,27 +12,20 @@
 
 from dataclasses import replace
 
-from conductor.core.decide.retry import decide_retry
+from conductor.core.decide.endings.retry import decide_retry
 from conductor.core.decide.run_draft import RunDraft
 from conductor.core.decide.settling import are_children_settled, settle_step, succeed, why_stopped
+from conductor.core.folded.attempt import Attempt
+from conductor.core.folded.run import Run, Stop
+from conductor.core.folded.step import REPAIR, Step
+from conductor.core.folded.turn import Repair, Turn, TurnState
 from conductor.core.kinds.kind import reject_answer
-from conductor.core.model.attempt import Attempt
+from conductor.core.model.attempt_events import RepairAsked, TurnChecked
 from conductor.core.model.commands import CancelExecution
-from conductor.core.model.events import (
-    RepairAsked,
-    StepCancelled,
-    StepFailed,
-    StepQueued,
-    StepRequeued,
-    StepValidating,
-    TurnChecked,
-    UsableAnswer,
-)
-from conductor.core.model.run import Run, Stop
+from conductor.core.model.event_parts import UsableAnswer
+from conductor.core.model.events import StepCancelled, StepFailed, StepQueued, StepRequeued, StepValidating
 from conductor.core.model.states import AttemptState, Cause, Failure, FailureClass, StepState
-from conductor.core.model.step import REPAIR, Step
 from conductor.core.model.truncation import cut_text
-from conductor.core.model.turn import Repair, Turn, TurnState
 from conductor.core.model.work import Answer, Checked, OutputInvalid, PromptRendered, Work, WorkFailed, WorkKind
 from conductor.core.placing.slots import held_pool
 

@@ -2,11 +2,11 @@
 
 from conductor.core.decide.run_draft import RunDraft
 from conductor.core.decide.settling import are_children_settled, settle_step, start_step, succeed, why_stopped
+from conductor.core.folded.run import Run
+from conductor.core.folded.step import Step
 from conductor.core.kinds.kind import reject_answer
 from conductor.core.model.events import StepCancelled, StepFailed
-from conductor.core.model.run import Run
 from conductor.core.model.states import StepState
-from conductor.core.model.step import Step
 from conductor.core.model.work import Answer, Folded, OutputInvalid, Work, WorkFailed, WorkKind
 
 

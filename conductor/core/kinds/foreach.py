@@ -7,15 +7,15 @@
 
 from dataclasses import replace
 
-from conductor.core.decide.children import add_item, count_reserved, explain_failure, stop_children
 from conductor.core.decide.run_draft import RunDraft
 from conductor.core.decide.settling import is_out_of_reach, settle_step, start_step, succeed, why_stopped
+from conductor.core.folded.run import Run
+from conductor.core.folded.step import Step
+from conductor.core.kinds.children import add_item, count_reserved, explain_failure, stop_children
 from conductor.core.kinds.kind import reject_answer
 from conductor.core.model.events import ItemsListed, StepCancelled, StepFailed, StepSkipped
 from conductor.core.model.plan import AgentPlan, ForeachPlan, StepPlan
-from conductor.core.model.run import Run
 from conductor.core.model.states import Failure, FailureClass, StepState
-from conductor.core.model.step import Step
 from conductor.core.model.work import Answer, Folded, ItemsFound, Work, WorkFailed, WorkKind
 
 NO_ITEMS = "NO_ITEMS"

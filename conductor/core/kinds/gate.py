@@ -5,12 +5,12 @@ Decisions and expiry are in `core.gates`.
 
 from conductor.core.decide.run_draft import RunDraft
 from conductor.core.decide.settling import settle_step
+from conductor.core.folded.run import Run
+from conductor.core.folded.step import Step
 from conductor.core.gates.opening import open_flow_gate
 from conductor.core.kinds.kind import reject_answer
 from conductor.core.model.events import StepFailed
-from conductor.core.model.run import Run
 from conductor.core.model.states import StepState
-from conductor.core.model.step import Step
 from conductor.core.model.work import Answer, Shown, Work, WorkFailed, WorkKind
 
 

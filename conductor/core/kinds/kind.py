@@ -7,8 +7,8 @@ runs (`schedule`), how often it is tried (`retry`).
 from typing import Protocol
 
 from conductor.core.decide.run_draft import RunDraft
-from conductor.core.model.run import Run
-from conductor.core.model.step import Step
+from conductor.core.folded.run import Run
+from conductor.core.folded.step import Step
 from conductor.core.model.work import Answer, Work
 
 

@@ -1,14 +1,14 @@
 """A step that runs steps round after round, until its expression is true or its rounds are used up. A failed round fails it."""
 
-from conductor.core.decide.children import add_item, explain_failure, stop_children
 from conductor.core.decide.run_draft import RunDraft
 from conductor.core.decide.settling import settle_step, start_step, succeed, why_stopped
+from conductor.core.folded.run import Run
+from conductor.core.folded.step import Step
+from conductor.core.kinds.children import add_item, explain_failure, stop_children
 from conductor.core.kinds.kind import reject_answer
 from conductor.core.model.events import RoundJudged, StepCancelled, StepFailed
 from conductor.core.model.plan import LoopPlan
-from conductor.core.model.run import Run
 from conductor.core.model.states import StepState
-from conductor.core.model.step import Step
 from conductor.core.model.work import Answer, Folded, RoundDecided, Work, WorkFailed, WorkKind
 
 ROUND_FAILED = "ROUND_FAILED"

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
+from conductor.core.folded.step import Step
 from conductor.core.kinds import agent, flow, fold, foreach, gate, loop
 from conductor.core.kinds.kind import Kind
 from conductor.core.model.plan import AgentPlan, FoldPlan, ForeachPlan, GatePlan, LoopPlan, SubFlowPlan
-from conductor.core.model.step import Step
 
 KINDS: Mapping[str, Kind] = {
     AgentPlan.kind: agent,

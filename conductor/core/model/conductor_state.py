@@ -7,8 +7,8 @@ hosts repeat anyway. Slots and waits are computed from it; it keeps no counters.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from conductor.core.folded.run import Run
 from conductor.core.model.inputs import HostAgent, HostPool, Input, Reach
-from conductor.core.model.run import Run
 
 
 @dataclass(frozen=True, slots=True)

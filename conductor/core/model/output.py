@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from conductor.core.model.attempt import attempt_owner
+from conductor.core.folded.attempt import attempt_owner
 
 
 class Channel(StrEnum):

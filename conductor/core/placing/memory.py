@@ -13,10 +13,10 @@ The rules, before the code:
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 
-from conductor.core.decide.retry import has_parked
-from conductor.core.model.attempt import Attempt
+from conductor.core.decide.endings.retry import has_parked
+from conductor.core.folded.attempt import Attempt
+from conductor.core.folded.run import Run
 from conductor.core.model.conductor_state import Pool
-from conductor.core.model.run import Run
 
 MOST_LAUNCHES = 10
 MOST_SECONDS = 300.0

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 
 from conductor.core.decide.schedule import demand_of
+from conductor.core.folded.step import Step, Wait
 from conductor.core.model.conductor_state import ConductorState
-from conductor.core.model.step import Step, Wait
 from conductor.core.placing.placement import Placement, choose_host
 from conductor.core.placing.slots import PoolSlots
 from conductor.core.placing.waits import explain_wait

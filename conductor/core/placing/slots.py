@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from conductor.core.model.attempt import Attempt, attempt_owner
+from conductor.core.folded.attempt import Attempt, attempt_owner
+from conductor.core.folded.step import Wait
+from conductor.core.folded.turn import TurnState
 from conductor.core.model.conductor_state import Host, Pool, Track
 from conductor.core.model.inputs import HostPool
 from conductor.core.model.states import WaitKind
-from conductor.core.model.step import Wait
 from conductor.core.model.truncation import MOST_REASON, cut_text
-from conductor.core.model.turn import TurnState
 from conductor.core.placing.memory import goes_first, launch
 
 # How many holders a sentence names; it counts the others.

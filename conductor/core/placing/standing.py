@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from conductor.core.decide.loss import Absence, list_absences
+from conductor.core.decide.endings.loss import Absence, list_absences
 from conductor.core.decide.schedule import demand_of
+from conductor.core.folded.step import Wait
 from conductor.core.model.conductor_state import ConductorState, Pool
-from conductor.core.model.step import Wait
 from conductor.core.placing.placement import Demand, list_seats
 from conductor.core.placing.slots import PoolSlots
 from conductor.core.placing.waits import explain_wait

@@ -7,9 +7,9 @@ parked.
 
 from collections.abc import Mapping, Sequence
 
+from conductor.core.folded.step import Wait
 from conductor.core.model.conductor_state import Host
 from conductor.core.model.states import WaitKind
-from conductor.core.model.step import Wait
 from conductor.core.model.truncation import MOST_REASON, cut_text
 from conductor.core.placing.placement import (
     Demand,

@@ -7,8 +7,8 @@ that comes twice changes nothing. A sub-run whose parent has ended, or does not 
 from collections.abc import Collection, Iterator, Mapping
 
 from conductor.core.decide.run_draft import RunDraft
+from conductor.core.folded.run import Run
 from conductor.core.model.inputs import RequestCancel, SubRunReported
-from conductor.core.model.run import Run
 from conductor.core.model.states import Failure, FailureClass, RunState
 
 SUB_RUN_LOST = "SUB_RUN_LOST"

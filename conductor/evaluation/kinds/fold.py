@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+from conductor.evaluation.answers.typed_answers import Form, judge_json
 from conductor.evaluation.evidence.findings import Found, count, read_document
 from conductor.evaluation.evidence.merging import DEFAULT_MAX_FINDINGS, merge, order
-from conductor.evaluation.evidence.typed_answers import Form, judge_json
 from conductor.evaluation.evidence.verdicts import join_verdicts
 from conductor.evaluation.pinned import failed, read_names, read_pinned
 from conductor.evaluation.reports.results import Result, whole

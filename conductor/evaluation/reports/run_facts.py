@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from conductor.core.decide.settling import judge
-from conductor.core.model.attempt import Attempt
-from conductor.core.model.events import Confinement, KeptResult, WorkspaceChanges
-from conductor.core.model.run import Run
+from conductor.core.folded.attempt import Attempt
+from conductor.core.folded.run import Run
+from conductor.core.folded.step import Step
+from conductor.core.model.event_parts import Confinement, KeptResult, WorkspaceChanges
 from conductor.core.model.states import Failure
-from conductor.core.model.step import Step
 
 # A run, and the id of the step that made it; empty for the run that is reported.
 Part = tuple[str, Run]

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from conductor.api.messages.runs import TOO_DEEP, attempt_message, read_run_states, run_state, struct
 from conductor.api.run_ids import new_run_id
 from conductor.clock import SystemClock
-from conductor.core.model.attempt import Attempt
-from conductor.core.model.events import AttemptEnded, StartSpec
+from conductor.core.folded.attempt import Attempt
+from conductor.core.model.attempt_events import AttemptEnded
+from conductor.core.model.event_parts import StartSpec
 from conductor.core.model.states import AttemptState, Cause, Failure, FailureClass, RunState, StepState
 from conductor.v1 import run_service_pb2 as pb
 from servicekit.times import duration, seconds, timestamp

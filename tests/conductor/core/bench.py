@@ -6,7 +6,9 @@ from types import MappingProxyType
 
 from conductor.core.decide.advance import advance
 from conductor.core.decide.recover import recover, restore
-from conductor.core.model.attempt import Attempt, attempt_owner
+from conductor.core.folded.attempt import Attempt, attempt_owner
+from conductor.core.folded.run import Run, apply
+from conductor.core.folded.step import Step
 from conductor.core.model.commands import (
     CancelExecution,
     Command,
@@ -17,7 +19,8 @@ from conductor.core.model.commands import (
     StartExecution,
 )
 from conductor.core.model.conductor_state import ConductorState, Limits
-from conductor.core.model.events import Confinement, Event
+from conductor.core.model.event_parts import Confinement
+from conductor.core.model.events import Event
 from conductor.core.model.inputs import (
     AgentFinished,
     AgentStarted,
@@ -50,9 +53,7 @@ from conductor.core.model.plan import (
     StepPlan,
     SubFlowPlan,
 )
-from conductor.core.model.run import Run, apply
 from conductor.core.model.states import AttemptState, GateDecision
-from conductor.core.model.step import Step
 from conductor.core.model.work import (
     Answer,
     Checked,

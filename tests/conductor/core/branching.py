@@ -16,13 +16,14 @@ from conductor.core.decide.settling import (
     succeed,
     why_stopped,
 )
+from conductor.core.folded.run import Run
+from conductor.core.folded.step import Step
 from conductor.core.kinds.kind import reject_answer
 from conductor.core.kinds.table import KINDS
-from conductor.core.model.events import FindingCounts, StepCancelled, StepFailed
+from conductor.core.model.event_parts import FindingCounts
+from conductor.core.model.events import StepCancelled, StepFailed
 from conductor.core.model.plan import AgentPlan, FoldPlan, StepPlan
-from conductor.core.model.run import Run
 from conductor.core.model.states import Failure
-from conductor.core.model.step import Step
 from conductor.core.model.step_path import child_path, item_of
 from conductor.core.model.work import Answer, Work
 

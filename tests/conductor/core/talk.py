@@ -1,6 +1,7 @@
 """A conversation of a step with its agent, in turns."""
 
-from conductor.core.model.attempt import Attempt
+from conductor.core.folded.attempt import Attempt
+from conductor.core.folded.step import Step
 from conductor.core.model.commands import (
     CancelExecution,
     CloseExecution,
@@ -10,11 +11,8 @@ from conductor.core.model.commands import (
     SendInput,
     StartExecution,
 )
-from conductor.core.model.events import (
-    Confinement,
-    Event,
-    StepRequeued,
-)
+from conductor.core.model.event_parts import Confinement
+from conductor.core.model.events import Event, StepRequeued
 from conductor.core.model.inputs import (
     AgentFinished,
     AgentStarted,
@@ -27,7 +25,6 @@ from conductor.core.model.inputs import (
 from conductor.core.model.output import Channel, Output
 from conductor.core.model.plan import RetryPlan
 from conductor.core.model.states import AttemptState, Cause, Failure, FailureClass
-from conductor.core.model.step import Step
 from conductor.core.model.work import Answer, OutputInvalid, Work, WorkKind, WorkResult
 from tests.conductor.core.bench import RUN, Bench, asks
 

@@ -7,12 +7,15 @@ from typing import Any
 import pytest
 
 from conductor.core.decide import advance as advance_module
-from conductor.core.decide import clocks, decision_draft, progress, reports, schedule
+from conductor.core.decide import decision_draft, progress, reports, schedule
 from conductor.core.decide.advance import advance
+from conductor.core.decide.endings import clocks
 from conductor.core.decide.run_draft import RunDraft
+from conductor.core.folded.step import Step
 from conductor.core.model.commands import Accepted, CancelExecution, Rejected
 from conductor.core.model.conductor_state import Limits
-from conductor.core.model.events import Confinement, RunSettled
+from conductor.core.model.event_parts import Confinement
+from conductor.core.model.events import RunSettled
 from conductor.core.model.inputs import (
     AgentFinished,
     AgentStarted,
@@ -23,7 +26,6 @@ from conductor.core.model.inputs import (
 )
 from conductor.core.model.output import Channel, Output
 from conductor.core.model.states import AttemptState, RunState
-from conductor.core.model.step import Step
 from conductor.core.model.work import Checked, PromptRendered, Work, WorkKind, WorkResult
 from tests.conductor.core.bench import OTHER, RUN, Bench, asks, folds, plan
 

@@ -3,8 +3,8 @@
 import pytest
 
 from conductor.api.messages.runs import disconnections
-from conductor.core.decide.loss import count_of_earlier_instances, list_absences
-from conductor.core.model.attempt import Attempt
+from conductor.core.decide.endings.loss import count_of_earlier_instances, list_absences
+from conductor.core.folded.attempt import Attempt
 from conductor.core.model.commands import AckExecution, CancelExecution, StartExecution
 from conductor.core.model.conductor_state import Limits
 from conductor.core.model.events import ReportRefused

@@ -2,8 +2,8 @@
 
 import pytest
 
+from conductor.core.folded.run import list_counted_steps
 from conductor.core.model.plan import AgentPlan, FoldPlan, StepPlan
-from conductor.core.model.run import list_counted_steps
 
 STEPS = (
     StepPlan("a", AgentPlan(("survey",))),

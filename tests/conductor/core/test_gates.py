@@ -3,12 +3,12 @@
 import pytest
 
 from conductor.core.decide.questions import list_pending
+from conductor.core.folded.run import key_of
 from conductor.core.model.commands import Accepted, Rejected, StartExecution
 from conductor.core.model.conductor_state import Limits
 from conductor.core.model.events import StepSucceeded
 from conductor.core.model.gate_events import GateOpened, GateResolved
 from conductor.core.model.plan import OnFailure
-from conductor.core.model.run import key_of
 from conductor.core.model.states import Failure, GateDecision, GateState, PauseCause, RunState, StepState
 from conductor.core.model.work import Work, WorkFailed, WorkKind
 from tests.conductor.core.bench import CONTINUE, RUN, Bench, asks, folds, gates

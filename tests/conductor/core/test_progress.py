@@ -3,9 +3,9 @@
 import pytest
 
 from conductor.core.model.commands import CancelExecution, StartExecution
+from conductor.core.model.event_parts import FindingCounts
 from conductor.core.model.events import (
     FindingChecked,
-    FindingCounts,
     RunStarted,
     StepBecameReady,
     StepSkipped,

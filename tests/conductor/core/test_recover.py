@@ -2,12 +2,13 @@
 
 from conductor.core.decide.advance import advance
 from conductor.core.decide.recover import recover, restore
+from conductor.core.folded.run import fold
 from conductor.core.model.commands import AckExecution, CancelExecution, Evaluate, ResumeExecution, StartExecution
 from conductor.core.model.conductor_state import Limits
-from conductor.core.model.events import Confinement, RunSettled, StepGuardPassed
+from conductor.core.model.event_parts import Confinement
+from conductor.core.model.events import RunSettled, StepGuardPassed
 from conductor.core.model.inputs import AgentFinished, AgentStarted, ExecutionLost
 from conductor.core.model.output import Channel, Output
-from conductor.core.model.run import fold
 from conductor.core.model.states import AttemptState, Failure, RunState
 from conductor.core.model.work import GuardDecided, Work, WorkKind
 from tests.conductor.core.bench import OTHER, RUN, Bench, asks, folds

@@ -2,20 +2,18 @@
 
 import pytest
 
-from conductor.core.model.attempt import attempt_id, attempt_owner
+from conductor.core.folded.attempt import attempt_id, attempt_owner
+from conductor.core.folded.run import Run, apply, fold, key_of
+from conductor.core.folded.step import Wait
+from conductor.core.model.attempt_events import AttemptCreated, AttemptEnded, AttemptStarted
+from conductor.core.model.event_parts import Confinement, FindingCounts, StartSpec
 from conductor.core.model.events import (
-    AttemptCreated,
-    AttemptEnded,
-    AttemptStarted,
-    Confinement,
     Event,
-    FindingCounts,
     ReportRefused,
     RunCancelRequested,
     RunCreated,
     RunSettled,
     RunStarted,
-    StartSpec,
     StepBecameReady,
     StepFailed,
     StepQueued,
@@ -28,9 +26,7 @@ from conductor.core.model.events import (
 )
 from conductor.core.model.events import Failure as Why
 from conductor.core.model.plan import StepPlan
-from conductor.core.model.run import Run, apply, fold, key_of
 from conductor.core.model.states import AttemptState, IllegalTransitionError, RunState
-from conductor.core.model.step import Wait
 from conductor.core.model.work import Checked, Folded, WorkKind
 from tests.conductor.core.bench import RUN, Bench, asks, folds, plan
 

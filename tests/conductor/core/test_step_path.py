@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from agenthost.core.admission.order import check_execution_id
 from conductor.api.messages.names import read_step, step_name
-from conductor.core.model.attempt import attempt_id, attempt_owner
+from conductor.core.folded.attempt import attempt_id, attempt_owner
 from conductor.core.model.step_path import is_child_path, is_step_name, is_step_path
 from conductor.errors import InvalidRequestError
 from tests.conductor.core.bench import RUN

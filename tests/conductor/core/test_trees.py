@@ -7,18 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conductor.core.decide.questions import list_pending
+from conductor.core.folded.run import fold, key_of
+from conductor.core.model.attempt_events import AttemptEnded
 from conductor.core.model.commands import Command, Decision, Evaluate, StartExecution
 from conductor.core.model.conductor_state import Limits
-from conductor.core.model.events import (
-    AttemptEnded,
-    StepBecameReady,
-    StepCancelled,
-    StepFailed,
-    StepSkipped,
-    StepSucceeded,
-)
+from conductor.core.model.events import StepBecameReady, StepCancelled, StepFailed, StepSkipped, StepSucceeded
 from conductor.core.model.plan import AgentPlan, FoldPlan, GatePlan, OnFailure, StepPlan
-from conductor.core.model.run import fold, key_of
 from conductor.core.model.states import GateDecision, RunState, StepState
 from conductor.core.model.step_path import PATH_IDS
 from conductor.core.model.work import GuardDecided, Work, WorkKind

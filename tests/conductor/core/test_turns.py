@@ -2,6 +2,7 @@
 
 import pytest
 
+from conductor.core.model.attempt_events import InputRefused, RepairAsked, TurnChecked, TurnEnded
 from conductor.core.model.commands import (
     CancelExecution,
     CloseExecution,
@@ -10,14 +11,7 @@ from conductor.core.model.commands import (
     ResumeExecution,
     SendInput,
 )
-from conductor.core.model.events import (
-    FindingCounts,
-    InputRefused,
-    RepairAsked,
-    TurnChecked,
-    TurnEnded,
-    UsableAnswer,
-)
+from conductor.core.model.event_parts import FindingCounts, UsableAnswer
 from conductor.core.model.inputs import (
     AgentRefusedInput,
     ExecutionLost,

@@ -9,18 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from conductor.core.folded.run import Run
+from conductor.core.model.attempt_events import AttemptCreated, AttemptEnded, AttemptStarted
 from conductor.core.model.commands import Decision, Record
+from conductor.core.model.event_parts import Confinement, ModelUse, StartSpec
 from conductor.core.model.events import (
-    AttemptCreated,
-    AttemptEnded,
-    AttemptStarted,
-    Confinement,
     Event,
-    ModelUse,
     RunCreated,
     RunReported,
     RunStarted,
-    StartSpec,
     StepBecameReady,
     StepFailed,
     StepQueued,
@@ -33,7 +30,6 @@ from conductor.core.model.gate_events import GateOpened, GateResolved, StepWaits
 from conductor.core.model.inputs import Blob, WorkFinished
 from conductor.core.model.output import Channel, Output
 from conductor.core.model.plan import RunPlan, SnapshotPlan
-from conductor.core.model.run import Run
 from conductor.core.model.states import AttemptState, Failure, FailureClass, GateCause, GateDecision
 from conductor.core.model.work import (
     Answer,

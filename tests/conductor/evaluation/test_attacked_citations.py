@@ -5,8 +5,8 @@ import json
 import pytest
 
 from agenthost.core.output.redaction import redacted
+from conductor.evaluation.answers.extraction import extract_result
 from conductor.evaluation.evidence.citations import CitationCheck
-from conductor.evaluation.evidence.extraction import extract_result
 from conductor.evaluation.evidence.findings import (
     Evidence,
     Finding,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from conductor.evaluation.evidence.typed_answers import Form, TypedAnswer, extract_typed, is_other_result
+from conductor.evaluation.answers.typed_answers import Form, TypedAnswer, extract_typed, is_other_result
 from conductor.flows.language.output_schemas import skeleton
 
 SCHEMA: dict[str, Any] = {

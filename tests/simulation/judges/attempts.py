@@ -1,6 +1,6 @@
 """Judges an attempt in the end, by what its machine knows of it."""
 
-from conductor.core.model.attempt import Attempt, attempt_owner
+from conductor.core.folded.attempt import Attempt, attempt_owner
 from conductor.core.model.states import AttemptState
 from tests.simulation.judges.violation import Violation
 from tests.simulation.programs.machine import Machine

@@ -4,7 +4,11 @@ from collections import Counter
 from collections.abc import Iterator
 
 from conductor.core.decide.schedule import demand_of
-from conductor.core.model.attempt import Attempt, attempt_owner
+from conductor.core.folded.attempt import Attempt, attempt_owner
+from conductor.core.folded.run import Run, Stop
+from conductor.core.folded.step import Step
+from conductor.core.folded.turn import TurnState
+from conductor.core.model.attempt_events import AttemptCreated
 from conductor.core.model.commands import (
     AckExecution,
     CancelExecution,
@@ -18,12 +22,8 @@ from conductor.core.model.commands import (
     StartExecution,
 )
 from conductor.core.model.conductor_state import ConductorState, Limits, Ongoing, Pool
-from conductor.core.model.events import AttemptCreated
 from conductor.core.model.plan import ForeachPlan, LoopPlan
-from conductor.core.model.run import Run, Stop
 from conductor.core.model.states import AttemptState, GateDecision, PauseCause, StepState
-from conductor.core.model.step import Step
-from conductor.core.model.turn import TurnState
 from conductor.core.model.work import Work, WorkKind
 from conductor.core.placing.placement import may_take, most_reach
 from tests.simulation.judges.items import check_items

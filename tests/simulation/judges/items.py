@@ -1,9 +1,9 @@
 """What must be true of items and rounds, judged from the steps that are stored, and not from what the core counts."""
 
+from conductor.core.folded.run import Run
+from conductor.core.folded.step import Step
 from conductor.core.model.plan import ForeachPlan, LoopPlan
-from conductor.core.model.run import Run
 from conductor.core.model.states import StepState
-from conductor.core.model.step import Step
 from tests.simulation.judges.journal import ends_run
 from tests.simulation.judges.violation import Violation
 

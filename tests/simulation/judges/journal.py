@@ -7,11 +7,12 @@ come twice the store itself refuses.
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 
-from conductor.core.model.attempt import attempt_owner
+from conductor.core.folded.attempt import attempt_owner
+from conductor.core.folded.run import Run, apply, fold
+from conductor.core.folded.step import Step
+from conductor.core.model.attempt_events import AttemptCreated, AttemptEnded
 from conductor.core.model.commands import Decision, Record
 from conductor.core.model.events import (
-    AttemptCreated,
-    AttemptEnded,
     Event,
     RunCreated,
     RunSettled,
@@ -24,9 +25,7 @@ from conductor.core.model.events import (
 )
 from conductor.core.model.output import Output
 from conductor.core.model.plan import OnFailure, OnInvalid
-from conductor.core.model.run import Run, apply, fold
 from conductor.core.model.states import GateState, PauseCause, StepState
-from conductor.core.model.step import Step
 from conductor.store.records import StoredRun
 from tests.fakes.memory_store import Appended, MemoryDisk, Write
 from tests.kit.histories import RUN, Entry, Fact, RunHistory, Speech

@@ -5,11 +5,11 @@ In another boot of the conductor's machine only its wall clock tells how long no
 
 from collections.abc import Mapping
 
-from conductor.core.decide.clocks import QUEUE_TIMEOUT
+from conductor.core.decide.endings.clocks import QUEUE_TIMEOUT
+from conductor.core.folded.run import Run
 from conductor.core.model.commands import Decision, Record
 from conductor.core.model.events import RunCreated, RunTimedOut, StepFailed, StepQueued, StepRequeued
 from conductor.core.model.gate_events import GateOpened, GateResolved, RunPaused, RunResumed
-from conductor.core.model.run import Run
 from conductor.core.model.states import PauseCause
 from tests.simulation.judges.violation import Violation
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
+from conductor.core.folded.run import Run
 from conductor.core.model.conductor_state import ConductorState
-from conductor.core.model.run import Run
 from conductor.core.model.states import RunState, StepState
 from tests.simulation.judges.violation import Violation
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 from random import Random
 
 from conductor.core.decide.reuse import Again, choose_kept
+from conductor.core.folded.run import Run
 from conductor.core.model.commands import Accepted
-from conductor.core.model.events import KeptResult
+from conductor.core.model.event_parts import KeptResult
 from conductor.core.model.inputs import Request, RequestCancel, RequestResolve, RequestRun
-from conductor.core.model.run import Run
 from conductor.engine.loop import Engine
 from conductor.errors import NoCapacityError, PreconditionError, RequestIdReusedError, ShuttingDownError, StorageError
 from conductor.store.kept_results import describe

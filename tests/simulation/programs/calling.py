@@ -3,8 +3,8 @@
 from dataclasses import replace
 from random import Random
 
+from conductor.core.folded.run import Run
 from conductor.core.model.plan import FoldPlan, ForeachPlan, LoopPlan, ParentStep, RunPlan, StepPlan, SubFlowPlan
-from conductor.core.model.run import Run
 from conductor.evaluation.sub_runs import sub_run_id
 from tests.simulation.programs.plans import GATED, gate_some, has_people, make_steps, plan_of
 

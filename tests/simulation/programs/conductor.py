@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from agenthost.v1 import execution_service_pb2 as pb
 from conductor import ring
 from conductor.clock import Reading
+from conductor.core.folded.run import Run
 from conductor.core.model.commands import CancelExecution, Command, Decision, Record
 from conductor.core.model.conductor_state import ConductorState
 from conductor.core.model.events import StepWaits
@@ -25,7 +26,6 @@ from conductor.core.model.inputs import (
     ExecutionReported,
     Input,
 )
-from conductor.core.model.run import Run
 from conductor.core.model.work import Work
 from conductor.engine import recovery
 from conductor.engine.inbox import Note

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from random import Random
 
-from conductor.core.model.gate import Gate
+from conductor.core.folded.gate import Gate
+from conductor.core.folded.run import Run
 from conductor.core.model.inputs import Request, RequestPause, RequestResolve, RequestResume
-from conductor.core.model.run import Run
 from conductor.core.model.states import GateDecision, GateState, PauseCause
 from conductor.errors import StatusError
 from tests.simulation.judges.violation import Violation

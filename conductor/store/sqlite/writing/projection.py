@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import astuple
 
+from conductor.core.folded.run import list_counted_steps
 from conductor.core.model.events import (
     Event,
     RunCancelRequested,
@@ -21,7 +22,6 @@ from conductor.core.model.events import (
 )
 from conductor.core.model.gate_events import GateResolved, RunPaused, RunResumed
 from conductor.core.model.plan import StepPlan
-from conductor.core.model.run import list_counted_steps
 from conductor.core.model.states import RunState
 from conductor.store.codec import decode, encode
 from conductor.store.findings import list_findings

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any
 
 from conductor.core.numbers import wrong_numbers
-from conductor.evaluation.evidence.candidates import (
+from conductor.evaluation.answers.candidates import (
     HOLDERS,
     NO_JSON,
     Searched,
@@ -21,7 +21,7 @@ from conductor.evaluation.evidence.candidates import (
     echoes_of,
     whole_values_in,
 )
-from conductor.evaluation.evidence.leniency import lenient_value
+from conductor.evaluation.answers.leniency import lenient_value
 from conductor.flows.language.output_schemas import (
     MAX_ERRORS,
     allowed_words,

@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator
 
 from conductor.api.messages.output import activity_message, read_channel
-from conductor.api.run_reading import RunReading
+from conductor.api.reading.run_reading import RunReading
+from conductor.core.folded.attempt import Attempt
 from conductor.core.model.activity import LineReader
-from conductor.core.model.attempt import Attempt
 from conductor.core.model.output import Channel
 from conductor.errors import InvalidRequestError, NotFoundError, Violation
 from conductor.store.port import Store

@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from textwrap import indent
 
-from conductor.evaluation.evidence.typed_answers import Form
+from conductor.evaluation.answers.typed_answers import Form
 from conductor.flows.language.output_schemas import skeleton
 
 MAX_ERRORS_CHARACTERS = 2000

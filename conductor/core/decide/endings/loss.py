@@ -15,7 +15,7 @@ from functools import partial
 
 from conductor.core.decide.decision_draft import DecisionDraft
 from conductor.core.decide.reports import give_up_attempt
-from conductor.core.model.attempt import attempt_owner
+from conductor.core.folded.attempt import attempt_owner
 from conductor.core.model.conductor_state import ConductorState, Host, Track
 
 

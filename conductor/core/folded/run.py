@@ -8,16 +8,21 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from conductor.core.model.events import (
+from conductor.core.folded.step import Step, create_step, postpone
+from conductor.core.folded.step_folding import StepEvent, apply_to_step
+from conductor.core.model.attempt_events import (
     AttemptCreated,
     AttemptEnded,
     AttemptStarted,
-    Event,
-    FindingCounts,
     InputRefused,
-    ItemsListed,
-    KeptResult,
     RepairAsked,
+    TurnChecked,
+    TurnEnded,
+)
+from conductor.core.model.event_parts import FindingCounts, KeptResult, WorkspaceChanges
+from conductor.core.model.events import (
+    Event,
+    ItemsListed,
     RoundJudged,
     RunCancelRequested,
     RunCreated,
@@ -32,9 +37,6 @@ from conductor.core.model.events import (
     StepsAdded,
     SubRunEnded,
     SubRunStarted,
-    TurnChecked,
-    TurnEnded,
-    WorkspaceChanges,
 )
 from conductor.core.model.gate_events import GateOpened, GateResolved, RunPaused, RunResumed
 from conductor.core.model.plan import RunPlan, StepPlan
@@ -48,7 +50,6 @@ from conductor.core.model.states import (
     StepState,
     move_run,
 )
-from conductor.core.model.step import Step, StepEvent, apply_to_step, create_step, postpone
 from conductor.core.model.step_path import is_step_path, item_of
 
 

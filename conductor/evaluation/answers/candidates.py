@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from conductor.evaluation.evidence.leniency import lenient_value
+from conductor.evaluation.answers.leniency import lenient_value
 from servicekit.secrets.mask import ESCAPED, MASK
 
 MAX_SEARCHED_CHARACTERS = 512 * 1024  # of the answer's end

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from zlib import crc32
 
-from conductor.core.decide.guessing import guess_cause
-from conductor.core.model.attempt import Attempt
+from conductor.core.decide.endings.guessing import guess_cause
+from conductor.core.folded.attempt import Attempt
 from conductor.core.model.plan import AgentPlan, OnLost, RetryPlan
 from conductor.core.model.states import AttemptState, Cause, Failure
 

@@ -5,20 +5,19 @@ This module knows what an event means for an attempt, `states` whether it may ha
 
 from dataclasses import dataclass, replace
 
-from conductor.core.model.events import (
+from conductor.core.folded.turn import Turn, TurnEvent, TurnState, apply_to_turns
+from conductor.core.model.attempt_events import (
     AttemptCreated,
     AttemptEnded,
     AttemptStarted,
-    Confinement,
     InputRefused,
     RepairAsked,
-    ReportRefused,
-    StartSpec,
     TurnChecked,
     TurnEnded,
 )
+from conductor.core.model.event_parts import Confinement, StartSpec
+from conductor.core.model.events import ReportRefused
 from conductor.core.model.states import SETTLED_ATTEMPT, AttemptState, IllegalTransitionError, move_attempt
-from conductor.core.model.turn import Turn, TurnEvent, TurnState, apply_to_turns
 
 AttemptEvent = AttemptStarted | AttemptEnded | ReportRefused | TurnEvent
 

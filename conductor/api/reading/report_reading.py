@@ -9,8 +9,8 @@ from google.protobuf.struct_pb2 import Struct
 
 from conductor.api.messages.names import read_report, run_name
 from conductor.api.messages.runs import struct
-from conductor.api.run_reading import RunReading
-from conductor.core.model.run import Run
+from conductor.api.reading.run_reading import RunReading
+from conductor.core.folded.run import Run
 from conductor.errors import InvalidRequestError, NotFoundError, PreconditionError, Violation
 from conductor.evaluation.evaluator import Evaluator
 from conductor.store.folding import reading_damage

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from conductor.core.decide.loss import list_absences
+from conductor.core.decide.endings.loss import list_absences
 from conductor.core.model.conductor_state import ConductorState
 from conductor.core.placing.standing import Present, present_of
 

@@ -6,9 +6,9 @@ from typing import NamedTuple
 from conductor.api.messages.gates import gate_message, pending_gates, read_gate_states
 from conductor.api.messages.names import gate_name, read_run
 from conductor.api.messages.tokens import read_page_size, seal, unseal
+from conductor.core.folded.gate import Gate
+from conductor.core.folded.run import Run
 from conductor.core.gates.decisions import find_gate
-from conductor.core.model.gate import Gate
-from conductor.core.model.run import Run
 from conductor.errors import InvalidRequestError, NotFoundError, Violation
 from conductor.store.folding import fold_stored
 from conductor.store.port import Store

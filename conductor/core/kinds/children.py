@@ -8,10 +8,10 @@ from dataclasses import replace
 
 from conductor.core.decide.run_draft import RunDraft
 from conductor.core.decide.settling import add_steps
+from conductor.core.folded.run import Run
+from conductor.core.folded.step import Step
 from conductor.core.model.plan import ForeachPlan, LoopPlan, StepPlan
-from conductor.core.model.run import Run
 from conductor.core.model.states import Failure, FailureClass, StepState
-from conductor.core.model.step import Step
 from conductor.core.model.step_path import child_path
 from conductor.core.model.truncation import cut_text
 

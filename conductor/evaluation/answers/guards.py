@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from conductor.evaluation.answers.typed_answers import is_placeholder
 from conductor.evaluation.evidence.findings import Evidence, Finding, Found, ResultError, read_evidence
-from conductor.evaluation.evidence.typed_answers import is_placeholder
 
 MAX_TOLD = 20
 MAX_PLACES = 200

@@ -15,8 +15,8 @@ from conductor.api.messages.names import read_run, read_step, step_name
 from conductor.api.messages.runs import read_run_states, row_message, run_message, step_message, struct, value
 from conductor.api.messages.tokens import read_page_size, seal, unseal
 from conductor.api.run_creation import MAX_LABELS
-from conductor.core.model.run import Run
-from conductor.core.model.step import Step
+from conductor.core.folded.run import Run
+from conductor.core.folded.step import Step
 from conductor.core.placing.standing import Present
 from conductor.errors import DatabaseDamagedError, InvalidRequestError, NotFoundError, Violation
 from conductor.store.answers import read_answer

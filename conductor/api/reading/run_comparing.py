@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from conductor.api.messages.findings import finding_message, max_rank
 from conductor.api.messages.names import read_run, run_name
 from conductor.api.messages.tokens import read_page_size
-from conductor.api.run_reading import RunReading
-from conductor.core.model.run import Run
+from conductor.api.reading.run_reading import RunReading
+from conductor.core.folded.run import Run
 from conductor.core.model.states import RunState
 from conductor.errors import InvalidRequestError, PreconditionError, Violation
 from conductor.evaluation.evidence.comparison import Document, compare

@@ -1,0 +1,1 @@
+"""What callers read: runs, steps, output, reports, gates and comparisons."""

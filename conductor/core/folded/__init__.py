@@ -1,0 +1,1 @@
+"""What runs, steps, attempts, turns, items, gates and sub-runs are, folded from their events."""
