@@ -124,6 +124,8 @@ def _value_at(text: str, start: int) -> tuple[Any, int, int]:
         seen, reason = error.pos - start, f"its JSON cannot be read: {error.msg} ({text[error.pos : error.pos + 20]!r})"
     except RecursionError:
         return Unreadable("its JSON is nested too deep"), 0, len(text) - start
+    except ValueError as error:  # how far it was looked at is not told, and counts below
+        seen, reason = 0, f"its JSON cannot be read: {error}"
     else:
         return value, end, 0
     end = _balanced_end(text, start)

@@ -51,12 +51,15 @@ def _with_straight_quotes(text: str) -> str:
 
 
 def _literal(text: str) -> Any:
-    """Returns a dictionary as Python writes it; None for anything else."""
+    """Returns the JSON of a dictionary as Python writes it; None for anything else.
+
+    Python's literals hold more than JSON does: sets, bytes, and numbers in hexadecimal digits that no decimal can spell.
+    """
     if len(text) > MAX_LITERAL_CHARACTERS:
         return None
     try:
-        value = ast.literal_eval(text.strip())
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        value = json.loads(json.dumps(ast.literal_eval(text.strip())))
+    except (TypeError, ValueError, SyntaxError, MemoryError, RecursionError):
         return None
     return value if isinstance(value, dict | list) else None
 

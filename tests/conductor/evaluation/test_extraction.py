@@ -111,6 +111,21 @@ def test_the_table_has_at_least_forty_forms() -> None:
     assert len(FORMS) >= 40
 
 
+# What prose about Python holds, and JSON does not; and numbers that Python refuses to read or to spell.
+NO_JSON = (
+    "{1, 2}", "{'a': {1, 2}}", "{'a': b'x'}", "{'a': ...}", "{'a': 1j}", "{1: 2, 'b': 3}", "{(1, 2): 3}",
+    "{'a': 0x" + "f" * 6000 + "}", '{"n": ' + "9" * 5000 + "}", '{"n": ' + "9" * 5000 + ",}",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("beside", NO_JSON, ids=[each[:20] for each in NO_JSON])
+def test_what_is_no_json_in_prose_hides_no_findings(beside: str) -> None:
+    found = read_result(extract_result(f"Here `{beside}` is built.\n{TEXT}\nSo {beside}", "look").result, "look")
+
+    assert found is not None
+    assert tuple(each.title for each in found.findings) == BOTH
+
+
 @pytest.mark.parametrize(
     ("answer", "complaint"),
     [

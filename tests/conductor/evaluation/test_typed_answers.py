@@ -143,6 +143,9 @@ COMPLAINTS: dict[str, tuple[str, str]] = {
     "angle brackets": ('{"verdict": "CONFIRMED", "why": "<your reason>"}', "why: '<your reason>' only stands"),
     "the choices themselves": ('{"verdict": "CONFIRMED | PARTLY", "why": "both"}', "is not one of"),
     "a number that no double holds": ('{"verdict": "CONFIRMED", "why": "seen", "n": 1e999}', "no double can hold"),
+    "a number that Python does not read": (f'{{"verdict": "CONFIRMED", "n": {"9" * 5000}}}', "cannot be read"),
+    "a set within Python": ("{'verdict': {1, 2}}", "cannot be read"),
+    "bytes in a text within JSON": ("{\"result\": \"{'a': b'x'}\"}", "'verdict' is a required property"),
     "two bad ones: the last is told": (
         '{"verdict": 1, "why": "abc"}\n{"verdict": "UNSURE", "why": "x"}',
         "why: 'x' is too short",
