@@ -223,7 +223,7 @@ class Conductor:
         )
         gates = GateServicer(
             self._engine,
-            GateReading(opened.store, lambda: (one.run for one in self._engine.state.ongoing.values())),
+            GateReading(opened.store, lambda: self._engine.state.ongoing),
             self._evaluator.judge_edit,
         )
         server = ServerServicer(self._facts(), lambda: self.address, lambda: len(self._engine.state.ongoing))

@@ -1,6 +1,6 @@
 """Reads gates and shows them with their texts: those of one run from the store, those that wait from the runs at work."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from conductor.api.messages.gates import gate_message, pending_gates, read_gate_states
@@ -9,6 +9,7 @@ from conductor.api.messages.tokens import read_page_size, seal, unseal
 from conductor.core.folded.gate import Gate
 from conductor.core.folded.run import Run
 from conductor.core.gates.decisions import find_gate
+from conductor.core.model.conductor_state import Ongoing
 from conductor.errors import InvalidRequestError, NotFoundError, Violation
 from conductor.store.folding import fold_stored
 from conductor.store.port import Store
@@ -29,9 +30,9 @@ class _Listed(NamedTuple):
 
 
 class GateReading:
-    """Everything that the API shows of gates. `unfinished` returns the runs at work."""
+    """Everything that the API shows of gates. `unfinished` returns the runs at work by their ids, as they are stored."""
 
-    def __init__(self, store: Store, unfinished: Callable[[], Iterable[Run]]) -> None:
+    def __init__(self, store: Store, unfinished: Callable[[], Mapping[str, Ongoing]]) -> None:
         self._store = store
         self._unfinished = unfinished
 
@@ -65,12 +66,13 @@ class GateReading:
         return await self._whole(run, gate)
 
     async def run(self, run: str) -> Run:
-        """Returns a run as it is stored."""
-        return fold_stored(run, await self._store.events(run))
+        """Returns a run as it is stored; one at work without folding all its events for each gate."""
+        at_work = self._unfinished().get(run)
+        return at_work.run if at_work is not None else fold_stored(run, await self._store.events(run))
 
     async def _listed(self, parent: str) -> list[_Listed]:
         if parent in ALL_RUNS:
-            return [_place(run, gate) for run in self._unfinished() for gate in pending_gates(run)]
+            return [_place(one.run, gate) for one in self._unfinished().values() for gate in pending_gates(one.run)]
         run = await self.run(read_run(parent, "parent"))
         return [_place(run, gate) for step in run.steps.values() for gate in step.gates]
 

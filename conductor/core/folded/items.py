@@ -52,10 +52,11 @@ class Items:
 
     def with_settled(self, index: int, step: str, *, badly: bool) -> "Items":
         """Returns the items after a step of one ended."""
-        left = self.open.get(index, 0) - 1
-        others = {item: count for item, count in self.open.items() if item != index}
+        going_on = dict(self.open)
+        if (left := going_on.pop(index, 0) - 1) > 0:
+            going_on[index] = left
         failed = {**self.failed, index: step} if badly and index not in self.failed else self.failed
-        return replace(self, open={**others, index: left} if left > 0 else others, failed=failed)
+        return replace(self, open=going_on, failed=failed)
 
 
 NOTHING_LISTED = Items()

@@ -249,17 +249,18 @@ def _add_steps(run: Run, plans: tuple[StepPlan, ...], time: float) -> Run:
     return replace(
         run,
         steps=steps,
-        dependants=_turned((need, step.plan.id) for step in steps.values() for need in step.plan.needs),
-        children=_turned((step.plan.parent, step.plan.id) for step in steps.values() if step.plan.parent),
-        unsettled=sum(not step.is_settled for step in steps.values()),
+        dependants=_with_edges(run.dependants, ((need, plan.id) for plan in plans for need in plan.needs)),
+        children=_with_edges(run.children, ((plan.parent, plan.id) for plan in plans if plan.parent)),
+        unsettled=run.unsettled + sum(not step.is_settled for step in added.values()),
     )
 
 
-def _turned(edges: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
+def _with_edges(known: Mapping[str, tuple[str, ...]], edges: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
+    """Returns the targets of each source with further ones. It looks at the new edges only: a run may grow a thousand times."""
     lists: dict[str, list[str]] = {}
     for source, target in edges:
         lists.setdefault(source, []).append(target)
-    return {source: tuple(targets) for source, targets in lists.items()}
+    return {**known, **{source: (*known.get(source, ()), *targets) for source, targets in lists.items()}}
 
 
 def _begin_or_pause(run: Run, event: RunStarted | RunPaused | RunResumed, time: float) -> Run:

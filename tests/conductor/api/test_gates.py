@@ -3,10 +3,12 @@
 import asyncio
 import uuid
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from conductor.api.reading.gate_reading import GateReading
+from conductor.core.model.conductor_state import Ongoing
 from conductor.v1 import flow_service_pb2 as flow_pb
 from conductor.v1 import gate_service_pb2 as gate_pb
 from conductor.v1 import run_service_pb2 as pb
@@ -43,6 +45,14 @@ async def until_paused(it: Running, run: str) -> Gate:
 def resolution(gate: Gate, decision: Any = GateWork.DECISION_APPROVE, **more: Any) -> gate_pb.ResolveGateRequest:
     fields = {"digest": gate.digest, "resolver": "ann", "comment": "fine"} | more
     return gate_pb.ResolveGateRequest(name=gate.name, decision=decision, **fields)
+
+
+async def test_a_gate_of_a_run_at_work_is_read_without_folding_the_whole_run_again() -> None:
+    """A run with a gate for each of its items would be folded once for each decision."""
+    run: Any = object()
+    reading = GateReading(cast("Any", None), lambda: {"r1": Ongoing(run)})
+
+    assert await reading.run("r1") is run
 
 
 async def test_a_run_waits_for_a_person_over_a_restart_and_ends_as_the_person_decides(tmp_path: Path) -> None:

@@ -125,6 +125,15 @@ def test_the_tree_of_steps_grows_while_the_run_goes_on() -> None:
     assert run.unsettled == 4
     assert key_of(grown) == "StepsAdded/one.0"
 
+    more = StepsAdded(
+        (folds("one.1.look", parent="one", index=1), asks("one.1.ask", "one.1.look", parent="one", index=1))
+    )
+    run = run_after(StepQueued("one", "p"), created(), grown, more)
+
+    assert run.children == {"one": ("one.0.look", "one.0.ask", "one.1.look", "one.1.ask")}
+    assert run.dependants == {"one": ("two",), "one.0.look": ("one.0.ask",), "one.1.look": ("one.1.ask",)}
+    assert run.unsettled == 6
+
 
 @pytest.mark.parametrize(
     "steps",
