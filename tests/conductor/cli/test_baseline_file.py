@@ -1,13 +1,16 @@
 """Baseline files: what is written reads the same, and what is wrong is told with its line. Keeps F11."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
+from conductor.cli.commands.judging.base_revision import baseline_of
 from conductor.cli.commands.judging.baseline_file import Entry, entry_of, parse_baseline, read_baseline, write_baseline
 from conductor.cli.text.failure import CommandError
 from conductor.v1.run_service_pb2 import Evidence, Finding
+from tests.kit.repositories import git
 
 KEY = "12345678901234567890123456789012"  # digits alone: no number
 
@@ -83,3 +86,37 @@ def test_json_is_a_baseline_as_other_programs_write_it() -> None:
     text = json.dumps({"version": 1, "findings": [{"fingerprint": KEY, "reason": "seen"}]})
 
     assert list(parse_baseline(text.encode(), "x")) == [KEY]
+
+
+@pytest.mark.timeout(10)
+def test_a_pipe_is_refused_instead_of_read_for_ever(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "known.yaml")
+
+    with pytest.raises(CommandError, match="a pipe or a device"):
+        read_baseline(tmp_path / "known.yaml")
+
+
+def test_writing_follows_no_link_of_the_repository(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.write_text("precious")
+    for name in ("known.yaml", "known.yaml.new"):
+        (tmp_path / name).symlink_to(outside)
+
+    write_baseline(tmp_path / "known.yaml", [entry(KEY)])
+
+    assert outside.read_text() == "precious"
+    assert list(read_baseline(tmp_path / "known.yaml")) == [KEY]
+
+
+@pytest.mark.processes
+def test_a_revision_that_looks_like_an_option_starts_no_program_of_the_repository(tmp_path: Path) -> None:
+    repository, started = tmp_path / "repository", tmp_path / "started"
+    repository.mkdir()
+    git(repository, "init", "--quiet")
+    git(repository, "commit", "--quiet", "--allow-empty", "--message", "first")
+    git(repository, "config", "man.viewer", "evil")
+    git(repository, "config", "man.evil.cmd", f"touch {started}; :")
+
+    baseline_of(repository / "known.yaml", repository, {"since": "--help", "uncommitted": False, "commit": None})
+
+    assert not started.exists()

@@ -39,7 +39,9 @@ async def _at_base(file: Path, workspace: Path, options: Mapping[str, Any]) -> b
     if not top or not place.is_relative_to(top):
         return None
     head = str(options["commit"] or "HEAD")
-    base = await _said(git, "merge-base", str(options["since"]), head) if options["since"] is not None else "HEAD"
+    since = options["since"]
+    # For a revision as `--help` git would start a viewer that the configuration of the repository names.
+    base = "HEAD" if since is None else await _said(git, "merge-base", "--end-of-options", str(since), head)
     if not base:
         return b""  # the conductor says why there is no base
     return await _read(git, "cat-file", "blob", f"{base}:{place.relative_to(top)}")

@@ -5,7 +5,14 @@ from pathlib import Path
 
 import click
 
-from conductor.cli.commands.judging.baseline_file import MAX_ENTRIES, Entry, entry_of, read_baseline, write_baseline
+from conductor.cli.commands.judging.baseline_file import (
+    MAX_ENTRIES,
+    MAX_REASON_CHARACTERS,
+    Entry,
+    entry_of,
+    read_baseline,
+    write_baseline,
+)
 from conductor.cli.commands.judging.judgement import is_whole, list_findings
 from conductor.cli.connection import CALL_SECONDS, Connection, connected
 from conductor.cli.main import Context
@@ -30,6 +37,9 @@ def baseline(context: Context, action: str, name: str, file: Path, reason: str) 
 
     Entries that FILE has keep their reasons. Those that RUN does not find any more go, if it looked at the whole repository.
     """
+    why = printable(reason).strip() or f"known on {datetime.now(UTC):%Y-%m-%d}; nobody has said why it may stay"
+    if len(why) > MAX_REASON_CHARACTERS:
+        raise CommandError(f"--reason has {len(why)} characters; at most {MAX_REASON_CHARACTERS} are kept")
     former = read_baseline(file) if file.exists() else {}
     with connected(context.address) as connection:
         run = _settled(connection, run_name(connection, name))
@@ -37,7 +47,6 @@ def baseline(context: Context, action: str, name: str, file: Path, reason: str) 
     if "" in found:
         line = f"ask the same again:  conductor rerun {short(run.name)}"
         raise CommandError("this run is of an earlier version: its findings have no fingerprints", lines=(line,))
-    why = reason.strip() or f"known on {datetime.now(UTC):%Y-%m-%d}; nobody has said why it may stay"
     new = [entry_of(finding, why) for key, finding in found.items() if key not in former]
     stale = [entry for key, entry in former.items() if key not in found]
     kept = [*(entry for key, entry in former.items() if key in found), *([] if is_whole(run) else stale)]

@@ -4,6 +4,7 @@ They are YAML, or JSON where the name ends so. Findings are known by their finge
 """
 
 import json
+import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,9 +50,12 @@ def entry_of(finding: Finding, reason: str) -> Entry:
 
 def read_baseline(path: Path) -> dict[str, Entry]:
     """Returns the entries of a file by their fingerprints; raises a CommandError that names what is wrong, and its line."""
+    from conductor.flows.library.layers import read_file
+
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise CommandError(f"--baseline: {path} is no file but a pipe or a device; name a file")
+        data = read_file(path, MAX_BYTES)
     except OSError as error:
         raise CommandError(f"--baseline: {path}: {error.strerror or error}") from error
     return parse_baseline(data, str(path))
@@ -130,11 +134,14 @@ def write_baseline(path: Path, entries: Iterable[Entry]) -> None:
     text = _rendered(
         sorted(entries, key=lambda each: (each.path, each.title, each.fingerprint)), path.suffix == ".json"
     )
-    draft = path.with_name(f"{path.name}.new")
+    # A name that no one can foresee: the folder is often a stranger's repository, whose links would lead elsewhere.
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        draft.write_text(text, "utf-8")
+        with draft.open("x", encoding="utf-8") as file:
+            file.write(text)
         draft.replace(path)
     except OSError as error:
+        draft.unlink(missing_ok=True)
         raise CommandError(f"{path} cannot be written: {error.strerror}", code=1) from error
 
 
