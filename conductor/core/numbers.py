@@ -1,7 +1,8 @@
-"""The numbers of JSON that agents, authors and callers write.
+"""The numbers and texts of JSON that agents, authors and callers write.
 
 A whole number has at most 64 bits and stays exact; any other number is a finite double. Numbers are judged where they enter.
-`sendable` and `decidable` also take what an older conductor stored without judging it.
+`sendable` and `decidable` also take what an older conductor stored without judging it. JSON can escape half a surrogate pair, as
+models that cut an emoji do, and no other form of a text can hold it: those that read a text get a question mark.
 """
 
 import math
@@ -34,8 +35,10 @@ def wrong_numbers(value: Any, where: str) -> Iterator[str]:
 
 
 def sendable(value: Any) -> Any:
-    """Returns a number as a Struct of the protocol can hold it: as text where a double would change it."""
+    """Returns a number or a text as a Struct of the protocol can hold it: a number as text where a double would change it."""
     match value:
+        case str():
+            return encodable(value)
         case bool():
             return value
         case int() if abs(value) > MAX_EXACT:
@@ -60,18 +63,25 @@ def as_written(value: Any) -> Any:
 
 
 def decidable(value: Any) -> Any:
-    """Returns the value with numbers that guards can compare: what is beyond 64 bits as its nearest double."""
+    """Returns the value as guards can compare it: with what is beyond 64 bits as its nearest double, and encodable texts."""
     match value:
+        case str():
+            return encodable(value)
         case bool():
             return value
         case int() if not LEAST_WHOLE <= value <= MOST_WHOLE:
             return _nearest_double(value)
         case dict():
-            return {name: decidable(member) for name, member in value.items()}
+            return {encodable(name): decidable(member) for name, member in value.items()}
         case list():
             return [decidable(member) for member in value]
         case _:
             return value
+
+
+def encodable(text: str) -> str:
+    """Returns the text with a question mark for each half of a surrogate pair."""
+    return text if text.isascii() else text.encode(errors="replace").decode()
 
 
 def _nearest_double(value: int) -> float:

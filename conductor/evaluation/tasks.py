@@ -72,7 +72,7 @@ def guard(frame: Frame) -> Frame:
     """Decides `skip_when`."""
     bundle, inputs, results = read_pinned(frame)
     step = bundle.step(frame.header["step"])
-    values = {**read_names(frame), "inputs": inputs, "band": inputs["band"], "steps": decidable(whole(results))}
+    values = decidable({**read_names(frame), "inputs": inputs, "band": inputs["band"], "steps": whole(results)})
     try:
         skips = decide(step.skip_when, values)
     except ExpressionError as error:
@@ -94,7 +94,7 @@ def report(frame: Frame) -> Frame:
     header = frame.header
     files = read_files(frame)
     known = {"inputs": inputs, "band": inputs["band"], "snapshot": read_snapshot(frame), "run": read_run(frame)}
-    outputs, lost = evaluate_outputs(bundle.flow, {**known, "steps": decidable(whole(results))})
+    outputs, lost = evaluate_outputs(bundle.flow, decidable({**known, "steps": whole(results)}))
     notes = {**header["notes"], **({"outputs": lost} if lost else {})}
     sources = Sources(header["facts"], results, header["documents"], notes, files, outputs)
     try:

@@ -19,7 +19,7 @@ from conductor.core.folded.turn import Repair, Turn
 from conductor.core.model.event_parts import Confinement, FindingCounts, ModelUse, WorkspaceChanges
 from conductor.core.model.plan import ChangedFile, LoopPlan, RunPlan, SnapshotPlan
 from conductor.core.model.states import Failure, RunState, StepState
-from conductor.core.numbers import sendable
+from conductor.core.numbers import encodable, sendable
 from conductor.core.placing.standing import Present
 from conductor.store.port import LISTED_QUESTION
 from conductor.store.records import RunRow
@@ -75,7 +75,7 @@ def _shallow(value: Any, levels: int) -> Any:
         case dict() | list() if not levels:
             return TOO_DEEP
         case dict():
-            return {name: _shallow(member, levels - 1) for name, member in value.items()}
+            return {encodable(name): _shallow(member, levels - 1) for name, member in value.items()}
         case list():
             return [_shallow(member, levels - 1) for member in value]
         case _:

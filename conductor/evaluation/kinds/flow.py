@@ -31,7 +31,7 @@ def call(frame: Frame) -> Frame:
     bundle, inputs, results = read_pinned(frame)
     step = bundle.step(frame.header["step"])
     called = bundle.called(flow_name(step.flow.flow))
-    names = {**read_names(frame), "inputs": inputs, "band": inputs["band"], "steps": decidable(whole(results))}
+    names = decidable({**read_names(frame), "inputs": inputs, "band": inputs["band"], "steps": whole(results)})
     try:
         given = {"question": inputs.get("question") or None, **_evaluated(step, names)}
     except ExpressionError as error:

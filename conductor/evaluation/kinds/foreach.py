@@ -24,7 +24,7 @@ def items(frame: Frame) -> Frame:
     """Lists the items of a step, one a line. Those above `max_items` are left out."""
     bundle, inputs, results = read_pinned(frame)
     step = bundle.step(frame.header["step"])
-    names = {**read_names(frame), "inputs": inputs, "band": inputs["band"], "steps": decidable(whole(results))}
+    names = decidable({**read_names(frame), "inputs": inputs, "band": inputs["band"], "steps": whole(results)})
     try:
         found = list_items(step.foreach.items, names)
         most = for_band(step.foreach.max_items, inputs["band"]) or len(found)

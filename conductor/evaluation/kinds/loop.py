@@ -13,7 +13,7 @@ def until(frame: Frame) -> Frame:
     """Decides whether a loop is done."""
     bundle, inputs, results = read_pinned(frame)
     step = bundle.step(frame.header["step"])
-    names = {**read_names(frame), "inputs": inputs, "band": inputs["band"], "steps": decidable(whole(results))}
+    names = decidable({**read_names(frame), "inputs": inputs, "band": inputs["band"], "steps": whole(results)})
     try:
         return Frame({"is_done": decide(step.loop.until, names)})
     except ExpressionError as error:

@@ -5,8 +5,10 @@ number, is found before a run. Evaluating uses plain maps, because inputs may be
 `validate` call this, because an expression may be costly (rule 5).
 """
 
+import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from cel_expr_python import cel
@@ -133,7 +135,30 @@ def _evaluated(expression: str, meant: str, values: Mapping[str, Any]) -> Any:
         raise ExpressionError("; ".join(text for _, text in _errors_in(str(error)))) from error
     if value.type() == cel.Type.ERROR:  # an error is a value in CEL; its text says what is missing
         raise ExpressionError(f"'{expression.strip()}': {value.value()}")
-    return value.plain_value()
+    plain = value.plain_value()
+    if foreign := next(_foreign_to_json(plain), ""):
+        raise ExpressionError(
+            f"'{expression.strip()}': it holds {foreign}, which JSON does not have. string() makes it a text"
+        )
+    return plain
+
+
+def _foreign_to_json(value: Any) -> Iterator[str]:
+    """Yields the names of the values inside one that no JSON can hold, such as bytes and times."""
+    match value:
+        case None | bool() | int() | str():
+            return
+        case float():
+            if not math.isfinite(value):
+                yield "an infinite number, or none at all"
+        case dict():
+            for member in value.values():
+                yield from _foreign_to_json(member)
+        case list():
+            for member in value:
+                yield from _foreign_to_json(member)
+        case _:
+            yield _named(value)
 
 
 def _type_of(name: str) -> cel.Type:
@@ -156,6 +181,9 @@ def _named(value: Any) -> str:
         float: "a number",
         list: "a list",
         dict: "an object",
+        bytearray: "bytes",
+        timedelta: "a duration",
+        datetime: "a time",
     }
     return "null" if value is None else names.get(type(value), type(value).__name__)
 

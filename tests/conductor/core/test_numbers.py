@@ -4,7 +4,9 @@ import json
 import math
 
 import pytest
+from google.protobuf import json_format
 
+from conductor.api.messages.runs import value
 from conductor.core.numbers import decidable, sendable, wrong_numbers
 
 
@@ -32,3 +34,11 @@ def test_a_number_is_sent_exactly_or_as_text() -> None:
 
 def test_a_guard_can_compare_what_an_older_conductor_stored() -> None:
     assert decidable({"a": [2**64, -(10**400), 2**64 - 1, True]}) == {"a": [float(2**64), -math.inf, 2**64 - 1, True]}
+
+
+def test_half_a_surrogate_pair_that_json_escapes_is_read_as_a_question_mark() -> None:
+    """An agent that cuts an emoji must not break the guards, the items and the readers of its step."""
+    said = json.loads(r'{"x": "a \ud83d", "\udc00": ["\ud83d\ude00"]}')
+
+    assert decidable(said) == {"x": "a ?", "?": ["\U0001f600"]}
+    assert json_format.MessageToDict(value(json.dumps(said).encode())) == {"x": "a ?", "?": ["\U0001f600"]}

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from conductor.flows.language.expressions import ExpressionError, decide
+from conductor.flows.language.expressions import ExpressionError, decide, evaluate
 from conductor.flows.language.templates import TemplateError, render, template_problems
 
 STEP = {"state": "succeeded", "text": "hello", "output": {"x": 3.0}, "findings": [{"severity": "high"}]}
@@ -34,6 +34,22 @@ def test_guards_are_decided(expression: str, *, value: bool) -> None:
 def test_a_guard_that_has_no_truth_is_an_error_that_says_why(expression: str) -> None:
     with pytest.raises(ExpressionError):
         decide(expression, VALUES)
+
+
+@pytest.mark.parametrize(
+    ("expression", "what"),
+    [
+        ("[[b'a']]", "bytes"),
+        ("{'a': duration('1s')}", "a duration"),
+        ("[timestamp('2020-01-01T00:00:00Z')]", "a time"),
+        ("type(1)", "Type"),
+        ("[1.0 / 0.0]", "an infinite number"),
+        ("0.0 / 0.0", "or none at all"),
+    ],
+)
+def test_a_value_that_no_json_holds_is_an_error_that_names_it(expression: str, what: str) -> None:
+    with pytest.raises(ExpressionError, match=f"it holds .*{what}.*, which JSON does not have"):
+        evaluate(expression, VALUES)
 
 
 @pytest.mark.parametrize(
