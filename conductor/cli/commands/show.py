@@ -33,6 +33,7 @@ from conductor.cli.text.wording import (
 from conductor.cli.views.lines import step_facts, summary
 from conductor.cli.views.run_state import StepRow
 from conductor.cli.views.view import as_json
+from conductor.core.numbers import as_written
 from conductor.v1 import flow_service_pb2, run_service_pb2
 from servicekit.printing.output_lost import READER_LEFT, verdict
 from servicekit.printing.page import put, say
@@ -143,7 +144,7 @@ def show_step(context: Context, step: run_service_pb2.Step) -> None:
     if step.HasField("gate"):
         say(f"  {step.gate.title}: {decided(step.gate)}", 4)
         say("\n".join(f"  {line}" for line in first_commands(step.gate)[: 2 if StepRow(step).gate else 1]), err=True)
-    texts = ("prompt", step.prompt), ("repair", step.repair.text), ("answer", step.text), ("output", _output(step))
+    texts = ("prompt", step.prompt), ("repair", step.repair.text), ("answer", step.text), ("output", shown_output(step))
     for title, text in texts:
         if text:
             put(f"\n--- {title} ---\n{text.rstrip()}")
@@ -154,11 +155,11 @@ def show_step(context: Context, step: run_service_pb2.Step) -> None:
         say(f"\nwhat it logged:  conductor output {run_id} {step_id} --channel log", err=True)
 
 
-def _output(step: run_service_pb2.Step) -> str:
+def shown_output(step: run_service_pb2.Step) -> str:
     """Returns a step's output as JSON; nothing where it is findings, which `conductor findings` lists."""
     if not step.HasField("output") or step.HasField("finding_counts"):
         return ""
-    return printable(json.dumps(json_format.MessageToDict(step.output), indent=2, ensure_ascii=False))
+    return printable(json.dumps(as_written(json_format.MessageToDict(step.output)), indent=2, ensure_ascii=False))
 
 
 def _attempt_facts(attempt: run_service_pb2.Attempt, repaired: run_service_pb2.Repair | None, *, is_last: bool) -> str:

@@ -14,6 +14,11 @@ MAX_ITEMS = 1000
 DEFAULT_MAX_PARALLEL = 32
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
 _KNOWN = ("band", "inputs", "item", "index", "loop", "previous", "report", "round", "run", "snapshot", "steps")
+# Words of CEL and of Jinja2, which read none of them as a name.
+_WORDS = re.compile(
+    r"(and|as|break|const|continue|else|false|for|function|if|import|in|is|let|namespace|none|not|null|or|package|return|self|true"
+    r"|var|void|while)\Z"
+)
 
 
 def judge(step: Step, where: str, _library: Library, problems: Problems) -> None:
@@ -25,6 +30,8 @@ def judge(step: Step, where: str, _library: Library, problems: Problems) -> None
         problems.add(
             f"{where}.as", f"'{name}' must be a-z, 0-9 and _, begin with a letter, and be none of {', '.join(_KNOWN)}"
         )
+    elif _WORDS.match(name):
+        problems.add(f"{where}.as", f"'{name}' is a word of CEL or Jinja2, and no name there. Choose another one")
     judge_per_band(work.max_items, f"{where}.max_items", MAX_ITEMS, problems)
     if not 0 <= work.max_parallel <= MAX_ITEMS:
         problems.add(f"{where}.max_parallel", f"must be 1 to {MAX_ITEMS}, not {work.max_parallel}")

@@ -467,3 +467,10 @@ def test_outputs_whose_schemas_are_too_large_together_are_refused_at_once() -> N
     found = judge_message(flow, "flow", Library()).problems
 
     assert ["the schemas of their outputs have" in one.text for one in found] == [True]
+
+
+@pytest.mark.parametrize("name", ["in", "self", "let", "none", "not", "item", "steps"])
+def test_an_item_has_no_name_that_an_expression_or_a_template_reads_otherwise(name: str) -> None:
+    body = f"    foreach: {{items: '[1]', as: {name}, steps: [{{id: b, fold: {{template: x}}}}]}}\n"
+
+    assert told(step(body)) == [(3, "steps[0].foreach.as")]
