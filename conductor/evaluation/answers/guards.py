@@ -4,7 +4,9 @@ It also finds the places with quotes in a typed value. Each is checked as a find
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from conductor.evaluation.answers.typed_answers import is_placeholder
@@ -12,6 +14,7 @@ from conductor.evaluation.evidence.findings import Evidence, Finding, Found, Res
 
 MAX_TOLD = 20
 MAX_PLACES = 200
+TOO_MANY = f"a value has at most {MAX_PLACES} places that are looked for"
 PROVEN = frozenset({"verified", "moved"})
 JUDGED = ("status", "actual_start_line", "reason")
 
@@ -54,22 +57,23 @@ def missing_evidence(findings: Sequence[Finding]) -> list[str]:
 
 
 def places_in(value: Any) -> list[tuple[dict[str, Any], Evidence]]:
-    """Returns the objects of a typed value that are places with a quote, each as evidence."""
-    found: list[tuple[dict[str, Any], Evidence]] = []
+    """Returns the objects of a typed value that are places with a quote, each as evidence; of very many the first."""
+    return list(islice(_places(value), MAX_PLACES))
+
+
+def _places(value: Any) -> Iterator[tuple[dict[str, Any], Evidence]]:
     for part in _objects(value):
-        if isinstance(part.get("path"), str) and isinstance(part.get("quote"), str) and len(found) < MAX_PLACES:
-            try:
-                found.append((part, read_evidence(part)))
-            except ResultError:
-                continue
-    return found
+        if isinstance(part.get("path"), str) and isinstance(part.get("quote"), str):
+            with suppress(ResultError):
+                yield part, read_evidence(part)
 
 
 def judge_places(value: Any, judge: Callable[[Evidence], Evidence]) -> list[str]:
     """Adds to each place of a typed value how it was judged; returns a sentence for each that was not found."""
     told: list[str] = []
-    for part, place in places_in(value):
-        judged = judge(place)
+    for number, (part, place) in enumerate(list(_places(value))):
+        # Behind the limit an agent's own word about a place would stay.
+        judged = judge(place) if number < MAX_PLACES else replace(place, status="missing", reason=TOO_MANY)
         as_json = judged.as_json()
         for name in JUDGED:
             part.pop(name, None)

@@ -4,7 +4,7 @@ A sceptic is an ordinary step inside a `foreach` over findings, whose output has
 a `reason`, and `evidence`: places with quotes, which were checked as any others. REFUTED counts only where one of them was found.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,13 +26,18 @@ class Verdict:
     evidence: tuple[Evidence, ...]
 
 
-def join_verdicts(findings: Sequence[Finding], items: Sequence[Mapping[str, Any]]) -> tuple[list[Finding], list[str]]:
-    """Returns the findings with their verdicts, and notes about findings that no sceptic has judged."""
+def join_verdicts(
+    findings: Sequence[Finding], items: Sequence[Mapping[str, Any]], unchecked: Collection[str] = ()
+) -> tuple[list[Finding], list[str]]:
+    """Returns the findings with their verdicts, and notes about findings that no sceptic has judged.
+
+    `unchecked` are steps of the items whose outputs nothing has checked: what they say of their own quotes proves nothing.
+    """
     said: dict[str, list[Verdict]] = {}
     for item in items:
         about = item["item"].get("id") if isinstance(item["item"], Mapping) else None
         if isinstance(about, str):
-            said.setdefault(about, []).extend(_verdicts_in(item["steps"]))
+            said.setdefault(about, []).extend(_verdicts_in(item["steps"], unchecked))
     judged = [_judged(finding, said.get(finding.id, ())) for finding in findings]
     return judged, list(_notes(judged, said))
 
@@ -81,17 +86,16 @@ def _told(verdict: Verdict, *, alone: bool) -> str:
     return f"{word}{verdict.reason}".strip()
 
 
-def _verdicts_in(steps: Mapping[str, Mapping[str, Any]]) -> Iterator[Verdict]:
-    for value in steps.values():
+def _verdicts_in(steps: Mapping[str, Mapping[str, Any]], unchecked: Collection[str]) -> Iterator[Verdict]:
+    for name, value in steps.items():
         output = value.get("output")
         word = str(output.get("verdict", "")).strip().lower() if isinstance(output, Mapping) else ""
         if word in VERDICTS and isinstance(output, Mapping):
-            yield _read(word, output)
+            yield _read(word, output, read_judged(output.get("evidence")) if name not in unchecked else ())
 
 
-def _read(word: str, output: Mapping[str, Any]) -> Verdict:
+def _read(word: str, output: Mapping[str, Any], evidence: tuple[Evidence, ...]) -> Verdict:
     reason = next((output[name] for name in REASONS if isinstance(output.get(name), str)), "")
-    evidence = read_judged(output.get("evidence"))
     is_proven = any(place.status in {"verified", "moved"} for place in evidence)
     counts = UNSURE if word == REFUTED and not is_proven else word
     return Verdict(counts, word, " ".join(reason.split()), evidence)

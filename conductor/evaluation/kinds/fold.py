@@ -1,6 +1,6 @@
 """A step that brings results together: rendering its template, or merging the findings of what it needs."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from conductor.evaluation.answers.typed_answers import Form, judge_json
@@ -10,8 +10,9 @@ from conductor.evaluation.evidence.verdicts import join_verdicts
 from conductor.evaluation.pinned import failed, read_names, read_pinned
 from conductor.evaluation.reports.results import Result, whole
 from conductor.evaluation.workers.frames import Frame, Task
-from conductor.flows.checks.output_rules import output_schema
+from conductor.flows.checks.output_rules import has_schema, output_schema
 from conductor.flows.language.markdown import cell
+from conductor.flows.language.nesting import inner_steps
 from conductor.flows.language.templates import TemplateError, render
 from conductor.flows.library.bundle import canonical_json
 from conductor.v1 import flow_service_pb2
@@ -26,7 +27,10 @@ def fold(frame: Frame) -> Frame:
     bundle, inputs, results = read_pinned(frame)
     step = bundle.step(frame.header["step"])
     if step.fold.HasField("merge"):
-        return _merge(step, results, inputs["band"])
+        parent, dot, _ = frame.header["step"].rpartition(".")
+        sceptics = step.fold.merge.verdicts
+        unchecked = _unchecked(bundle.step(f"{parent}{dot}{sceptics}")) if sceptics else set()
+        return _merge(step, results, inputs["band"], unchecked)
     try:
         names = {**read_names(frame), "inputs": inputs, "band": inputs["band"], "steps": whole(results)}
         text = render(step.fold.template, names)
@@ -47,7 +51,7 @@ def fold(frame: Frame) -> Frame:
     return Frame({"counts": {}}, (data, b"", data))
 
 
-def _merge(step: Flow.Step, results: Mapping[str, Result], band: str) -> Frame:
+def _merge(step: Flow.Step, results: Mapping[str, Result], band: str, unchecked: Collection[str]) -> Frame:
     """Merges the findings of what a step needs, with the verdicts of their sceptics where it names them."""
     work = step.fold.merge
     needs = [need for need in step.needs if need in results and need != work.verdicts]
@@ -57,10 +61,16 @@ def _merge(step: Flow.Step, results: Mapping[str, Result], band: str) -> Frame:
         found = merge(given, limit)
     else:
         asked = results[work.verdicts].items if work.verdicts in results else ()
-        judged, notes = join_verdicts(merge(given, len(given)).findings, asked)
+        judged, notes = join_verdicts(merge(given, len(given)).findings, asked, unchecked)
         ordered = order(judged, limit)
         found = replace(ordered, notes=(*ordered.notes, *notes))
     return Frame({"counts": count(found.findings)}, (_listed(found).encode(), canonical_json(found.as_json()), b""))
+
+
+def _unchecked(sceptics: Flow.Step) -> set[str]:
+    """Returns the agents' steps among sceptics that declare no form: their results stay as the agents wrote them."""
+    steps = inner_steps(sceptics)
+    return {step.id for step in steps if step.WhichOneof("work") == "agent" and not has_schema(step)}
 
 
 def _listed(found: Found) -> str:

@@ -1,9 +1,11 @@
 """Verdicts reach the ranking, contradictions stand together, and only a counter-quote that is found refutes. Keeps F4 F5."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from conductor.evaluation.answers.guards import TOO_MANY, judge_places
 from conductor.evaluation.evidence.findings import Evidence, Finding, read_document
 from conductor.evaluation.evidence.merging import merge, order
 from conductor.evaluation.evidence.verdicts import join_verdicts
@@ -61,6 +63,22 @@ def test_refuted_counts_only_with_a_counter_quote_that_was_found(
     is_unproven = verdict == "REFUTED" and counts == "unsure"
     assert any("refutations do not count" in note for note in notes) == is_unproven
     assert ("does not count" in judged.verdict_reason) == is_unproven
+
+
+def test_a_sceptic_whose_output_nothing_checked_proves_nothing_by_its_own_word() -> None:
+    (judged,), notes = join_verdicts([ONE], [said(ONE, "REFUTED", "verified")], {"sceptic"})
+
+    assert (judged.verdict, judged.verdict_evidence) == ("unsure", ())
+    assert any("refutations do not count" in note for note in notes)
+
+
+def test_no_place_of_a_value_keeps_what_its_agent_says_of_it() -> None:
+    places = [{"path": "a.py", "start_line": 1, "end_line": 1, "quote": "q", "status": "verified"} for _ in range(300)]
+
+    judge_places({"padding": places[:-1], "evidence": places[-1:]}, lambda place: replace(place, status="moved"))
+
+    assert {place["status"] for place in places[:200]} == {"moved"}
+    assert {(place["status"], place["reason"]) for place in places[200:]} == {("missing", TOO_MANY)}
 
 
 @pytest.mark.parametrize(
