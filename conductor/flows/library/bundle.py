@@ -67,5 +67,5 @@ def _from_json(value: dict[str, Any]) -> flow_service_pb2.Flow:
 
 
 def canonical_json(value: Mapping[str, Any]) -> bytes:
-    """Returns JSON with sorted keys and no spaces: equal values give equal bytes."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    """Returns JSON with sorted keys and no spaces: equal values give equal bytes. Half a surrogate pair is a question mark."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode(errors="replace")

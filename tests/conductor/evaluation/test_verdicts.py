@@ -9,6 +9,7 @@ from conductor.evaluation.answers.guards import TOO_MANY, judge_places
 from conductor.evaluation.evidence.findings import Evidence, Finding, read_document
 from conductor.evaluation.evidence.merging import merge, order
 from conductor.evaluation.evidence.verdicts import join_verdicts
+from conductor.flows.library.bundle import canonical_json
 
 
 def finding(
@@ -70,6 +71,14 @@ def test_a_sceptic_whose_output_nothing_checked_proves_nothing_by_its_own_word()
 
     assert (judged.verdict, judged.verdict_evidence) == ("unsure", ())
     assert any("refutations do not count" in note for note in notes)
+
+
+def test_half_a_character_in_the_reason_of_a_sceptic_breaks_no_document() -> None:
+    item = said(ONE, "UNSURE")
+    item["steps"]["sceptic"]["output"]["reason"] = "a cut emoji \ud83d"
+    (judged,), _ = join_verdicts([ONE], [item])
+
+    assert b"a cut emoji ?" in canonical_json(judged.as_json())
 
 
 def test_no_place_of_a_value_keeps_what_its_agent_says_of_it() -> None:
