@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import grpc
 
-from conductor.cli.commands.judging.limits import RunLimits, limits_of
+from conductor.cli.commands.judging.limits import RunLimits, finite, limits_of
 from conductor.cli.commands.judging.policy import Policy, policy_of, policy_options
 from conductor.cli.commands.launching.options import request_options
 from conductor.cli.commands.reading import FORMS, print_form, print_report
@@ -63,7 +63,12 @@ class Ending:
 @click.option(
     "--local-only", is_flag=True, help="Refuse where a host or a model on another machine would get the code."
 )
-@click.option("--max-minutes", type=click.FloatRange(0, min_open=True), help="Cancel the run where it takes longer.")
+@click.option(
+    "--max-minutes",
+    type=click.FloatRange(0, min_open=True),
+    callback=finite,
+    help="Cancel the run where it takes longer.",
+)
 @click.option(
     "--max-tokens", type=click.IntRange(1), help="Cancel the run where its agents use more, as far as they tell."
 )

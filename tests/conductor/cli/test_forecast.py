@@ -5,6 +5,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from conductor.cli.commands.judging.limits import RunLimits
 from conductor.cli.commands.launching.forecast import forecast_line, refuse_unplaced
+from conductor.cli.main import main
 from conductor.cli.text.failure import CommandError
 from conductor.v1.run_service_pb2 import (
     Activity,
@@ -96,3 +97,9 @@ def test_a_run_without_a_person_is_ended_where_it_waits_at_a_gate() -> None:
 
 def test_without_limits_nothing_ends_a_run() -> None:
     assert not RunLimits(None, None).note(ended("a", 10**9, 10**9))
+
+
+@pytest.mark.parametrize("minutes", ["nan", "inf", "-1", "0"])
+def test_a_limit_that_limits_nothing_is_refused(minutes: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "survey", "--max-minutes", minutes]) == 2
+    assert "--max-minutes" in capsys.readouterr().err

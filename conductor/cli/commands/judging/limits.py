@@ -1,11 +1,13 @@
 """`--max-minutes` and `--max-tokens`: cancel a run that takes more. The command watches; a run that it leaves has no limit."""
 
 import contextlib
+import math
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import click
 import grpc
 
 from conductor.cli.connection import CALL_SECONDS, Connection
@@ -57,6 +59,13 @@ class RunLimits:
 def limits_of(options: Mapping[str, Any], *, may_pause: bool) -> RunLimits:
     """Returns the limits that the options name. Where a run may not pause, one that waits at gates is cancelled."""
     return RunLimits(options["max_minutes"], options["max_tokens"], may_pause=may_pause)
+
+
+def finite(_context: click.Context, option: click.Parameter, value: float | None) -> float | None:
+    """Returns the value of an option; refuses `nan`, which lies within any range and limits nothing, and `inf`."""
+    if value is not None and not math.isfinite(value):
+        raise click.BadParameter(f"'{value}' limits nothing; give a number, or leave {option.opts[0]} out")
+    return value
 
 
 def _tokens(told: Watched) -> Iterator[tuple[str, int]]:
