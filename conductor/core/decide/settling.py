@@ -31,7 +31,7 @@ from conductor.core.model.events import (
     StepSucceeded,
 )
 from conductor.core.model.plan import AgentPlan, ForeachPlan, OnFailure, OnInvalid, StepPlan, SubFlowPlan
-from conductor.core.model.states import Cause, Failure, FailureClass, RunState, StepState
+from conductor.core.model.states import Cause, Failure, FailureClass, GateDecision, RunState, StepState
 from conductor.core.model.truncation import cut_text
 
 STEPS_STUCK = "STEPS_STUCK"
@@ -193,15 +193,27 @@ def _none_could_work(run: Run) -> Failure | None:
     """Returns the first failure of a run in which every step failed that asked an agent.
 
     `continue` lets a run go on without an agent that fails. A run without any answer is another matter: a report without findings
-    would read as praise.
+    would read as praise. A person who leaves out a step with items, or gives its text, has answered for its agents.
     """
-    asked = [step for step in run.steps.values() if isinstance(step.plan.work, _ASKING) and step.state in _ASKED]
+    asking = (step for step in run.steps.values() if isinstance(step.plan.work, _ASKING) and step.state in _ASKED)
+    asked = [step for step in asking if not _is_left_out(run, step)]
     failures = [step.failure for step in asked if step.state is StepState.FAILED and step.failure is not None]
-    if not failures or len(failures) < len(asked):
+    if not failures or len(failures) < len(asked) or any(map(_has_text_of_a_person, run.steps.values())):
         return None
     first = failures[0]
     message = cut_text(f"No agent of this run gave an answer. The first failure: {first.message}")
     return replace(first, message=message, step=asked[0].plan.id)
+
+
+def _has_text_of_a_person(step: Step) -> bool:
+    """Returns whether a person gave the text of a step that had failed."""
+    return step.gate is not None and step.gate.decision is GateDecision.EDIT and step.gate.failure is not None
+
+
+def _is_left_out(run: Run, step: Step) -> bool:
+    """Returns whether a person left out a step that this one is inside of."""
+    parent = run.steps.get(step.plan.parent)
+    return parent is not None and (parent.state is StepState.SKIPPED or _is_left_out(run, parent))
 
 
 def _ended_badly(attempt: Attempt | None) -> bool:

@@ -5,7 +5,7 @@ import pytest
 from conductor.core.model.conductor_state import Limits
 from conductor.core.model.events import StepsAdded
 from conductor.core.model.plan import ForeachPlan, OnFailure
-from conductor.core.model.states import Failure, RunState
+from conductor.core.model.states import Failure, GateDecision, RunState
 from conductor.core.model.step_path import PATH_IDS
 from conductor.core.model.work import ItemsFound, WorkFailed, WorkKind
 from conductor.core.placing.unknown_agents import seat_panels
@@ -106,6 +106,28 @@ def test_agents_of_other_items_are_stopped_when_too_few_can_succeed() -> None:
 
     assert bench.states()["all"] == "failed"
     assert bench.states()["all.1.look"] == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("decision", "text", "step", "end"),
+    [
+        (GateDecision.SKIP, "", "skipped", RunState.SUCCEEDED),
+        (GateDecision.EDIT, "mine", "succeeded", RunState.SUCCEEDED),
+        (GateDecision.APPROVE, "", "failed", RunState.FAILED),
+    ],
+)
+def test_a_person_who_leaves_out_a_step_or_gives_its_text_answers_for_the_agents_inside(
+    decision: GateDecision, text: str, step: str, end: RunState
+) -> None:
+    """Keeps C4. To go on as `continue` does leaves a run without any answer."""
+    bench = launch(1, inner=(asks("look", attempts=1),), on_failure=OnFailure.GATE)
+    bench.queue("all.0.look")
+    bench.finish("all.0.look", "failed", "AGENT_EXIT_NONZERO")
+
+    bench.decide("all", decision, text=text)
+    bench.answer(WorkKind.REPORT)
+
+    assert (bench.states(), bench.run.state) == ({"all": step, "all.0.look": "failed"}, end)
 
 
 @pytest.mark.parametrize(("fails", "state"), [(False, "skipped"), (True, "failed")])
