@@ -13,7 +13,7 @@ from tests.simulation.trouble import KINDS, POINTS
 from tests.simulation.twins import TWINS
 from tests.simulation.world import World
 
-SEEDS = 120
+SEEDS = 60
 SEEDS_FOR_A_TWIN = 200
 # How often something must at least happen in so many worlds: without this, a simulation can become tame without anybody's notice.
 EXPECTED = {

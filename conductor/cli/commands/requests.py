@@ -41,7 +41,8 @@ def create_request(
         title=str(options["title"] or ""),
         plan_hash=str(options["plan_hash"]),
     )
-    request.selector.agents.extend(map(str, options["agents"] if isinstance(options["agents"], Iterable) else ()))
+    agents = options.get("agents")
+    request.selector.agents.extend(map(str, agents if isinstance(agents, Iterable) else ()))
     set_flow(request, flow, Path(str(options["project"])) if options.get("project") else None)
     inputs = dict[str, object]()
     if extras:
