@@ -210,6 +210,22 @@ def test_html_shows_quoted_lines_among_their_neighbours_and_cuts_what_is_huge() 
     assert " … 99700 more characters</td>" in text
 
 
+def test_html_tells_what_the_snapshot_is_and_what_it_was_compared_with() -> None:
+    """Found by a newcomer: only Markdown told it."""
+    values = golden_values()
+    commit = values["snapshot"]["commit"]
+    changed = [{"path": "b.py", "old_path": "a.py"}]
+    base = {"scope": "diff", "base_commit": "ba5e", "base_revision": "main", "changed": changed, "changed_count": 1}
+    values["snapshot"] |= {**base, "head_commit": commit}
+    text = rendered("html", values, a__py="")
+    del values["snapshot"]["scope"]
+
+    assert f"<code>{commit}</code>, which is that commit</li>" in text
+    told = "commit <code>ba5e</code>, where the branch left <code>main</code>: <code>b.py</code> (before: <code>a.py</code>)"
+    assert f"<li>Compared with {told}</li>" in text
+    assert "Compared with" not in rendered("html", values, a__py="")  # a report of a former version
+
+
 @pytest.mark.parametrize("make", [golden_values, attacked])
 def test_sarif_has_the_shape_that_readers_rely_on(make: Any) -> None:
     """The official schema, and a validator with GitHub's rules, accept these files; neither can be part of this repository."""
