@@ -124,7 +124,7 @@ def step_message(run: str, step: Step, present: Present = NOTHING_MORE) -> pb.St
         label=step.plan.label or step.plan.id,
         needs=step.plan.needs,
         reason=step.reason,
-        wait=wait_message(present.waits.get(step.plan.id) or step.wait) if step.state is StepState.QUEUED else None,
+        wait=_present_wait(step, present),
         attempts=[attempt_message(run, attempt, present.absences) for attempt in step.attempts],
         ready_time=timestamp(step.ready_time),
         start_time=timestamp(step.start_time),
@@ -145,6 +145,14 @@ def step_message(run: str, step: Step, present: Present = NOTHING_MORE) -> pb.St
     _put_failure(message, run, step.failure)
     _put_counts(message, step.counts, has_findings=bool(step.findings))
     return message
+
+
+def _present_wait(step: Step, present: Present) -> pb.Wait | None:
+    """Shows what a queued step waits for, or what holds up the sub-run of a step."""
+    told = present.waits.get(step.plan.id)
+    if step.state is StepState.QUEUED:
+        return wait_message(told or step.wait)
+    return wait_message(told) if told is not None and step.live_sub_run else None
 
 
 def _items(step: Step) -> pb.Items | None:

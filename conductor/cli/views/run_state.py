@@ -55,7 +55,12 @@ class StepRow:
 
     @property
     def wait(self) -> str:
-        """The reason for its wait, as it was when it began to wait for that; empty where it does not wait."""
+        """The reason for its wait, as it was when it began to wait for that; empty where it does not wait.
+
+        A step whose sub-run is held up waits for what its sub-run waits for.
+        """
+        if self.step.sub_run and not self.is_settled:
+            return self.present_wait or self.step.wait.text
         return self.step.wait.text if self.step.state == run_service_pb2.Step.STATE_QUEUED else ""
 
     @property

@@ -5,7 +5,7 @@ An event says what a step waited for when it began to wait. Who holds the slots 
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from conductor.core.decide.endings.loss import Absence, list_absences
 from conductor.core.decide.schedule import demand_of
@@ -51,7 +51,8 @@ class PoolUse:
 
 def present_of(state: ConductorState, run: str, now: float) -> Present:
     """Returns what is known of a run beside its history."""
-    return Present(list_absences(state, run), list_waits(state, run, now), list_parts(state, run))
+    waits = {**list_waits(state, run, now), **list_inner_waits(state, run)}
+    return Present(list_absences(state, run), waits, list_parts(state, run))
 
 
 def list_parts(state: ConductorState, run: str) -> tuple[Part, ...]:
@@ -101,6 +102,33 @@ def list_uses(state: ConductorState, now: float) -> tuple[PoolUse, ...]:
         parked = pool.parked_until if pools.is_parked(name) else 0.0
         uses.append(PoolUse(name, known.slots, holders, waiting[name], parked, pool.loaded))
     return tuple(uses)
+
+
+def list_inner_waits(state: ConductorState, run: str) -> dict[str, Wait]:
+    """Returns what holds up the sub-runs of a run in which no agent is at work, by step.
+
+    As it was stored: a watcher is told each, and who holds the slots of a pool changes with every attempt.
+    """
+    one = state.ongoing.get(run)
+    steps = [one.run.steps[name] for name in list_open(one.run)] if one is not None else []
+    found = {step.plan.id: _first_wait(state, step.live_sub_run) for step in steps}
+    return {name: wait for name, wait in found.items() if wait is not None}
+
+
+def _first_wait(state: ConductorState, run: str) -> Wait | None:
+    """Returns the first wait in a run and its sub-runs, after the path of its step; None where an agent is at work."""
+    one = state.ongoing.get(run)
+    if one is None or _count(state, run)[1]:
+        return None
+    queued = ((name, one.run.steps[name].wait) for name in one.queue)
+    inner = ((name, _first_wait(state, one.run.steps[name].live_sub_run)) for name in list_open(one.run))
+    waits = (
+        replace(wait, text=f"{name}{'.' if is_inner else ': '}{wait.text}")
+        for is_inner, found in ((False, queued), (True, inner))
+        for name, wait in found
+        if wait is not None
+    )
+    return next(waits, None)
 
 
 def _slots(state: ConductorState, now: float) -> PoolSlots:

@@ -14,6 +14,7 @@ from conductor.v1.run_service_pb2 import (
     Run,
     Step,
     SubRunProgress,
+    Wait,
     WatchRunResponse,
     WorkspaceChanges,
 )
@@ -161,3 +162,13 @@ def test_a_step_that_runs_another_flow_names_its_sub_run() -> None:
 
     assert step_line(StepRow(step), 0.0) == "● deep  running  sub-run 0abc"
     assert step_line(StepRow(step, sub_run=progress), 0.0) == "● deep  running  sub-run 0abc: 2 of 9 steps"
+
+
+def test_a_step_tells_what_its_sub_run_waits_for_until_it_has_ended() -> None:
+    """Keeps B13, F9: progress tells it, and GetStep."""
+    text = "judge: No connected host offers reader."
+    held = _step(Step.STATE_RUNNING, "deep", sub_run="runs/0abc", wait=Wait(text=text))
+    ended = _step(Step.STATE_SUCCEEDED, "deep", sub_run="runs/0abc")
+
+    assert step_line(StepRow(held), 0.0) == f"● deep  running  sub-run 0abc  waits: {text}"
+    assert StepRow(ended, present_wait=text).waits_for == ""

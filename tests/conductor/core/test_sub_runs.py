@@ -14,7 +14,7 @@ from conductor.core.model.inputs import RequestCancel, WorkFinished
 from conductor.core.model.plan import RunPlan
 from conductor.core.model.states import Failure, RunState, StepState
 from conductor.core.model.work import SubRunPlanned, Work, WorkFailed, WorkKind, WorkResult
-from conductor.core.placing.standing import list_parts
+from conductor.core.placing.standing import list_inner_waits, list_parts
 from tests.conductor.core.bench import ANSWERS, CONTINUE, OTHER, RUN, Bench, asks, calls, each, folds, part
 
 DEEP = part("deep", folds("inner"))
@@ -200,6 +200,23 @@ def test_sub_runs_take_turns_with_their_run_and_it_tells_how_far_they_are() -> N
     parts = list_parts(bench.state, RUN)
     assert [(one.step, one.settled, one.total) for one in parts] == [("c0", 0, 2), ("c1", 0, 2), ("c2", 0, 2)]
     assert sum(one.running for one in parts) == 2
+
+
+def test_what_holds_up_a_sub_run_is_told_by_the_steps_above_it() -> None:
+    """Keeps B13: a step that no host can take is told where a person looks first."""
+    middle = part("deep", calls("inner"), asks("other", agents=("nobody",)))
+    inner = part("inner", asks("waits", agents=("none",)), of=SUB)
+    bench = Driven(middle, inner)
+    bench.host()
+    bench.launch(calls("deep"), asks("own", agents=("none",)))
+    bench.go_on()
+    queued = bench.runs[SUB].steps["other"].wait
+
+    assert queued is not None
+    assert {name: wait.text for name, wait in list_inner_waits(bench.state, RUN).items()} == {
+        "deep": f"other: {queued.text}"
+    }
+    assert list_inner_waits(bench.state, SUB)["inner"].text.startswith("waits: ")
 
 
 def test_a_sub_run_that_is_not_there_fails_its_step_and_one_without_a_parent_is_cancelled() -> None:
