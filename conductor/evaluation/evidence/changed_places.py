@@ -23,7 +23,8 @@ class ChangedPlaces:
         self._files: dict[str, list[tuple[int, int]] | None] = {}
         self._former: dict[str, str] = {}
         for file in snapshot["changes"]:
-            is_all = file["partial"] or file["binary"] or file["status"] == "deleted"
+            # Two files may be shown under one name: `a\nb`, and one with a newline there. Neither hides the other.
+            is_all = file["partial"] or file["binary"] or file["status"] == "deleted" or file["path"] in self._files
             self._files[file["path"]] = None if is_all else [_range(hunk) for hunk in file["hunks"]]
             if file["old_path"]:
                 self._former[file["path"]] = file["old_path"]

@@ -76,6 +76,13 @@ def test_one_place_inside_is_enough_and_a_finding_without_a_place_is_not_judged(
     assert not is_outside(snapshot())
 
 
+def test_a_file_hides_no_other_that_is_shown_under_the_same_name() -> None:
+    shadowed = snapshot() | {"changes": [file("new\\nline.py", (1, 90)), file("new\\nline.py", (1, 1))]}
+
+    assert not is_outside(shadowed, ("new\nline.py", 50, 50))
+    assert not is_outside(shadowed, ("new\\nline.py", 1, 1))
+
+
 def test_a_file_that_the_list_may_have_left_out_is_not_said_to_be_outside() -> None:
     assert not is_outside(snapshot(left_out=1), ("b.py", 1, 1))
     assert is_outside(snapshot(left_out=1), ("a.py", 1, 1))
