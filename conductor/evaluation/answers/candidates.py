@@ -20,7 +20,8 @@ MAX_TRIES = 5000
 MAX_WALKED_CHARACTERS = 16 * 1024 * 1024  # that failed tries may walk over, together
 HOLDERS = ("result", "output", "answer", "response", "report", "data", "review")
 NO_JSON = "it holds no JSON"
-_THOUGHT_END = "</think>"
+# What is thought ends before an answer; the tag within a sentence or a quote is what the answer is about.
+_LOST_THOUGHT = re.compile(r"</think>[ \t]*(?=[{\[`]|\r?\n\s*\S)")
 _TAG = r"(?:think(?:ing)?|thought|reasoning|reflection|scratchpad)>"
 # One that is never closed begins a line: within one, the tag may be what the answer is about.
 _THOUGHT = re.compile(rf"^[ \t]*<{_TAG}.*?(?:</{_TAG}|\Z)|<{_TAG}.*?</{_TAG}", re.DOTALL | re.MULTILINE)
@@ -57,9 +58,9 @@ def canonical(value: Any) -> str:
 
 
 def _without_thoughts(answer: str) -> str:
-    before, end, after = answer.rpartition(_THOUGHT_END)
-    if end and "<think" not in before:  # some servers swallow the opening tag
-        return after
+    lost = list(_LOST_THOUGHT.finditer(answer))
+    if lost and "<think" not in answer[: lost[-1].start()]:  # some servers swallow the opening tag
+        return answer[lost[-1].end() :]
     return _THOUGHT.sub("\n", answer)
 
 

@@ -39,6 +39,8 @@ def extract_result(answer: str, step: str, examples: Collection[str] = ()) -> Ex
         for value, end in values_in(text)
         if canonical(value) not in echoes or _ends_empty(value, text[end:])
     ]
+    if any(_is_finding(value) or _list_in(value) for value, _ in candidates):
+        candidates = [(value, end) for value, end in candidates if not _is_mention(value, text, end)]
     complaint, is_meant = NO_JSON, False
     for document, is_broken_off in _documents(candidates, text):
         try:
@@ -58,6 +60,13 @@ def extract_result(answer: str, step: str, examples: Collection[str] = ()) -> Ex
 def _ends_empty(value: Any, rest: str) -> bool:
     """Returns whether an answer ends in an empty list of findings, which authors ask for where there are none."""
     return value == {"findings": []} and not rest.strip("` \t\r\n")
+
+
+def _is_mention(value: Any, text: str, end: int) -> bool:
+    """Returns whether an empty list only stands in a sentence, such as one about a file that asks for it: it takes nothing back."""
+    line = text[text.rfind("\n", 0, end) + 1 : end].strip("> \t`")
+    behind = text[end:].partition("\n")[0].strip("` \t")
+    return value == {"findings": []} and bool(behind or not line.startswith(("{", "}", "]", '"')))
 
 
 def _documents(candidates: list[tuple[Any, int]], text: str) -> Iterator[tuple[dict[str, Any], bool]]:
