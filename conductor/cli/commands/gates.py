@@ -12,7 +12,7 @@ from conductor.cli.connection import CALL_SECONDS, Connection, connected
 from conductor.cli.main import Context
 from conductor.cli.text.failure import CommandError
 from conductor.cli.text.gates import commands, decided, gate_line, gate_path, shown_lines
-from conductor.cli.text.names import SHORTEST_PART, run_name, short
+from conductor.cli.text.names import SHORTEST_PART, run_name, short, step_name
 from conductor.cli.views.view import as_json
 from conductor.v1 import gate_service_pb2
 from conductor.v1.flow_service_pb2 import GateWork
@@ -145,7 +145,10 @@ def _gate(connection: Connection, given: str) -> Gate:
     run, slash, gate = given.removeprefix("runs/").partition("/")
     if slash:
         gate = gate.removeprefix("gates/")
-        of_run = _listed(connection, run_name(connection, run, changes=True))
+        full = run_name(connection, run, changes=True)
+        if "." in gate and "/" not in gate:  # a path into a sub-run, perhaps
+            full, gate = _inner(connection, full, gate)
+        of_run = _listed(connection, full)
         matching = [one for one in of_run if gate in _own_parts(one)]
         # A step that was tried again has several, of which the last may wait.
         matching = [one for one in matching if short(one.name) == gate] or matching[-1:]
@@ -158,6 +161,15 @@ def _gate(connection: Connection, given: str) -> Gate:
         lines = (*(gate_path(one) for one in matching[:5]), "give RUN/GATE")
         raise CommandError(f"'{given}' means {len(matching)} gates", lines=lines)
     raise CommandError(f"there is no gate '{given}' that waits", lines=("see them:  conductor gates",))
+
+
+def _inner(connection: Connection, run: str, path: str) -> tuple[str, str]:
+    """Returns the run and the step that a path leads to; the path itself where it leads to none."""
+    try:
+        inner, _, step = step_name(connection, run, path).partition("/steps/")
+    except CommandError:
+        return run, path
+    return inner, step
 
 
 def _own_parts(gate: Gate) -> tuple[str, str]:

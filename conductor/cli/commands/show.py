@@ -47,7 +47,7 @@ Run = run_service_pb2.Run
 @click.argument("step", metavar="[STEP]", required=False)
 @click.pass_obj
 def show(context: Context, name: str, step: str | None) -> int:
-    """Show RUN with its steps, or one STEP (its id or its label) with its prompt and its answer."""
+    """Show RUN with its steps, or one STEP (its id, label or path, such as CALL.STEP) with its prompt and its answer."""
     with connected(context.address) as connection:
         if step is not None:
             asked = run_service_pb2.GetStepRequest(name=step_name(connection, name, step))
@@ -150,8 +150,11 @@ def show_step(context: Context, step: run_service_pb2.Step) -> None:
             put(f"\n--- {title} ---\n{text.rstrip()}")
     if step.text and step.attempts and is_cut(step.attempts[-1]):
         say(f"\n{not_whole(step.attempts[-1])}")
+    _, run_id, _, step_id = step.name.split("/")
+    if step.sub_run:
+        say(f"\nlook inside:  conductor show {short(step.sub_run)}", err=True)
+        say(f"a step of it:  conductor show {run_id} {step_id}.STEP", err=True)
     if step.HasField("failure") and step.attempts:
-        _, run_id, _, step_id = step.name.split("/")
         say(f"\nwhat it logged:  conductor output {run_id} {step_id} --channel log", err=True)
 
 

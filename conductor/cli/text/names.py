@@ -1,6 +1,7 @@
 """Names of runs and steps as people type them.
 
-A run is `runs/ID`, `ID`, a unique prefix or suffix of an id, or `last`; a step goes by its id or its label.
+A run is `runs/ID`, `ID`, a unique prefix or suffix of an id, or `last`; a step goes by its id or its label, and a step of a
+sub-run by its path, as reports name it: `spine.judge` is `judge` in the sub-run of `spine`.
 """
 
 import re
@@ -72,11 +73,22 @@ def _choice(matching: list[str]) -> Iterator[str]:
 
 
 def step_name(connection: Connection, run: str, step: str) -> str:
-    """Returns the full name of a step by its id or label; raises a CommandError that names the run's steps."""
+    """Returns the full name of a step by its id, label or path; raises a CommandError that names the run's steps."""
     full = run_name(connection, run)
     found = connection.runs.GetRun(run_service_pb2.GetRunRequest(name=full), timeout=CALL_SECONDS)
     # Of a damaged run no steps are known: what is asked of one is then answered with the damage.
-    return f"{full}/steps/unknown" if found.damage else find_step(found.steps, step)
+    if found.damage:
+        return f"{full}/steps/unknown"
+    sub_run, rest = _enter(found.steps, step)
+    return step_name(connection, sub_run, rest) if sub_run else find_step(found.steps, step)
+
+
+def _enter(steps: Iterable[run_service_pb2.Step], path: str) -> tuple[str, str]:
+    """Returns the sub-run that a path leads into, and the rest of the path; nothing where it names a step of this run."""
+    known = {short(step.name): step.sub_run for step in steps}
+    inner = (name for name in known if known[name] and path.startswith(f"{name}.") and path not in known)
+    outer = max(inner, key=len, default="")
+    return (known[outer], path.removeprefix(f"{outer}.")) if outer else ("", path)
 
 
 def find_step(steps: Iterable[run_service_pb2.Step], given: str) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from conductor.cli.text.failure import CommandError
-from conductor.cli.text.names import PAGE_RUNS, run_name
+from conductor.cli.text.names import PAGE_RUNS, run_name, step_name
 from conductor.v1 import run_service_pb2
 
 if TYPE_CHECKING:
@@ -62,3 +62,47 @@ def test_last_is_the_newest() -> None:
     assert _named("last", changes=True) == IDS[0]
     with pytest.raises(CommandError, match="there is no run yet"):
         _named("last", [])
+
+
+NESTED = {
+    "a": {"spine": "b", "each.0": "b", "each.0.near": ""},
+    "b": {"judged": "", "judged.0.judge": "", "judged.1.ask": "c"},
+    "c": {"last": ""},
+}
+
+
+class _Nested:
+    """Holds a run whose step `spine` and whose item `each.0` run sub-runs."""
+
+    def GetRun(self, request: run_service_pb2.GetRunRequest, timeout: float) -> Any:  # noqa: N802
+        assert timeout > 0
+        letter = request.name[-1]
+        steps = [
+            run_service_pb2.Step(name=f"{request.name}/steps/{name}", sub_run=sub_run and f"runs/{sub_run * 26}")
+            for name, sub_run in NESTED[letter].items()
+        ]
+        return run_service_pb2.Run(name=request.name, steps=steps)
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("spine", "a/spine"),
+        ("spine.judged.0.judge", "b/judged.0.judge"),
+        ("each.0.judged", "b/judged"),
+        ("each.0.near", "a/each.0.near"),
+        ("spine.judged.1.ask.last", "c/last"),
+    ],
+)
+def test_a_path_as_reports_name_it_leads_into_sub_runs(path: str, found: str) -> None:
+    """Keeps B13."""
+    connection = cast("Connection", SimpleNamespace(runs=_Nested()))
+    run, _, step = found.partition("/")
+
+    assert step_name(connection, run_id("a"), path) == f"runs/{run_id(run)}/steps/{step}"
+    with pytest.raises(CommandError, match="there is no step 'nothing'"):
+        step_name(connection, run_id("a"), "spine.nothing")
+
+
+def run_id(letter: str) -> str:
+    return letter * 26

@@ -87,11 +87,18 @@ def _request(connection: Connection, name: str, options: dict[str, object]) -> r
     request = run_service_pb2.RetryRunRequest(name=run, request_id=str(options["request_id"] or uuid.uuid4()))
     if options["step"]:
         request.step = step_name(connection, run, str(options["step"]))
+        if not request.step.startswith(f"{run}/"):
+            _refuse_inner(run, str(options["step"]))
     elif options["everything"]:
         request.all = True
     else:
         request.failed = True
     return request
+
+
+def _refuse_inner(run: str, path: str) -> None:
+    told = f"--step {path} is a step of a sub-run, which runs again as a whole"
+    raise CommandError(told, lines=(f"run it again:  conductor retry {short(run)} --step {path.partition('.')[0]}",))
 
 
 def _say_kept(made: run_service_pb2.Run, *, keeps_items: bool, named: str) -> None:
