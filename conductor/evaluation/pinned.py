@@ -11,9 +11,12 @@ from conductor.evaluation.workers.frames import Frame
 from conductor.flows.kinds.foreach import as_name
 from conductor.flows.library.bundle import Bundle, read_bundle
 
-# Each step of a flow needs its bundle, and reading one with 200 steps takes 2 ms. The cache takes some ten of a worker's 512 MB.
+# Each step of a flow needs its bundle, and reading one with 200 steps takes 2 ms, with long prompts 30. The caches take some
+# ten of a worker's 512 MB for small bundles, and some forty for the newest large ones.
 KEPT_BUNDLES = 8
 MAX_KEPT_BUNDLE_BYTES = 256 * 1024
+KEPT_LARGE_BUNDLES = 2
+MAX_LARGE_BUNDLE_BYTES = 4 * 1024 * 1024
 # The place of the attachment with the items and rounds that a step belongs to.
 SCOPES = 3
 WHOLE: Mapping[str, Any] = {"commit": "", "base": "", "scope": "whole", "paths": []}
@@ -68,7 +71,9 @@ def read_files(frame: Frame) -> dict[str, bytes | Unread | None]:
 
 def read_kept_bundle(data: bytes) -> Bundle:
     """Returns the bundle in these bytes. The caller must not change it: the next task may get the same."""
-    return _kept_bundle(data) if len(data) <= MAX_KEPT_BUNDLE_BYTES else read_bundle(data)
+    if len(data) <= MAX_KEPT_BUNDLE_BYTES:
+        return _kept_bundle(data)
+    return _kept_large_bundle(data) if len(data) <= MAX_LARGE_BUNDLE_BYTES else read_bundle(data)
 
 
 def failed(reason: str, message: str) -> Frame:
@@ -78,4 +83,9 @@ def failed(reason: str, message: str) -> Frame:
 
 @lru_cache(KEPT_BUNDLES)
 def _kept_bundle(data: bytes) -> Bundle:
+    return read_bundle(data)
+
+
+@lru_cache(KEPT_LARGE_BUNDLES)
+def _kept_large_bundle(data: bytes) -> Bundle:
     return read_bundle(data)

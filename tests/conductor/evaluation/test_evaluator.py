@@ -21,6 +21,7 @@ from conductor.core.model.work import (
     WorkKind,
 )
 from conductor.evaluation import retrying
+from conductor.evaluation.pinned import read_kept_bundle
 from conductor.evaluation.workers import limits
 from conductor.flows.library.bundle import write_bundle
 from conductor.flows.library.library import Texts
@@ -343,6 +344,13 @@ async def test_prompts_of_many_steps_are_all_answered(story: Story, workspace: P
 
     texts = {result.result.work.step: result.blobs[0].data for result in answered}
     assert texts == {f"s{number}": f"number {number}\n".encode() for number in range(60)}
+
+
+@pytest.mark.parametrize("size", [1_000, 1_000_000])
+def test_a_bundle_is_read_once_for_all_steps_of_a_run_also_where_it_is_large(size: int) -> None:
+    pinned = write_bundle(flow_of(fold("a", "x" * size)), Texts({}, {}))
+
+    assert read_kept_bundle(pinned) is read_kept_bundle(bytes(bytearray(pinned)))
 
 
 def test_a_bundle_is_canonical() -> None:
