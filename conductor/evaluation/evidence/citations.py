@@ -193,7 +193,7 @@ class CitationCheck:
         """Applies rules 4 and 5."""
         if self._searched > MAX_SEARCHED_CHARACTERS:
             return _missing(item, TOO_MUCH)
-        if not _is_telling(quote, MIN_WHOLE):
+        if not is_telling(quote):
             return _missing(item, f"{_not_there(item, quote, text)}, and it is too short to be looked for elsewhere")
         line = self._nearest(quote, item.start_line, text)
         if line:
@@ -210,7 +210,7 @@ class CitationCheck:
             return False
         if text.text[begin:end].strip() == quote:
             return True
-        if not _is_telling(quote, MIN_WHOLE):
+        if not is_telling(quote):
             return False
         # With as many line ends as the lines it can only begin in the first of them.
         is_filling = quote.count("\n") == item.end_line - item.start_line
@@ -268,9 +268,9 @@ def _count_visible(quote: str) -> int:
     return len(quote) - sum(map(str.isspace, quote))
 
 
-def _is_telling(quote: str, least: int) -> bool:
+def is_telling(quote: str) -> bool:
     """Returns whether a quote has enough in it to prove something by standing somewhere."""
-    return _count_visible(quote) >= least and sum(map(str.isalnum, quote)) >= MIN_LETTERS
+    return _count_visible(quote) >= MIN_WHOLE and sum(map(str.isalnum, quote)) >= MIN_LETTERS
 
 
 def _not_there(item: Evidence, quote: str, text: CitedText) -> str:

@@ -1,13 +1,15 @@
 """Joins sceptics' verdicts to the findings that they were asked about.
 
 A sceptic is an ordinary step inside a `foreach` over findings, whose output has a `verdict` (CONFIRMED, PARTLY, REFUTED or UNSURE),
-a `reason`, and `evidence`: places with quotes, which were checked as any others. REFUTED counts only where one of them was found.
+a `reason`, and `evidence`: places with quotes, which were checked as any others. REFUTED counts only where one of them was found,
+and has enough in it: a bracket stands in every file.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from conductor.evaluation.evidence.citations import is_telling
 from conductor.evaluation.evidence.findings import MAX_EVIDENCE, Evidence, Finding, read_judged
 from conductor.evaluation.evidence.ranking import REFUTED, UNSURE, VERDICTS
 
@@ -96,6 +98,6 @@ def _verdicts_in(steps: Mapping[str, Mapping[str, Any]], unchecked: Collection[s
 
 def _read(word: str, output: Mapping[str, Any], evidence: tuple[Evidence, ...]) -> Verdict:
     reason = next((output[name] for name in REASONS if isinstance(output.get(name), str)), "")
-    is_proven = any(place.status in {"verified", "moved"} for place in evidence)
+    is_proven = any(place.status in {"verified", "moved"} and is_telling(place.quote) for place in evidence)
     counts = UNSURE if word == REFUTED and not is_proven else word
     return Verdict(counts, word, " ".join(reason.split()), evidence)

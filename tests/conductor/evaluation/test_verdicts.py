@@ -73,6 +73,15 @@ def test_a_sceptic_whose_output_nothing_checked_proves_nothing_by_its_own_word()
     assert any("refutations do not count" in note for note in notes)
 
 
+@pytest.mark.parametrize("quote", [")", "}", " \n", "x", "--"])
+def test_a_counter_quote_that_stands_in_every_file_refutes_nothing(quote: str) -> None:
+    item = said(ONE, "REFUTED", "verified")
+    item["steps"]["sceptic"]["output"]["evidence"][0]["quote"] = quote
+    (judged,), _ = join_verdicts([ONE], [item])
+
+    assert judged.verdict == "unsure"
+
+
 def test_half_a_character_in_the_reason_of_a_sceptic_breaks_no_document() -> None:
     item = said(ONE, "UNSURE")
     item["steps"]["sceptic"]["output"]["reason"] = "a cut emoji \ud83d"
