@@ -23,11 +23,13 @@ from conductor.evaluation.workers.frames import Frame
 from conductor.evaluation.workers.kept_bytes import KeptBytes
 from conductor.evaluation.workers.limits import MAX_CITED_BYTES, MAX_CITED_FILE_BYTES, MAX_REQUEST_BYTES, MAX_TEXT_BYTES
 from conductor.snapshots.store import SnapshotStore
+from conductor.snapshots.storing.contents import NoContent
 from conductor.store.answers import read_answer
 from conductor.store.folding import fold_stored
 from conductor.store.port import Store
 
 FILES_AT_ONCE = 8
+MAX_TOLD_PATH_CHARACTERS = 120
 
 
 class TooMuchError(Exception):
@@ -188,8 +190,8 @@ class Gathering:
                 continue
             read = await self._snapshots.read_files(run.plan.snapshot.commit, asked, MAX_CITED_FILE_BYTES)
             for path, data in read.items():
-                if data is None:
-                    unread[path] = f"the snapshot has no regular file here of at most {MAX_CITED_FILE_BYTES} bytes"
+                if isinstance(data, NoContent):
+                    unread[path] = _why_unread(path, data)
                 else:
                     files[path] = len(contents)
                     contents.append(data)
@@ -328,6 +330,16 @@ class Gathering:
 
 def _panel_of(step: Step) -> tuple[str, ...]:
     return step.plan.work.agents if isinstance(step.plan.work, ForeachPlan) else ()
+
+
+def _why_unread(path: str, why: NoContent) -> str:
+    match why:
+        case NoContent.TOO_LARGE:
+            return f"it is larger than {MAX_CITED_FILE_BYTES // 1024**2} MiB"
+        case NoContent.NO_REGULAR_FILE:
+            return "it is no regular file"
+        case _:
+            return f"there is no file {path}" if len(path) <= MAX_TOLD_PATH_CHARACTERS else "there is no such file"
 
 
 def _find_attempt(run: Run, attempt: str) -> Attempt | None:

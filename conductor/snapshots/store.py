@@ -26,7 +26,7 @@ from conductor.snapshots.roots import WorkspaceRoots
 from conductor.snapshots.scopes.scope import Scope
 from conductor.snapshots.scopes.scoping import Scoping
 from conductor.snapshots.signals import Signals, read_signals
-from conductor.snapshots.storing.contents import read_files
+from conductor.snapshots.storing.contents import NoContent, read_files
 from conductor.snapshots.storing.history import MAX_HISTORY_COMMITS, History
 from conductor.snapshots.storing.objects import ObjectStore
 from conductor.snapshots.storing.pin import CONVERTED, Pin, WorkspaceMode
@@ -197,8 +197,8 @@ class SnapshotStore:
 
     async def read_files(
         self, commit: str, paths: Sequence[str], max_bytes_each: int = MAX_READ_BYTES
-    ) -> dict[str, bytes | None]:
-        """Returns the content of files by their paths; None for a path that is not a file, or a larger one."""
+    ) -> dict[str, bytes | NoContent]:
+        """Returns the content of files by their paths, or why one has none."""
         return await read_files(self._objects.git, commit, paths, max_bytes_each)
 
     async def history(self, commit: str) -> History:

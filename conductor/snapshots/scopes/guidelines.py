@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from conductor.snapshots.git import Git
 from conductor.snapshots.scopes.changes import FileChange
-from conductor.snapshots.storing.contents import read_files
+from conductor.snapshots.storing.contents import NoContent, read_files
 
 MAX_GUIDELINES = 20
 MAX_BYTES_EACH = 64 * 1024
@@ -28,5 +28,7 @@ async def read_guidelines(git: Git, base: str, files: Iterable[FileChange]) -> d
     paths = [path for path in changed if is_guideline(path)][:MAX_GUIDELINES]
     contents = await read_files(git, base, paths, MAX_BYTES_EACH) if paths else {}
     return {
-        path: data.decode(errors="replace")[:MAX_CHARACTERS_EACH] for path, data in contents.items() if data is not None
+        path: data.decode(errors="replace")[:MAX_CHARACTERS_EACH]
+        for path, data in contents.items()
+        if not isinstance(data, NoContent)
     }

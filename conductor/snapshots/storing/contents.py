@@ -1,11 +1,12 @@
 """Reads files of a snapshot by path, for citation checks. A few git processes, however many paths.
 
-Paths come from agents: anything but the plain path of a regular file is answered with None, never followed. A name that is no UTF-8
-is asked for with a backslash, x and the digits of each such byte; a file that has these characters in its name comes first.
+Paths come from agents: anything but the plain path of a regular file is answered with why not, never followed. A name that is no
+UTF-8 is asked for with a backslash, x and the digits of each such byte; a file that has these characters in its name comes first.
 """
 
 import re
 from collections.abc import Sequence
+from enum import StrEnum
 
 from conductor.snapshots.git import Git, check
 from conductor.snapshots.reading.entries import FILE, PROGRAM
@@ -15,28 +16,41 @@ MAX_PATH_BYTES = 4000
 _BYTE = re.compile(r"\\x([89a-f][0-9a-f])")
 
 
-async def read_files(git: Git, commit: str, paths: Sequence[str], max_bytes_each: int) -> dict[str, bytes | None]:
-    """Returns the content of each path; None where there is no such file, or a larger one."""
-    files: dict[str, bytes | None] = dict.fromkeys(paths)
+class NoContent(StrEnum):
+    """Why a path has no content to read."""
+
+    NOTHING_THERE = "nothing there"
+    NO_REGULAR_FILE = "no regular file"
+    TOO_LARGE = "too large"
+
+
+async def read_files(git: Git, commit: str, paths: Sequence[str], max_bytes_each: int) -> dict[str, bytes | NoContent]:
+    """Returns the content of each path, or why it has none."""
+    files: dict[str, bytes | NoContent] = dict.fromkeys(paths, NoContent.NOTHING_THERE)
     raw = {path: _with_bytes(path) for path in files}
     asked = dict.fromkeys((*files, *raw.values()))
     found = await _blobs(git, commit, [path for path in asked if _is_plain(path)], max_bytes_each)
     blobs = {path: found.get(path, found.get(raw[path], "")) for path in files if path in found or raw[path] in found}
-    contents = await read_contents(git, tuple(dict.fromkeys(blobs.values())))
-    return files | {path: contents[oid] for path, oid in blobs.items()}
+    contents = await read_contents(
+        git, tuple(dict.fromkeys(oid for oid in blobs.values() if not isinstance(oid, NoContent)))
+    )
+    return files | {path: oid if isinstance(oid, NoContent) else contents[oid] for path, oid in blobs.items()}
 
 
-async def _blobs(git: Git, commit: str, paths: list[str], max_bytes_each: int) -> dict[str, str]:
-    """Returns the ids of those paths that are regular files and small enough."""
-    blobs = {}
+async def _blobs(git: Git, commit: str, paths: list[str], max_bytes_each: int) -> dict[str, str | NoContent]:
+    """Returns the ids of those paths that are regular files and small enough, and why others have no content."""
+    blobs: dict[str, str | NoContent] = {}
     for start in range(0, len(paths), PATHS_PER_LISTING):
         asked = paths[start : start + PATHS_PER_LISTING]
         listing = await git.run("ls-tree", "-l", "-z", "--full-tree", commit, "--", *asked)
         for record in listing.split(b"\0")[:-1]:
             head, _, path = record.partition(b"\t")
             mode, _, oid, size = head.decode("ascii").split()
-            if mode in (FILE, PROGRAM) and int(size) <= max_bytes_each:
-                blobs[path.decode("utf-8", "surrogateescape")] = oid
+            name = path.decode("utf-8", "surrogateescape")
+            if mode not in (FILE, PROGRAM):
+                blobs[name] = NoContent.NO_REGULAR_FILE
+            else:
+                blobs[name] = oid if int(size) <= max_bytes_each else NoContent.TOO_LARGE
     return {path: blobs[path] for path in paths if path in blobs}
 
 

@@ -71,33 +71,34 @@ async def test_one_right_one_shifted_one_invented_are_verified_moved_and_missing
 
 
 @pytest.mark.parametrize(
-    ("path", "status"),
+    ("path", "reason"),
     [
-        ("windows.txt", "verified"),
-        ("./folder/b.py", "verified"),
-        ("/workspace/a.py", "verified"),
-        ("link.py", "missing"),
-        ("outside.py", "missing"),
-        ("folder", "missing"),
-        ("binary", "missing"),
-        ("large.txt", "missing"),
-        ("../workspace/a.py", "missing"),
-        ("/etc/passwd", "missing"),
-        ("a.py\0", "missing"),
-        ("*.py", "missing"),
-        (":(glob)a.py", "missing"),
-        ("-a.py", "missing"),
-        ("\udc80", "missing"),
+        ("windows.txt", ""),
+        ("./folder/b.py", ""),
+        ("/workspace/a.py", ""),
+        ("link.py", "it is no regular file"),
+        ("outside.py", "it is no regular file"),
+        ("folder", "it is no regular file"),
+        ("binary", "this file is not text"),
+        ("large.txt", "it is larger than 4 MiB"),
+        ("../workspace/a.py", "its path is not inside the snapshot"),
+        ("/etc/passwd", "its path is not inside the snapshot"),
+        ("a.py\0", "its path is not inside the snapshot"),
+        ("*.py", "there is no file *.py"),
+        (":(glob)a.py", "there is no file :(glob)a.py"),
+        ("-a.py", "there is no file -a.py"),
+        ("\udc80", "there is no file \\x80"),
     ],
 )
 async def test_only_regular_files_of_the_snapshot_are_evidence(
-    story: Story, workspace: Path, path: str, status: str
+    story: Story, workspace: Path, path: str, reason: str
 ) -> None:
     """Keeps F4."""
     await story.begin(flow_of(agent("risks")), workspace)
     (finding,) = story.findings(await story.agent("risks", result={"findings": [claim(path=path)]}))
 
-    assert finding["status"] == status
+    assert finding["status"] == ("missing" if reason else "verified")
+    assert finding["evidence"][0].get("reason", "") == reason
 
 
 async def test_evidence_is_checked_in_the_snapshot_and_not_in_what_the_file_became(

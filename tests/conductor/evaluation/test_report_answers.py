@@ -68,7 +68,7 @@ async def test_places_that_an_answer_names_are_looked_up(story: Story, workspace
         "An answer in prose, without findings. The answer names 2 places; 1 of them does not exist."
     )
     assert f"- ✓ `{name}:1`" in markdown
-    assert "- ✗ `none.py:3-5`: the snapshot has no regular file here of at most" in markdown
+    assert "- ✗ `none.py:3-5`: there is no file none.py" in markdown
 
 
 async def test_findings_of_a_step_that_asks_for_evidence_alone_are_read_or_told_as_not_read(

@@ -9,6 +9,7 @@ import pytest
 from agenthost.snapshots.tree import parse
 from conductor.errors import InvalidRequestError
 from conductor.snapshots import SnapshotStore, WorkspaceMode
+from conductor.snapshots.storing.contents import NoContent
 from servicekit.snapshot_rules import MAX_DEPTH, MAX_LINK_BYTES, MAX_NAME_BYTES, MAX_PATH_BYTES
 from tests.kit.repositories import ENVIRONMENT, UserRepository
 
@@ -100,5 +101,5 @@ async def test_a_file_whose_name_is_no_utf_8_is_read_by_its_bytes(store: Snapsho
     asked = [r"caf\xe9.py", r"literal\xe9.py", r"none\xe9.py", r"caf\xc3.py"]
 
     assert await store.read_files(plan.commit, asked) == dict(
-        zip(asked, (b"x = 1\n", b"y = 2\n", None, None), strict=True)
+        zip(asked, (b"x = 1\n", b"y = 2\n", NoContent.NOTHING_THERE, NoContent.NOTHING_THERE), strict=True)
     )

@@ -12,6 +12,7 @@ from conductor.snapshots import SnapshotStore
 from conductor.snapshots.git import Git
 from conductor.snapshots.storing import objects
 from conductor.snapshots.storing.commit_writer import CommitWriter
+from conductor.snapshots.storing.contents import NoContent
 from tests.conductor.snapshots.pinned import content
 from tests.kit.repositories import UserRepository, git
 from tests.kit.waiting import until
@@ -29,9 +30,12 @@ async def test_files_are_read_by_path_and_only_files(store: SnapshotStore, user:
     found = await store.read_files(plan.commit, paths, max_bytes_each=50)
 
     assert list(found) == paths
-    assert {path: data for path, data in found.items() if data is not None} == {
+    assert {path: data for path, data in found.items() if data is not NoContent.NOTHING_THERE} == {
         "README.md": b"# A project\n",
         "name with ünicode": b"u",
+        "src": NoContent.NO_REGULAR_FILE,
+        "link": NoContent.NO_REGULAR_FILE,
+        "big.txt": NoContent.TOO_LARGE,
     }
 
 
