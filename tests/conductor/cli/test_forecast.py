@@ -39,8 +39,12 @@ THINKS = PlannedStep(name="runs/-/steps/thinks", placement=Placement(agent="read
         ),
         (
             PlanRunResponse(steps=[THINKS], destinations=[HERE], requests=1, most_requests=20),
-            ("at least 1 request, at most 20, about 0 tokens in prompts and 1 prompt not known yet;"
+            ("at least 1 request, at most 20; their tokens are not known before the run;"
             " the code stays on this machine"),
+        ),
+        (
+            PlanRunResponse(steps=[THINKS], destinations=[HERE], most_requests=14),
+            "up to 14 requests; their tokens are not known before the run; the code stays on this machine",
         ),
     ],
 )  # fmt: skip

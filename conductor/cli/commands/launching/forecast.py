@@ -90,10 +90,7 @@ def forecast_line(planned: Plan, last: Run | None) -> str:
 
 def _parts(planned: Plan, last: Run | None) -> Iterator[str]:
     if any(step.placement.model for step in planned.steps):
-        unknown = sum(not step.HasField("prompt_tokens") for step in planned.steps)
-        later = f" and {counted(unknown, 'prompt')} not known yet" if unknown else ""
-        most = f", at most {planned.most_requests}" if planned.most_requests > planned.requests else ""
-        yield f"at least {counted(planned.requests, 'request')}{most}, about {planned.prompt_tokens} tokens in prompts{later}"
+        yield _effort(planned)
     elif planned.steps and not list_unplaced(planned):
         yield "no model is asked"
     if planned.steps:
@@ -101,3 +98,18 @@ def _parts(planned: Plan, last: Run | None) -> Iterator[str]:
     if last is not None:
         seconds = (last.end_time.ToNanoseconds() - last.create_time.ToNanoseconds()) / 1e9
         yield f"{elapsed(seconds)} the last time"
+
+
+def _effort(planned: Plan) -> str:
+    """Returns how many requests a run makes, and how many tokens their prompts have, as far as that is known."""
+    unknown = sum(not step.HasField("prompt_tokens") for step in planned.steps)
+    requests = f"at least {counted(planned.requests, 'request')}"
+    if planned.most_requests > planned.requests:
+        most = f"{requests}, at most {planned.most_requests}"
+        requests = most if planned.requests else f"up to {counted(planned.most_requests, 'request')}"
+    elif not planned.requests:
+        requests = "how many requests is known in the run"
+    if unknown and not planned.prompt_tokens:
+        return f"{requests}; their tokens are not known before the run"
+    later = f" and {counted(unknown, 'prompt')} not known yet" if unknown else ""
+    return f"{requests}, about {planned.prompt_tokens} tokens in prompts{later}"

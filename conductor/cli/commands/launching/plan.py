@@ -70,15 +70,28 @@ def plan_lines(planned: run_service_pb2.PlanRunResponse) -> Iterator[str]:
         yield f"  {_step_line(step, asking.get(name))}"
         inner = (one for path, one in asking.items() if path.startswith(f"{name}."))
         yield from (f"    {_inner_line(one)}" for one in inner)
-    unknown = sum(not step.HasField("prompt_tokens") for step in planned.steps)
-    later = f"; {counted(unknown, 'prompt')} not known before the run" if unknown else ""
-    most = (
-        f", at most {planned.most_requests} with items and rounds" if planned.most_requests > planned.requests else ""
-    )
-    yield f"  requests   at least {planned.requests}, one an agent{most or _unlimited(planned)}"
-    yield f"  tokens     about {planned.prompt_tokens} in prompts (an estimate){later}"
+    yield f"  requests   {_requests(planned)}"
+    yield f"  tokens     {_tokens(planned)}"
     yield f"  code       {where(planned)}"
     yield f"  plan hash  {planned.plan_hash}"
+
+
+def _requests(planned: run_service_pb2.PlanRunResponse) -> str:
+    if planned.most_requests <= planned.requests:
+        if not planned.requests and any(not step.times for step in planned.steps):
+            return f"one an agent{_unlimited(planned)}"
+        return f"at least {planned.requests}, one an agent{_unlimited(planned)}"
+    if not planned.requests:
+        return f"up to {planned.most_requests}, one an agent, with items and rounds"
+    return f"at least {planned.requests}, one an agent, at most {planned.most_requests} with items and rounds"
+
+
+def _tokens(planned: run_service_pb2.PlanRunResponse) -> str:
+    unknown = sum(not step.HasField("prompt_tokens") for step in planned.steps)
+    if unknown and not planned.prompt_tokens:
+        return "not known before the run"
+    later = f"; {counted(unknown, 'prompt')} not known before the run" if unknown else ""
+    return f"about {planned.prompt_tokens} in prompts (an estimate){later}"
 
 
 def _step_line(step: Step, planned: Planned | None) -> str:
