@@ -5,7 +5,7 @@ reasons) pass through a filter of `markdown`. It is pure. Everything that differ
 Markdown's last section, "Execution": cut it off to compare two reports.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
@@ -31,6 +31,7 @@ MAX_SHOWN_TEXTS_CHARACTERS = 400_000
 # "No findings" says something about the code only if everything was judged.
 LAST_SECTION = "Refuted, or not found in the snapshot"
 UNJUDGED = ", but not everything could be judged: see what was not checked"
+UNFOUND = "whose quote was not found"
 # Code compares quotes with files; whether a claim is true, it cannot.
 CHECKED = "(quotes checked; conclusions are yours)"
 
@@ -170,16 +171,35 @@ def _found(findings: Sequence[Mapping[str, Any]], sources: Sources, *, has_texts
 
 
 def _judged(findings: Sequence[Mapping[str, Any]]) -> str:
-    severities = ", ".join(f"{number} {name}" for name, number in _severities(findings).items())
-    outside = sum(bool(finding.get("outside_scope")) for finding in findings)
-    found = f"{_counted(len(findings), 'finding')} ({severities})" + (
-        f", {outside} outside the change" if outside else ""
-    )
+    found = f"{_counted(len(findings), 'finding')} ({'; '.join(weighed(findings))})"
     counts = {status: sum(finding["status"] == status for finding in findings) for status in STATUSES}
     if counts["verified"] == len(findings):
         return f"{found}; every citation was verified in the snapshot {CHECKED}."
     judged = ", ".join(f"{number} {status}" for status, number in counts.items() if number)
     return f"{found}; citations: {judged} {CHECKED}."
+
+
+def weighed(findings: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yields how grave those are that stand, then how many do not stand or are outside the change: each counts once."""
+    by_weight: dict[str, list[Mapping[str, Any]]] = {}
+    for finding in findings:
+        by_weight.setdefault(_weight(finding), []).append(finding)
+    grave = ", ".join(f"{number} {name}" for name, number in _severities(by_weight.get("", ())).items())
+    outside = len(by_weight.get("outside", ()))
+    if grave or outside:
+        yield (grave or "none") + (" in the change" if outside else "")
+    for weight in ("outside", "refuted", UNFOUND, "without evidence"):
+        if number := len(by_weight.get(weight, ())):
+            yield f"{number} {'whose quotes were not found' if weight == UNFOUND and number > 1 else weight}"
+
+
+def _weight(finding: Mapping[str, Any]) -> str:
+    """Returns why a finding does not count by its severity; empty where it does."""
+    if finding["status"] == "missing":
+        return UNFOUND if finding["evidence"] else "without evidence"
+    if finding.get("verdict") == REFUTED:
+        return "refuted"
+    return "outside" if finding.get("outside_scope") else ""
 
 
 def _texts(steps: Sequence[Mapping[str, Any]], sources: Sources) -> list[dict[str, Any]]:

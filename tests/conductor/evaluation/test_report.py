@@ -13,7 +13,7 @@ from conductor.core.model.attempt_events import AttemptEnded
 from conductor.core.model.events import RunCancelRequested, StepCancelled, StepFailed, StepRequeued
 from conductor.core.model.states import AttemptState, Failure
 from conductor.core.model.work import Reported, WorkFailed, WorkKind
-from conductor.evaluation.reports.report import MAX_REPORT_BYTES
+from conductor.evaluation.reports.report import MAX_REPORT_BYTES, weighed
 from conductor.v1.flow_service_pb2 import Flow
 from tests.conductor.evaluation.golden_reports import same_as_golden
 from tests.conductor.evaluation.story import Story, agent, claim, flow_of, fold, merge, telling
@@ -278,6 +278,38 @@ async def test_agents_that_say_very_much_are_cut_in_the_report_and_fail_no_run(s
     assert [text["step"] for text in values["texts"]] == names
     assert all("of this result are left out" in text["text"] for text in values["texts"])
     assert markdown.count("word→ ") > 40 * 1000
+
+
+@pytest.mark.parametrize(
+    ("findings", "told"),
+    [
+        (["high", "high", "low"], "2 high, 1 low"),
+        (
+            ["high", "high", "medium", "high outside", "low missing"],
+            "2 high, 1 medium in the change; 1 outside; 1 whose quote was not found",
+        ),
+        (["high missing", "low missing", "low bare"], "2 whose quotes were not found; 1 without evidence"),
+        (["low outside", "high outside"], "none in the change; 2 outside"),
+        (
+            ["medium", "critical refuted", "low refuted outside", "info missing refuted"],
+            "1 medium; 2 refuted; 1 whose quote was not found",
+        ),
+    ],
+)
+def test_the_verdict_counts_by_severity_only_what_stands_in_the_change(findings: list[str], told: str) -> None:
+    """Found by a newcomer: invented findings and those outside the change were counted as if they were real."""
+    listed = [
+        {
+            "severity": words.split()[0],
+            "status": "missing" if "missing" in words or "bare" in words else "verified",
+            "evidence": [] if "bare" in words else [{}],
+            "outside_scope": "outside" in words,
+            "verdict": "refuted" if "refuted" in words else "",
+        }
+        for words in findings
+    ]
+
+    assert "; ".join(weighed(listed)) == told
 
 
 async def test_a_flow_may_bring_its_own_template(story: Story, workspace: Path) -> None:
