@@ -78,7 +78,7 @@ class ReportReading:
 def _refuse_unsettled(run: Run) -> None:
     if not run.is_settled:
         message = f"run {run.id} is {run.state}; its report is made when it ends"
-        hint = f"follow it to its end (WatchRun):  conductor watch {run.id}"
+        hint = f"follow it to its end:  conductor watch {run.id}"
         raise PreconditionError("SOURCE_NOT_SETTLED", message, subject=run_name(run.id), hint=hint)
     if not run.markdown:
         why = run.failure.message if run.failure else "the run ended before its report was made"

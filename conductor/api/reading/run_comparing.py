@@ -41,7 +41,7 @@ class RunComparing:
         run, _ = await self._reading.folded(name)
         if not run.is_settled:
             message = f"run {run.id} is {run.state}; its findings are complete when it ends"
-            hint = f"follow it to its end (WatchRun):  conductor watch {run.id}"
+            hint = f"follow it to its end:  conductor watch {run.id}"
             raise PreconditionError("SOURCE_NOT_SETTLED", message, subject=run_name(run.id), hint=hint)
         return run
 

@@ -310,7 +310,7 @@ async def test_a_report_is_given_when_the_run_has_settled_and_not_before(tmp_pat
         run = await it.create(agent_step("s"))
         told = await refusal(it.runs.GetReport(pb.GetReportRequest(name=run.name)))
         assert (told.code, told.reason) == ("FAILED_PRECONDITION", "SOURCE_NOT_SETTLED")
-        assert told.hint == f"follow it to its end (WatchRun):  conductor watch {run.name.removeprefix('runs/')}"
+        assert told.hint == f"follow it to its end:  conductor watch {run.name.removeprefix('runs/')}"
         host = it.hosts["alpha"]
         await until(lambda: len(host.executions) == 1)
         next(iter(host.executions.values())).tell(with_findings(finding("t", "high", 1, "one")))
