@@ -2,6 +2,7 @@
 
 import pytest
 
+from conductor.cli.commands.launching.again import nothing_failed
 from conductor.cli.text.next_commands import next_commands
 from conductor.v1.run_service_pb2 import Attempt, Failure, Run, Step
 
@@ -50,3 +51,11 @@ def test_a_run_that_failed_names_first_what_answers_why(run: Run, first: list[st
 
 def test_a_report_that_was_printed_whole_is_not_named_again() -> None:
     assert next_commands(Run(name="runs/x", state=Run.STATE_SUCCEEDED), is_report_whole=True) == ALWAYS[1:]
+
+
+def test_a_retry_of_a_good_run_names_what_can_run_again() -> None:
+    assert nothing_failed("0abc").shown().splitlines() == [
+        "conductor: no step of run 0abc failed or was cancelled; name a step, or take all",
+        "  a step again:  conductor retry 0abc --step STEP",
+        "  all again:     conductor retry 0abc --all",
+    ]

@@ -35,7 +35,12 @@ def retry(context: Context, /, name: str, *, detach: bool, **options: object) ->
         raise click.UsageError("--step, --failed and --all exclude each other")
     with connected(context.address) as connection:
         request = _request(connection, name, options)
-        made = connection.runs.RetryRun(request, timeout=CREATE_SECONDS)
+        try:
+            made = connection.runs.RetryRun(request, timeout=CREATE_SECONDS)
+        except grpc.RpcError as error:
+            if "failed" not in dict(read_refusal(error).violations):
+                raise
+            raise nothing_failed(short(request.name)) from error
         _say_kept(made, keeps_items=not options["everything"], named=short(request.step))
         return leave(context, made) if detach else follow_to_end(context, connection, made.name)
 
@@ -73,6 +78,12 @@ def rerun(context: Context, /, name: str, request_id: str | None, *, detach: boo
         changed = " (the flow changed since)" if made.flow_revision != earlier.flow_revision else ""
         say(f"asks again what {short(earlier.name)} asked, as {short(made.name)}{changed}", err=True)
         return leave(context, made) if detach else follow_to_end(context, connection, made.name)
+
+
+def nothing_failed(run: str) -> CommandError:
+    """Returns the error for a run of which nothing failed, with what can run again."""
+    lines = (f"a step again:  conductor retry {run} --step STEP", f"all again:     conductor retry {run} --all")
+    return CommandError(f"no step of run {run} failed or was cancelled; name a step, or take all", lines=lines)
 
 
 def leave(context: Context, made: run_service_pb2.Run) -> int:
