@@ -29,6 +29,7 @@ from conductor.v1 import run_service_pb2
 from servicekit.printing.output_lost import OutputLostError, verdict
 from servicekit.printing.page import put, say
 from servicekit.printing.terminal_text import printable
+from servicekit.statuses import read_refusal
 
 if TYPE_CHECKING:
     from conductor.cli.commands.judging.judgement import Judgement
@@ -151,9 +152,12 @@ def refused_for(
     try:
         yield
     except grpc.RpcError as error:
-        shown = from_rpc(error, context.address, CREATE_SECONDS, is_passing=is_passing)
+        from conductor.cli.commands.launching.refusal import in_options, with_file
+
+        shown = in_options(from_rpc(error, context.address, CREATE_SECONDS, is_passing=is_passing), request)
         if not request.HasField("inline"):
-            raise shown from error
+            is_unknown = read_refusal(error).reason == "FLOW_NOT_FOUND"
+            raise with_file(shown, flow, request.workspace.path) if is_unknown else shown from error
         from conductor.cli.commands.flows import refused
 
         raise refused(shown, Path(flow)) from error
