@@ -287,4 +287,4 @@ def test_sceptics_are_children_and_their_verdicts_reach_the_ranking(pair: Pair, 
     assert by_title["A lie"].status == Evidence.STATUS_MISSING
     assert report.index("Held up") < report.index("### Refuted, or not found in the snapshot (2)")
     assert "1 of 4 findings reached no sceptic" in report
-    assert "1 refutations do not count: their counter-quotes were not found" in report
+    assert "1 refutation does not count: its counter-quotes were not found" in report

@@ -277,7 +277,8 @@ def _read_list(values: list[Any], told: list[str], step: str) -> Found:
         if len(value.get("evidence") or ()) > MAX_EVIDENCE:
             notes.append(f"findings[{index}]: only its first {MAX_EVIDENCE} places were read")
     if values and not kept:
-        raise ResultError(f"none of the {len(values)} findings can be read; {notes[0]}", notes)
+        which = "the only finding cannot" if len(values) == 1 else f"none of the {len(values)} findings can"
+        raise ResultError(f"{which} be read; {notes[0]}", notes)
     if len(values) > MAX_FINDINGS:
         notes.insert(0, f"only the first {MAX_FINDINGS} of {len(values)} findings were read")
     return Found(tuple(kept.values()), len(values) - len(kept), tuple((*notes, *told)[:MAX_NOTES]))

@@ -138,7 +138,8 @@ def _notes(left_out: Sequence[Finding], limit: int) -> tuple[str, ...]:
         return ()
     by_severity = [(name, sum(finding.severity == name for finding in left_out)) for name in SEVERITIES]
     which = ", ".join(f"{number} {name}" for name, number in by_severity if number)
-    return (f"{len(left_out)} more findings were left out ({which}): this flow keeps the first {limit}",)
+    more = "1 more finding was" if len(left_out) == 1 else f"{len(left_out)} more findings were"
+    return (f"{more} left out ({which}): this flow keeps the first {limit}",)
 
 
 def _also(other: Finding) -> str:

@@ -48,12 +48,21 @@ def _notes(findings: Sequence[Finding], said: Mapping[str, Sequence[Verdict]]) -
     unasked = sum(finding.id not in said for finding in findings)
     unanswered = sum(finding.id in said and not said[finding.id] for finding in findings)
     if unasked:
-        yield f"{unasked} of {len(findings)} findings reached no sceptic"
+        yield f"{unasked} of {_findings(len(findings))} reached no sceptic"
     if unanswered:
-        yield f"{unanswered} of {len(findings)} findings have no verdict: their sceptics gave none"
+        none = "has no verdict: its sceptics" if unanswered == 1 else "have no verdict: their sceptics"
+        yield f"{unanswered} of {_findings(len(findings))} {none} gave none"
     unproven = sum(verdict.said == REFUTED != verdict.word for verdicts in said.values() for verdict in verdicts)
     if unproven:
-        yield f"{unproven} refutations do not count: their counter-quotes were not found"
+        one, many = (
+            "1 refutation does not count: its counter-quotes",
+            f"{unproven} refutations do not count: their counter-quotes",
+        )
+        yield f"{one if unproven == 1 else many} were not found"
+
+
+def _findings(number: int) -> str:
+    return "1 finding" if number == 1 else f"{number} findings"
 
 
 def _judged(finding: Finding, verdicts: Sequence[Verdict]) -> Finding:

@@ -132,7 +132,7 @@ def check(frame: Frame) -> Frame:
     if spec.findings and (former := frame.header.get("former")):
         checked, found = with_proven(checked, found, read_document(former))
     if spec.findings and len(checked) < spec.min_items:
-        return _invalid((f"it has {len(checked)} findings, and at least {spec.min_items} are asked for", *found.notes))
+        return _invalid((_too_few(len(checked), spec.min_items), *found.notes))
     scope = ChangedPlaces(read_snapshot(frame))
     checked = tuple(scope.mark(finding) for finding in checked)
     document = canonical_json(replace(found, findings=checked).as_json())
@@ -246,3 +246,8 @@ def _rendered(step: str, name: str, template: str, values: Mapping[str, Any]) ->
 
 
 TASKS: Mapping[str, Task] = {"prompt": prompt, "cite": cite, "extract": extract, "check": check, "repair": repair}
+
+
+def _too_few(number: int, least: int) -> str:
+    has = "1 finding" if number == 1 else f"{number} findings"
+    return f"it has {has}, and at least {least} {'is' if least == 1 else 'are'} asked for"

@@ -35,7 +35,7 @@ def scope(values: Mapping[str, Any]) -> str:
     steps = [step for step in values["steps"] if not step.get("parent") and step["state"] != "excluded"]
     done = sum(step["state"] == "succeeded" for step in steps)
     flow = f"flow {values['flow'].removeprefix('flows/')}, band {values['band']}"
-    return "; ".join([*parts, flow, f"{done} of {len(steps)} steps succeeded"])
+    return "; ".join([*parts, flow, f"{done} of {len(steps)} {'step' if len(steps) == 1 else 'steps'} succeeded"])
 
 
 def _state(snapshot: Mapping[str, Any]) -> str:

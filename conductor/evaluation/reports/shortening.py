@@ -35,7 +35,10 @@ def leave_out(values: Values, kept: int) -> Values:
         return values
     shown = findings[:kept]
     severities = {name: sum(one["severity"] == name for one in shown) for name in values["severities"]}
-    text = f"{len(findings) - kept} of its {len(findings)} findings, the least severe, are left out"
+    left_out, all_of_it = len(findings) - kept, f"its {len(findings)} findings, the least severe, "
+    text = f"{left_out} of {all_of_it}{'is' if left_out == 1 else 'are'} left out"
+    if len(findings) == 1:
+        text = "its finding is left out"
     return _say(
         {**values, "findings": shown, "severities": {name: number for name, number in severities.items() if number}},
         f"{text}: ListFindings returns all of them.",

@@ -47,7 +47,11 @@ class PatchReader:
     def finish(self) -> None:
         """Ends the last hunk."""
         if self._hunk is not None and self._left_out:
-            self._hunk.text += f"[{self._left_out} more lines of this range are left out.]\n"
+            self._hunk.text += (
+                "[1 more line of this range is left out.]\n"
+                if self._left_out == 1
+                else f"[{self._left_out} more lines of this range are left out.]\n"
+            )
         self._hunk, self._left_out = None, 0
 
     def _read(self, line: bytes) -> None:

@@ -309,7 +309,7 @@ def test_sarif_says_what_it_lacks_and_leaves_dismissed_findings_out_unless_asked
     (invocation,) = document["runs"][0]["invocations"]
     told = [one["message"]["text"] for one in invocation["toolExecutionNotifications"]]
     assert [one["level"] for one in document["runs"][0]["results"]] == ["error", "warning"]
-    assert told[0] == "1 findings name no file of the snapshot and are not in this file; the report has them."
+    assert told[0] == "1 finding names no file of the snapshot and is not in this file; the report has it."
     assert told[1] == "2 findings, the least severe, were cut: a run may have 2 results."
 
 

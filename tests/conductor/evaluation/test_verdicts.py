@@ -62,7 +62,7 @@ def test_refuted_counts_only_with_a_counter_quote_that_was_found(
     assert judged.verdict == counts
     assert [place.status for place in judged.verdict_evidence] == (list(statuses) if counts else [])
     is_unproven = verdict == "REFUTED" and counts == "unsure"
-    assert any("refutations do not count" in note for note in notes) == is_unproven
+    assert any("not count: " in note for note in notes) == is_unproven
     assert ("does not count" in judged.verdict_reason) == is_unproven
 
 
@@ -70,7 +70,7 @@ def test_a_sceptic_whose_output_nothing_checked_proves_nothing_by_its_own_word()
     (judged,), notes = join_verdicts([ONE], [said(ONE, "REFUTED", "verified")], {"sceptic"})
 
     assert (judged.verdict, judged.verdict_evidence) == ("unsure", ())
-    assert any("refutations do not count" in note for note in notes)
+    assert any("not count: " in note for note in notes)
 
 
 @pytest.mark.parametrize("quote", [")", "}", " \n", "x", "--"])
@@ -123,7 +123,7 @@ def test_findings_that_no_sceptic_judged_are_told() -> None:
     judged, notes = join_verdicts([ONE, TWO, THREE], [said(ONE, "CONFIRMED"), failed])
 
     assert [one.verdict for one in judged] == ["confirmed", "", ""]
-    assert notes == ["1 of 3 findings reached no sceptic", "1 of 3 findings have no verdict: their sceptics gave none"]
+    assert notes == ["1 of 3 findings reached no sceptic", "1 of 3 findings has no verdict: its sceptics gave none"]
 
 
 def test_the_rank_is_severity_then_verdict_then_agreement_and_what_does_not_hold_is_last() -> None:

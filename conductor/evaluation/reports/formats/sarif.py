@@ -85,9 +85,14 @@ def _region(finding: Mapping[str, Any], files: CitedFiles) -> Region | None:
 
 def _cut(wanted: int, placed: int) -> Iterator[str]:
     if wanted > placed:
-        yield f"{wanted - placed} findings name no file of the snapshot and are not in this file; the report has them."
+        is_one = wanted - placed == 1
+        named = "1 finding names" if is_one else f"{wanted - placed} findings name"
+        has = "is not in this file; the report has it." if is_one else "are not in this file; the report has them."
+        yield f"{named} no file of the snapshot and {has}"
     if placed > MAX_RESULTS:
-        yield f"{placed - MAX_RESULTS} findings, the least severe, were cut: a run may have {MAX_RESULTS} results."
+        cut = placed - MAX_RESULTS
+        what = "1 finding, the least severe, was" if cut == 1 else f"{cut} findings, the least severe, were"
+        yield f"{what} cut: a run may have {MAX_RESULTS} results."
 
 
 def _hashes(placed: Sequence[tuple[Mapping[str, Any], Region]], files: CitedFiles) -> dict[tuple[str, int], str]:
