@@ -14,19 +14,35 @@ MAX_FINDINGS = 20
 MAX_LINE_CHARACTERS = 2000
 MAX_READ_FILES = 8000
 _AGENT = r"(?:ai|llm|language[ -]model|assistant|agent|chatbot|copilot|claude|gpt|gemini|reviewer bot|automated review(?:er)?s?)"
+# Words about agents are no orders to them: an order names what to say, or points at the text it stands in.
+_MANY = r"(?:issues?|findings?|problems?|bugs?|vulnerabilit(?:y|ies)|errors?|warnings?|secrets?)"
+_HERE = (
+    rf"(?:this|these|here|anything|nothing|(?:any|all|every)\s+(?:\w+\s+)?{_MANY}|the\s+(?:following|above|below))\b"
+)
+_VERDICT = rf"(?:lgtm|approved?|no\s+(?:\w+\s+)?{_MANY}|looks?\s+good|(?:is|are)\s+(?:safe|secure|correct|clean|fine)|nothing)\b"
+_ACT = (
+    rf"(?:not\s+(?:report|mention|flag|review|raise|comment(?:\s+on)?)\s+{_HERE}|(?:approve|skip|ignore)\s+(?:{_HERE}|it\b)"
+    rf"|report\s+(?:nothing|no\s+(?:\w+\s+)?{_MANY})|(?:say|respond|answer|output|reply)\b[^.?!]{{0,40}}?\b{_VERDICT})"
+)
+_ABOUT = r"(?<!\bif )(?<!\bwhen )(?<!\bwhether )(?<!\bunless )(?<!\bhow many )"
+_PLACED = r"(?:in|on|at|using|with|running|building|writing|talking|connected|ready|able|user|of)\b"
 _FORMS = {
     "asks to ignore earlier instructions": re.compile(
-        r"\b(?:ignore|disregard|forget|override)\s+(?:\w+\s+){0,3}(?:previous|prior|earlier|above|preceding|your|system)\s+"
-        r"(?:\w+\s+){0,2}(?:instructions?|prompts?|rules|guidelines|directions)\b",
+        r"(?:\byou\s+to\s+|(?<!\bto )(?<!\bcan )(?<!\bmay )(?<!\bcould )(?<!\bmight )(?<!\bnot )(?<!\bnever )(?<!n't ))"
+        r"\b(?:(?:ignore|disregard|forget)\s+(?:\w+\s+){0,3}(?:previous|prior|earlier|above|preceding|your|system)\s+"
+        r"(?:\w+\s+){0,2}(?:instructions?|prompts?|rules|guidelines|directions)"
+        r"|override\s+(?:\w+\s+){0,3}(?:previous|prior|earlier|preceding)\s+(?:\w+\s+){0,2}(?:instructions?|prompts?))\b",
         re.IGNORECASE,
     ),
     "tells agents what to report": re.compile(
-        rf"\b{_AGENT}s?\b.{{0,80}}\b(?:must|should|shall|do|are to|please)\b.{{0,40}}\b(?:not\s+(?:report|mention|flag|review|"
-        rf"raise|comment)|approve|skip|report (?:no|nothing)|say|respond|answer|output)\b",
+        rf"{_ABOUT}\b{_AGENT}s?\b(?:[^.?!]{{0,80}}?\b(?:must|should|shall|are\s+to|please)|(?:,|[^.?!,]{{0,40}}?[:;])\s*(?:do\b)?"
+        rf"|[.!]\s*(?:you\s+(?:must|should|shall|are\s+to)|do\b))\s*(?:\w+\s+){{0,2}}?{_ACT}",
         re.IGNORECASE,
     ),
     "gives an agent another role": re.compile(
-        rf"\byou are (?:now )?(?:an? )?(?:\w+ ){{0,3}}{_AGENT}\b|\b(?:new|updated) system prompt\b|\bdeveloper mode enabled\b",
+        rf"{_ABOUT}\byou\s+are\s+(?:now\s+)?(?:an?\s+|the\s+|(?<=now\s))(?:(?!{_PLACED})[\w-]+\s+){{0,3}}{_AGENT}\b"
+        r"(?![- ](?:users?|developers?|hosts?|authors?|maintainers?|engineers?))"
+        r"|\b(?:new|updated)\s+system\s+prompt\s*:|\bdeveloper\s+mode\s+(?:is\s+)?enabled\b.{0,40}\b(?:you|ignore|answer)\b",
         re.IGNORECASE,
     ),
     "imitates the marks of a conversation": re.compile(
