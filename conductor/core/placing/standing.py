@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 
 from conductor.core.decide.endings.loss import Absence, list_absences
 from conductor.core.decide.schedule import demand_of
-from conductor.core.folded.step import Wait
+from conductor.core.folded.step import Step, Wait
 from conductor.core.model.conductor_state import ConductorState, Pool
+from conductor.core.model.states import StepState, WaitKind
 from conductor.core.placing.placement import Demand, list_seats
 from conductor.core.placing.slots import PoolSlots
 from conductor.core.placing.waits import explain_wait
@@ -120,15 +121,23 @@ def _first_wait(state: ConductorState, run: str) -> Wait | None:
     one = state.ongoing.get(run)
     if one is None or _count(state, run)[1]:
         return None
+    gates = ((name, _gate_wait(run, step)) for name, step in one.run.steps.items())
     queued = ((name, one.run.steps[name].wait) for name in one.queue)
     inner = ((name, _first_wait(state, one.run.steps[name].live_sub_run)) for name in list_open(one.run))
     waits = (
         replace(wait, text=f"{name}{'.' if is_inner else ': '}{wait.text}")
-        for is_inner, found in ((False, queued), (True, inner))
+        for is_inner, found in ((False, gates), (False, queued), (True, inner))
         for name, wait in found
         if wait is not None
     )
     return next(waits, None)
+
+
+def _gate_wait(run: str, step: Step) -> Wait | None:
+    if step.state is not StepState.WAITING_GATE or step.gate is None:
+        return None
+    text = f"needs a decision: {step.gate.title}; let it go on: conductor approve {run}/{step.gate.id}"
+    return Wait(WaitKind.GATE, text, step.gate.expire_time)
 
 
 def _slots(state: ConductorState, now: float) -> PoolSlots:

@@ -15,7 +15,7 @@ from conductor.core.model.plan import RunPlan
 from conductor.core.model.states import Failure, RunState, StepState
 from conductor.core.model.work import SubRunPlanned, Work, WorkFailed, WorkKind, WorkResult
 from conductor.core.placing.standing import list_inner_waits, list_parts
-from tests.conductor.core.bench import ANSWERS, CONTINUE, OTHER, RUN, Bench, asks, calls, each, folds, part
+from tests.conductor.core.bench import ANSWERS, CONTINUE, OTHER, RUN, Bench, asks, calls, each, folds, gates, part
 
 DEEP = part("deep", folds("inner"))
 SUB = DEEP.run
@@ -217,6 +217,18 @@ def test_what_holds_up_a_sub_run_is_told_by_the_steps_above_it() -> None:
         "deep": f"other: {queued.text}"
     }
     assert list_inner_waits(bench.state, SUB)["inner"].text.startswith("waits: ")
+
+
+def test_a_gate_in_a_sub_run_is_told_by_the_step_above_it_with_its_command() -> None:
+    """Keeps B13, H2."""
+    bench = Driven(part("deep", gates("ok")))
+    bench.launch(calls("deep"))
+    bench.go_on()
+    wait = list_inner_waits(bench.state, RUN)["deep"]
+    gate = bench.runs[SUB].steps["ok"].gate
+
+    assert gate is not None
+    assert wait.text == f"ok: needs a decision: {gate.title}; let it go on: conductor approve {SUB}/ok-1"
 
 
 def test_a_sub_run_that_is_not_there_fails_its_step_and_one_without_a_parent_is_cancelled() -> None:
