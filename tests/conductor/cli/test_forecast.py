@@ -46,6 +46,11 @@ THINKS = PlannedStep(name="runs/-/steps/thinks", placement=Placement(agent="read
             PlanRunResponse(steps=[THINKS], destinations=[HERE], most_requests=14),
             "up to 14 requests; their tokens are not known before the run; the code stays on this machine",
         ),
+        (
+            PlanRunResponse(steps=[THINKS], destinations=[HERE]),
+            ("as many requests as the run finds work for; their tokens are not known before the run;"
+            " the code stays on this machine"),
+        ),
     ],
 )  # fmt: skip
 def test_requests_tokens_and_where_the_code_goes_are_told_before_the_run(planned: PlanRunResponse, told: str) -> None:

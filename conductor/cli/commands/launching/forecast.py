@@ -108,7 +108,7 @@ def _effort(planned: Plan) -> str:
         most = f"{requests}, at most {planned.most_requests}"
         requests = most if planned.requests else f"up to {counted(planned.most_requests, 'request')}"
     elif not planned.requests:
-        requests = "how many requests is known in the run"
+        requests = "as many requests as the run finds work for"
     if unknown and not planned.prompt_tokens:
         return f"{requests}; their tokens are not known before the run"
     later = f" and {counted(unknown, 'prompt')} not known yet" if unknown else ""
