@@ -269,7 +269,8 @@ def agent_unknown(
         for step, agents in unknown[:MAX_TOLD]
         for close in [closest(agents[0], usable) or closest(agents[0], known)]
     ]
-    told += [f"and {len(unknown) - MAX_TOLD} more steps"] if len(unknown) > MAX_TOLD else []
+    if (more := len(unknown) - MAX_TOLD) > 0:
+        told.append("and 1 more step" if more == 1 else f"and {more} more steps")
     there_are = " There are" if told[-1].endswith("?") else "; there are"
     unusable = ", ".join(name for name in known if name not in usable)
     hint = f"no host can run these now: {unusable}; conductor hosts says why" if unusable else ""

@@ -186,7 +186,7 @@ class Gathering:
         for start in range(0, len(paths), FILES_AT_ONCE):
             asked = paths[start : start + FILES_AT_ONCE]
             if room <= 0:
-                unread |= dict.fromkeys(asked, f"this result cites more than {MAX_CITED_BYTES} bytes of files")
+                unread |= dict.fromkeys(asked, f"this result cites more than {MAX_CITED_BYTES // 1024**2} MiB of files")
                 continue
             read = await self._snapshots.read_files(run.plan.snapshot.commit, asked, MAX_CITED_FILE_BYTES)
             for path, data in read.items():

@@ -35,7 +35,7 @@ class Files:
         first = max(start_line, 1)
         last = min(end_line or len(text), first + MAX_LINES - 1, len(text))
         if text and first > len(text):
-            raise ToolError(f"{path} has {len(text)} lines")
+            raise ToolError(f"{path} has {len(text)} {'line' if len(text) == 1 else 'lines'}")
         self.read[path] = self.read.get(path, 0) + max(last - first + 1, 0)
         shown = [f"{number}| {_cut(text[number - 1])}" for number in range(first, last + 1)]
         return "\n".join([f"{path}, lines {first} to {last} of {len(text)}", *shown])

@@ -119,6 +119,9 @@ def _account(files: Files) -> str:
     """Returns a sentence about what was read."""
     if not files.read:
         return "no file was read"
-    names = [f"{path} ({lines} lines)" for path, lines in list(files.read.items())[:SHOWN_FILES]]
+    names = [
+        f"{path} ({lines} {'line' if lines == 1 else 'lines'})"
+        for path, lines in list(files.read.items())[:SHOWN_FILES]
+    ]
     more = f" and {len(files.read) - SHOWN_FILES} more" if len(files.read) > SHOWN_FILES else ""
     return f"read {', '.join(names)}{more}"

@@ -75,7 +75,8 @@ def shown_lines(gate: Gate, *, whole: bool) -> Iterator[str]:
     lines = printable(gate.show).rstrip().split("\n")
     yield from lines if whole else lines[:FIRST_LINES]
     if not whole and len(lines) > FIRST_LINES:
-        yield f"… {len(lines) - FIRST_LINES} more lines:  conductor gates {gate_path(gate)}"
+        more = "1 more line" if len(lines) == FIRST_LINES + 1 else f"{len(lines) - FIRST_LINES} more lines"
+        yield f"… {more}:  conductor gates {gate_path(gate)}"
 
 
 def commands(gate: Gate) -> list[str]:

@@ -217,12 +217,14 @@ def test_html_tells_what_the_snapshot_is_and_what_it_was_compared_with() -> None
     changed = [{"path": "b.py", "old_path": "a.py"}]
     base = {"scope": "diff", "base_commit": "ba5e", "base_revision": "main", "changed": changed, "changed_count": 1}
     values["snapshot"] |= {**base, "head_commit": commit}
+    values["band_reason"] = "small: 1 file"
     text = rendered("html", values, a__py="")
     del values["snapshot"]["scope"]
 
     assert f"<code>{commit}</code>, which is that commit</li>" in text
     told = "commit <code>ba5e</code>, where the branch left <code>main</code>: <code>b.py</code> (before: <code>a.py</code>)"
     assert f"<li>Compared with {told}</li>" in text
+    assert "<li>Band small: 1 file</li>" in text
     assert "Compared with" not in rendered("html", values, a__py="")  # a report of a former version
 
 

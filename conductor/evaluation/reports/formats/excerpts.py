@@ -46,18 +46,22 @@ def excerpt(evidence: Mapping[str, Any], files: CitedFiles) -> Excerpt:
     around = files.around(shown, evidence["path"], LINES_AROUND, 0 if is_cut else LINES_AROUND)
     lines = [ShownLine(str(number), cut(text), shown.start_line <= number <= shown.end_line) for number, text in around]
     if is_cut:
-        lines.append(ShownLine("…", f"{region.end_line - shown.end_line} more quoted lines", is_quoted=False))
+        lines.append(ShownLine("…", _more(region.end_line - shown.end_line, "quoted line"), is_quoted=False))
     return Excerpt(place, evidence["status"], reason, tuple(lines))
 
 
 def cut_lines(text: str) -> str:
     """Returns the first lines of a text, each cut."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    more = [f"… {len(lines) - MAX_QUOTED_LINES} more lines"] if len(lines) > MAX_QUOTED_LINES else []
+    more = [f"… {_more(len(lines) - MAX_QUOTED_LINES, 'line')}"] if len(lines) > MAX_QUOTED_LINES else []
     return "\n".join([*map(cut, lines[:MAX_QUOTED_LINES]), *more])
 
 
 def cut(line: str) -> str:
     """Returns a line, cut where it is very long, without anything that moves or hides text."""
     more = len(line) - MAX_LINE_CHARACTERS
-    return visible(line[:MAX_LINE_CHARACTERS]) + (f" … {more} more characters" if more > 0 else "")
+    return visible(line[:MAX_LINE_CHARACTERS]) + (f" … {_more(more, 'character')}" if more > 0 else "")
+
+
+def _more(number: int, what: str) -> str:
+    return f"{number} more {what}" if number == 1 else f"{number} more {what}s"
