@@ -19,11 +19,15 @@ THEN: Mapping[str, Any] = recall(Path(__file__).parent / "f9ac01c" / "wire.json.
 
 
 async def test_whole_attempts_of_a_host_of_then_are_stored_as_they_were() -> None:
-    """Keeps G2: texts and offsets of every channel, results, ends with their classes, confinements."""
+    """Keeps G2: texts and offsets of every channel, results, ends with their classes, confinements.
+
+    The words in which the reason for a missing quote is told to people may change.
+    """
     with tempfile.TemporaryDirectory(prefix="then-") as folder:
         read = await replay(Path(folder), ReplayingHost(THEN["frames"]))
 
-    assert differences(THEN["read"], read) == []
+    changed = [found for found in differences(THEN["read"], read) if not found.partition(":")[0].endswith("].reason")]
+    assert changed == []
 
 
 def test_requests_of_a_conductor_of_then_are_read_as_they_were() -> None:
