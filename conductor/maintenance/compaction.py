@@ -1,6 +1,6 @@
 """Has the small rows of settled runs packed, slice by slice, in the background.
 
-A run has its turn some time after its end, when those who watched it to its end are gone. After each slice there is a pause, so
+A run has its turn some time after its end, when clients have stopped to watch it. After each slice there is a pause, so
 that the engine's commits, which queue on the same thread, wait for one slice at most and mostly for none. A full disk, a busy
 database or a kill only postpones it, and a run that cannot be read is passed over. The store decides what is packed, and how.
 """

@@ -1,4 +1,4 @@
-"""Scan `guidelines`: what the repository tells those who work on it, as data for reviewers.
+"""Scan `guidelines`: what the repository tells contributors, as data for reviewers.
 
 In a comparison a changed guideline counts as it was in the base: a branch must not choose the rules that it is judged by. That it
 changes them is a finding (see `rules_of_review`).

@@ -2,7 +2,7 @@
 
 The rules, before the code:
 
-- A decision names the digest of what was shown: another digest is refused, whatever the gate's state.
+- A decision names the digest of the text that was shown. Another digest is refused in every state of the gate.
 - A gate is decided once. The same decision with the same text again is a repetition, and accepted; another one is refused.
 - An expired gate is rejected, also where the clock has not rung yet. It never opens by itself.
 - What a decision means for the step: it succeeds, fails, is skipped, or begins again as if it had just become ready.
@@ -94,9 +94,11 @@ def resolve_gate(draft: RunDraft, asked: RequestResolve) -> None:
 
 
 def expire_gate(draft: RunDraft, step: Step, gate: Gate) -> None:
-    """Rejects a gate that nobody decided in time."""
+    """Rejects a gate whose time ran out without a decision."""
     draft.emit(GateResolved(gate.step, gate.number, GateDecision.REJECT, has_expired=True))
-    message = "Nobody decided in time, which rejects the gate. Run the flow again, or give the gate a longer 'expires'."
+    message = (
+        "No person decided in time, so the gate is rejected. Run the flow again, or give the gate a longer 'expires'."
+    )
     settle_step(draft, StepFailed(step.plan.id, Failure(GATE_EXPIRED, message, FailureClass.HUMAN_REQUIRED)))
 
 

@@ -1,6 +1,6 @@
 """Opens gates: a step asks a person, because its flow says so or because it failed.
 
-A gate is numbered like the attempt that it is about, or one above the gate before it. So each opens once, whatever dies meanwhile.
+A gate is numbered like the attempt that it is about, or one above the gate before it. So each opens once, also after a crash.
 What it shows is a blob of the same decision.
 """
 

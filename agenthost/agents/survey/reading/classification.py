@@ -147,6 +147,6 @@ def words(texts: Iterable[str]) -> frozenset[str]:
 
 
 def is_tooling(path: str) -> bool:
-    """Tells whether the file serves those who develop the project rather than those who use it."""
+    """Tells whether the file serves developers of the project rather than its users."""
     pure = PurePosixPath(path)
     return bool({part.lower() for part in pure.parts[:-1]} & _TOOLING_FOLDERS) or pure.name in _TOOLING_NAMES

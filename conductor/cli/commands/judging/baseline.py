@@ -37,7 +37,7 @@ def baseline(context: Context, action: str, name: str, file: Path, reason: str) 
 
     Entries that FILE has keep their reasons. Those that RUN does not find any more go, if it looked at the whole repository.
     """
-    why = printable(reason).strip() or f"known on {datetime.now(UTC):%Y-%m-%d}; nobody has said why it may stay"
+    why = printable(reason).strip() or f"known on {datetime.now(UTC):%Y-%m-%d}; the reason why it may stay is missing"
     if len(why) > MAX_REASON_CHARACTERS:
         raise CommandError(f"--reason has {len(why)} characters; at most {MAX_REASON_CHARACTERS} are kept")
     former = read_baseline(file) if file.exists() else {}

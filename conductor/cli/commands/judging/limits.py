@@ -46,7 +46,7 @@ class RunLimits:
         elif self._until is not None and self._now() > self._until:
             self.reason, self.is_out_of_time = f"it took longer than --max-minutes {self._max_minutes:g}", True
         elif not self._may_pause and told.run.state == run_service_pb2.Run.STATE_PAUSED:
-            self.reason = "it waits at a gate, and nobody can decide there: its conductor ends with this command"
+            self.reason = "it waits at a gate whose conductor ends with this command, so a person has no time to decide"
         return bool(self.reason)
 
     def cancel(self, connection: Connection, run: str) -> None:
