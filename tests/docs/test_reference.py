@@ -28,7 +28,7 @@ from agenthost.packages.prefix import packaged
 from conductor.core.decide.endings.guessing import guess_class
 from conductor.core.decide.endings.retry import find_cause
 from conductor.core.model.states import Failure
-from conductor.evaluation.evidence.findings import ResultError, read_result
+from conductor.evaluation.answers.results import ResultError, read_result
 from servicekit.calls.rooms import TooManyCallsError
 from servicekit.errors import StatusError
 from servicekit.printing.output_lost import READER_LEFT

@@ -26,6 +26,7 @@ from conductor.core.model.commands import Decision
 from conductor.core.model.conductor_state import Limits
 from conductor.core.model.states import AttemptState
 from tests.kit.histories import Evidence, find_faults
+from tests.simulation.description import describe
 from tests.simulation.ground.agenda import Agenda
 from tests.simulation.ground.disk import make_root, watching_files
 from tests.simulation.ground.ear import hearing
@@ -134,7 +135,7 @@ class World:
             if self.is_over:
                 self._check_end()
                 return
-        raise Violation(f"the world does not come to an end: {self.describe()}")
+        raise Violation(f"the world does not come to an end: {describe(self)}")
 
     def _bury(self) -> None:
         for process in self._all_processes():
@@ -221,18 +222,6 @@ class World:
         if any(machine.living or machine.shims or machine.folders for machine in self.machines.values()):
             return False
         return all(watcher.has_heard_end for watcher in self.watchers.values())
-
-    def describe(self) -> str:
-        runs = {
-            name: {step: str(one.state) for step, one in run.steps.items() if not one.is_settled}
-            for name, run in self.store.runs.items()
-            if not run.is_settled
-        }
-        ring = None if self.conductor is None else self.conductor.ring
-        links = {} if ring is None else ring.executions
-        attended = {name: vars(one._conversation) for link in links.values() for name, one in link._streams.items()}
-        living = {name: sorted(machine.living) for name, machine in self.machines.items()}
-        return f"at {self.agenda.now:.1f}: runs {runs}, attended {attended}, living {living}"
 
     # Programs and machines.
 

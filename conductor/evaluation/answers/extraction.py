@@ -12,7 +12,7 @@ from typing import Any
 
 from conductor.evaluation.answers.candidates import HOLDERS, NO_JSON, Searched, canonical, echoes_of, values_in
 from conductor.evaluation.answers.leniency import lenient_value, normal_finding
-from conductor.evaluation.evidence.findings import ResultError, read_result
+from conductor.evaluation.answers.results import ResultError, read_result
 
 _OPENING = re.compile(r'\{\s*"findings"\s*:\s*\[\s*\{')  # of findings, even if what follows is no JSON
 

@@ -9,8 +9,9 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
+from conductor.evaluation.answers.results import ResultError, read_evidence
 from conductor.evaluation.answers.typed_answers import is_placeholder
-from conductor.evaluation.evidence.findings import Evidence, Finding, Found, ResultError, read_evidence
+from conductor.evaluation.evidence.findings import Evidence, Finding, Found
 
 MAX_TOLD = 20
 MAX_PLACES = 200

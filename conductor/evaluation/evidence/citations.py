@@ -27,7 +27,8 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from conductor.evaluation.evidence.findings import QUOTES_NOTHING, STATUSES, Evidence, Finding
+from conductor.evaluation.answers.results import QUOTES_NOTHING
+from conductor.evaluation.evidence.findings import STATUSES, Evidence, Finding
 from conductor.evaluation.evidence.fingerprints import Line, identify, primary
 from conductor.evaluation.evidence.masked_quotes import MAX_MASKS, as_written, is_masked, stands_masked
 from conductor.evaluation.evidence.words import cuts_word

@@ -15,10 +15,11 @@ from conductor.evaluation.answers.guards import (
     without_placeholders,
 )
 from conductor.evaluation.answers.repairs import write_complaint, write_form, write_prompt
+from conductor.evaluation.answers.results import ResultError, read_result
 from conductor.evaluation.answers.typed_answers import Form, extract_typed, is_other_result, judge_json
 from conductor.evaluation.evidence.changed_places import ChangedPlaces
 from conductor.evaluation.evidence.citations import CitationCheck, cited_paths
-from conductor.evaluation.evidence.findings import Found, ResultError, count, read_document, read_result, tell_apart
+from conductor.evaluation.evidence.findings import Found, count, read_document, tell_apart
 from conductor.evaluation.pinned import failed, read_files, read_kept_bundle, read_names, read_pinned, read_snapshot
 from conductor.evaluation.reports.results import DEFAULT_RESULT_CHARACTERS, Result, left_out, limited
 from conductor.evaluation.workers.frames import Frame, Task

@@ -299,34 +299,6 @@ def test_a_file_brings_its_personas_and_contracts_to_a_conductor_that_has_none_o
     assert "conductor serve --project DIR" in refused.stderr
 
 
-def test_validate_does_not_depend_on_the_folder_where_it_is_called(
-    pair: Pair, conductor: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    project, flow = pair.folder / "here", pair.folder / "elsewhere.yaml"
-    (project / ".conductor" / "personas").mkdir(parents=True)
-    (project / ".conductor" / "personas" / "doubter.md").write_text("Doubt it.")
-    flow.write_text("steps: [{id: a, agent: {agents: [scripted], prompt: x, persona: doubter}}]\n")
-    monkeypatch.chdir(project)
-    alone, with_project = conductor("validate", str(flow)), conductor("validate", str(flow), "--project", ".")
-
-    assert (alone.returncode, with_project.returncode) == (1, 0)
-    assert "there is no persona 'doubter'" in alone.stdout
-    assert "conductor validate --project DIR FILE" in alone.stderr
-    assert f"looked up in {project}" in with_project.stderr
-
-
-def test_the_demo_takes_a_file_and_refuses_one_that_is_no_flow_before_it_starts_anything(
-    pair: Pair, conductor: Command
-) -> None:
-    flow = pair.folder / "bad.yaml"
-    flow.write_text("steps: []\n")
-    done = conductor("demo", str(pair.folder), "--flow", str(flow))
-
-    assert done.returncode == 2
-    assert f"{flow}:1: steps" in done.stderr
-    assert "starting a conductor" not in done.stderr
-
-
 def test_hosts_and_flows_are_listed_and_shown(conductor: Command) -> None:
     assert "✔ alpha" in conductor("hosts").stdout
     assert "✔ survey" in conductor("hosts", "alpha").stdout

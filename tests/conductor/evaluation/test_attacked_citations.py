@@ -6,16 +6,9 @@ import pytest
 
 from agenthost.core.output.redaction import redacted
 from conductor.evaluation.answers.extraction import extract_result
+from conductor.evaluation.answers.results import read_result
 from conductor.evaluation.evidence.citations import CitationCheck
-from conductor.evaluation.evidence.findings import (
-    Evidence,
-    Finding,
-    Found,
-    count,
-    read_document,
-    read_result,
-    tell_apart,
-)
+from conductor.evaluation.evidence.findings import Evidence, Finding, Found, count, read_document, tell_apart
 from conductor.evaluation.evidence.words import cuts_word
 
 TOKEN = "ghp_" + "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7cF0hJ3lM6"

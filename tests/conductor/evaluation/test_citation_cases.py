@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from conductor.evaluation.answers.results import read_result
 from conductor.evaluation.evidence.citations import CitationCheck
-from conductor.evaluation.evidence.findings import Evidence, read_result, tell_apart
+from conductor.evaluation.evidence.findings import Evidence, tell_apart
 
 NUMBERS = "price = 10000\nrate = 1.25\nbig = 1,000,000\nlow = -500.5\ntiny = 1e-5000\nat = 10:3000\ngap = 10 000 m\nhex = 0xFFFF\n"
 WORDS = (

@@ -2,8 +2,9 @@
 
 import pytest
 
+from conductor.evaluation.answers.results import QUOTES_NOTHING
 from conductor.evaluation.evidence.citations import CitationCheck, Unread
-from conductor.evaluation.evidence.findings import QUOTES_NOTHING, Evidence, Finding, count
+from conductor.evaluation.evidence.findings import Evidence, Finding, count
 
 # Three lines each; the quote is the second one.
 TEXTS = {

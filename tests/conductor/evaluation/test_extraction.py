@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from conductor.evaluation.answers.extraction import extract_result
-from conductor.evaluation.evidence.findings import read_result
+from conductor.evaluation.answers.results import read_result
 
 PLACE = {"path": "a.py", "start_line": 3, "end_line": 4, "quote": "x = 1\ny = 2"}
 ONE: dict[str, Any] = {"severity": "high", "title": "First", "claim": "c", "category": "bug", "evidence": [PLACE]}

@@ -6,18 +6,16 @@ from typing import Any
 
 import pytest
 
+from conductor.evaluation.answers.results import MAX_QUOTE_CHARACTERS, ResultError, read_result
 from conductor.evaluation.evidence.findings import (
     MAX_EVIDENCE,
     MAX_FINDINGS,
     MAX_NOTES,
-    MAX_QUOTE_CHARACTERS,
     Evidence,
     Finding,
     Found,
-    ResultError,
     count,
     read_document,
-    read_result,
 )
 from tests.conductor.evaluation.story import claim
 
