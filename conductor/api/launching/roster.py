@@ -3,10 +3,12 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from conductor.core.kinds.foreach import steps_of_item
 from conductor.core.model.plan import ForeachPlan, LoopPlan, RunPlan, StepPlan, SubFlowPlan
 from conductor.core.model.step_path import child_path
 from conductor.flows.kinds.flow import band_of
 from conductor.flows.language.bands import for_band
+from conductor.flows.language.nesting import inner_steps
 from conductor.flows.library.bundle import Bundle, read_bundle
 from conductor.flows.plans import plan_steps
 from conductor.v1 import flow_service_pb2 as flow_pb
@@ -16,8 +18,8 @@ from conductor.v1 import flow_service_pb2 as flow_pb
 class Asking:
     """A step that asks an agent.
 
-    `name` is its path in the run: of its first time, as `angles.0.look`, or behind the step that calls its flow, as `spine.look`.
-    `times` is how often it runs at most; 0 where there is no limit.
+    `name` is its path in the run: of its first time, as `angles.0.look`; of each agent of a panel, as `review.1.ask`; behind the
+    step that calls its flow, as `spine.look`. `times` is how often it runs at most; 0 where there is no limit.
     """
 
     name: str
@@ -44,11 +46,15 @@ class _Roster:
             match plan.work:
                 case _ if plan.excluded_because:
                     pass
+                case ForeachPlan(agents=agents) as panel if agents:
+                    for index in range(len(agents)):
+                        asked = _children(plan, steps_of_item(panel, index), index)
+                        yield from self.list(inner_steps(step), asked, band, before, times)
                 case ForeachPlan(steps=inner):
                     most = times * for_band(step.foreach.max_items, band)
-                    yield from self.list(step.foreach.steps, _children(plan, inner), band, before, most)
+                    yield from self.list(inner_steps(step), _children(plan, inner), band, before, most)
                 case LoopPlan(steps=inner, max_rounds=most):
-                    yield from self.list(step.loop.steps, _children(plan, inner), band, before, times * most)
+                    yield from self.list(inner_steps(step), _children(plan, inner), band, before, times * most)
                 case SubFlowPlan(flow=called):
                     flow = self.bundle.calls[called]
                     own = band_of(step, flow, band)
@@ -59,6 +65,6 @@ class _Roster:
                     pass
 
 
-def _children(parent: StepPlan, inner: Iterable[StepPlan]) -> Iterator[StepPlan]:
-    """Yields the plans of the first item or round: children need hosts that take their ids."""
-    return (replace(plan, id=child_path(parent.id, 0, plan.id)) for plan in inner)
+def _children(parent: StepPlan, inner: Iterable[StepPlan], index: int = 0) -> Iterator[StepPlan]:
+    """Yields the plans of an item or round, the first by default: children need hosts that take their ids."""
+    return (replace(plan, id=child_path(parent.id, index, plan.id)) for plan in inner)

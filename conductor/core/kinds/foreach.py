@@ -33,7 +33,7 @@ def go_on(draft: RunDraft, step: Step) -> None:
     """Begins an item that may begin, or ends a step that must stop."""
     name, plan, why = step.plan.id, _plan(step), why_stopped(draft.run, step)
     if not why and not is_out_of_reach(step) and _may_begin(step, plan):
-        add_item(draft, step, _steps_of(plan, step.items.begun))
+        add_item(draft, step, steps_of_item(plan, step.items.begun))
         draft.mark(name)  # for the next one, as far as the decision has room
         return
     if step.items.open:
@@ -89,7 +89,7 @@ def _take_items(draft: RunDraft, step: Step, found: ItemsFound) -> None:
         draft.mark(name)
 
 
-def _steps_of(plan: ForeachPlan, index: int) -> tuple[StepPlan, ...]:
+def steps_of_item(plan: ForeachPlan, index: int) -> tuple[StepPlan, ...]:
     """Returns the steps of an item; those of an agent's ask it alone."""
     if not plan.agents:
         return plan.steps

@@ -105,6 +105,26 @@ async def test_steps_of_items_are_planned_as_often_as_they_may_run(tmp_path: Pat
     assert (planned.requests, planned.most_requests) == (1, 6)
 
 
+async def test_each_agent_of_a_panel_is_planned(tmp_path: Path) -> None:
+    """Keeps B15."""
+    panel = flow_pb.PanelWork(agents=["scripted", "reader"], prompt="Look")
+    step = flow_pb.Flow.Step(id="panel", panel=panel)
+    each = flow_pb.ForeachWork(
+        items="['a']", steps=[flow_pb.Flow.Step(id="inner", panel=panel)], max_items=flow_pb.PerBand(small=3)
+    )
+    async with running_conductor(tmp_path) as it:
+        asked = request(it, step, flow_pb.Flow.Step(id="items", foreach=each))
+        planned = await it.runs.PlanRun(pb.PlanRunRequest(run=asked))
+
+    assert [(step.name, step.times) for step in planned.steps] == [
+        ("runs/-/steps/panel.0.ask", 1),
+        ("runs/-/steps/panel.1.ask", 1),
+        ("runs/-/steps/items.0.inner.0.ask", 3),
+        ("runs/-/steps/items.0.inner.1.ask", 3),
+    ]
+    assert planned.most_requests == 8
+
+
 async def test_a_plan_that_changed_starts_no_run(tmp_path: Path) -> None:
     """Keeps B15: the repository, the flow, an input; what does not change the plan does no harm."""
     async with running_conductor(tmp_path) as it:
