@@ -14,7 +14,7 @@ import pytest
 from benchmarks.__main__ import TITLES
 from benchmarks.measuring import Contender, Report, alternate, digits, ratio
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.long]
 
 ROOT = Path(__file__).parents[2]
 

@@ -13,7 +13,7 @@ from tests.chaos.cable import Cable, CableRefusedError
 from tests.chaos.rig import SHIM
 from tests.kit.waiting import until
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.long]
 
 BEGUN_SECONDS = 60
 GONE_SECONDS = 30

@@ -18,7 +18,7 @@ from tests.kit.waiting import wait_until
 
 Stub = run_service_pb2_grpc.RunServiceStub
 SILENCE_SECONDS = 3  # hosts say something every 2 s
-pytestmark = [pytest.mark.processes, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.processes, pytest.mark.long, pytest.mark.timeout(120)]
 
 
 @pytest.fixture(scope="module")

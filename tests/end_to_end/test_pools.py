@@ -95,6 +95,7 @@ def asks(step: str, *needs: str) -> Flow.Step:
     return Flow.Step(id=step, needs=needs, agent=AgentWork(agents=["asker"], prompt="Go."))
 
 
+@pytest.mark.long
 def test_two_hosts_never_ask_a_pool_of_one_slot_twice_at_once_and_the_wait_is_told(tmp_path: Path) -> None:
     """C12: ten steps, agents that ask in parallel, one slot: all ten end, and one request is at the model at a time."""
     with ServedModel.serving() as model:
@@ -121,6 +122,7 @@ def test_two_hosts_never_ask_a_pool_of_one_slot_twice_at_once_and_the_wait_is_to
     assert any("Waits for a slot of gpu0 (1 of 1 in use by s" in wait.text for wait in waits)
 
 
+@pytest.mark.long
 def test_a_conductor_that_is_killed_again_and_again_gives_no_slot_twice(tmp_path: Path) -> None:
     """C12, I3: who holds the slot follows from stored events only; the agent at work goes on meanwhile."""
     with ServedModel.serving() as model:

@@ -164,6 +164,7 @@ def fingerprint(folder: Path) -> str:
 LETS_ALL_THROUGH = struct.pack("<HBBI", 0x06, 0, 0, 0x7FFF0000)
 
 
+@pytest.mark.long
 async def test_the_list_finds_a_missing_filter(tmp_path: Path) -> None:
     """The suite can fail."""
     found = (await storm(tmp_path, syscall_filter=LETS_ALL_THROUGH)).escapes
@@ -175,6 +176,7 @@ async def test_the_list_finds_a_missing_filter(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.long
 async def test_the_list_finds_missing_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The suite can fail."""
     monkeypatch.setattr(sandbox_policy, "rlimits", lambda _: {})

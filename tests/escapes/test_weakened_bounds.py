@@ -22,7 +22,7 @@ from agenthost.shim.bounds.usage import Usage
 from agenthost.shim.bounds.user import User
 from agenthost.shim.inspection import descendants
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.long]
 
 MIB = 2**20
 TMPFS = "/mnt"

@@ -235,6 +235,7 @@ def test_the_report_is_harmless(stub: RunServiceStub, survey: pb.Run, forged: pb
         assert not re.findall(r"^ *# Heading", prose, re.MULTILINE)
 
 
+@pytest.mark.long
 def test_no_command_prints_what_a_terminal_would_obey(
     pair: Pair, stub: RunServiceStub, survey: pb.Run, forged: pb.Run, hostile: HostileRepository
 ) -> None:

@@ -41,7 +41,7 @@ for package in (conductor, agenthost, servicekit):
 print(count)
 """
 
-pytestmark = [pytest.mark.processes, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.processes, pytest.mark.long, pytest.mark.timeout(180)]
 
 
 def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -12,7 +12,7 @@ import pytest
 
 from agenthost.sandbox.find import python_runtime
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.long]
 
 USER = 60950
 HERE = Path(__file__).parents[1]

@@ -42,6 +42,7 @@ def test_without_a_conductor_it_says_how_to_start_one(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.long
 def test_something_that_accepts_connections_and_says_nothing_is_not_taken_for_an_empty_address(tmp_path: Path) -> None:
     address = tmp_path / "s.sock"
     with socket.socket(socket.AF_UNIX) as listening:
