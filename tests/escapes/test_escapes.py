@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from agenthost.config import PROGRAMS
 from agenthost.core.sandbox import policy as sandbox_policy
 from agenthost.core.sandbox.policy import Resources
 from agenthost.system.socket_path import short_path
@@ -31,7 +32,8 @@ pytestmark = pytest.mark.processes
 RESOURCES = Resources(
     home_bytes=2**24, tmp_bytes=2**24, shm_bytes=2**22, file_bytes=2**26, processes=100, data_bytes=2**30
 )
-START = "import sys; sys.path.insert(0, '/opt/agent'); from inside.storm import main; main()"
+START = "import sys; sys.path.insert(0, '/opt/escapes'); from inside.storm import main; main()"
+AS_COMMAND = ("-I", "-S", "/opt/agent", "command", "--", str(Path(sys.executable).resolve()))
 SECRET = "a-secret-of-the-host"
 
 
@@ -58,6 +60,14 @@ def test_with_a_door_to_a_model_nothing_more_gets_out(tmp_path: Path, outcome: O
     assert (with_door.escapes, with_door.changes) == ([], [])
 
 
+async def test_as_a_command_of_the_operator_it_writes_into_its_own_copy_alone(tmp_path: Path, outcome: Outcome) -> None:
+    """Keeps A5: the same list over the throw-away copy, which is the working directory."""
+    as_command = await storm(tmp_path, AS_COMMAND)
+
+    assert as_command.verdicts.keys() == outcome.verdicts.keys()
+    assert (as_command.escapes, as_command.changes) == (["write through the working directory"], [])
+
+
 @pytest.mark.parametrize("name", ATTEMPTS)
 def test_an_attempt_is_blocked(outcome: Outcome, name: str) -> None:
     assert not outcome.verdicts[name]["escaped"], outcome.verdicts[name]["detail"]
@@ -71,8 +81,8 @@ def test_the_list_is_long_enough() -> None:
     assert len(ATTEMPTS) >= 120
 
 
-async def storm(folder: Path, model: str = "", **weaker: Any) -> Outcome:
-    """Runs every attempt in one sandbox, with bait laid around it."""
+async def storm(folder: Path, runner: tuple[str, ...] = (), model: str = "", **weaker: Any) -> Outcome:
+    """Runs every attempt in one sandbox, with bait laid around it. `runner`: arguments of a Python that starts theirs."""
     bench = await Workbench.make(folder)
     bench.sandbox = replace(bench.sandbox, **weaker)
     (folder / "canary").write_text(SECRET)
@@ -83,20 +93,21 @@ async def storm(folder: Path, model: str = "", **weaker: Any) -> Outcome:
     history = folder / "history.git"
     subprocess.run(["git", "init", "-q", "--bare", history], check=True)
     marker = f"storm{os.getpid()}"
-    before = fingerprint(bench.tree), fingerprint(history), fingerprint(Path(__file__).parent)
+    here = Path(__file__).parent
+    before = fingerprint(bench.tree), fingerprint(history), fingerprint(here)
     with (
         bait(folder) as (listeners, described),
         subprocess.Popen(["sleep", "600"], env={"SECRET": SECRET}) as neighbour,
     ):
         done = await bench.run(
-            str(Path(sys.executable).resolve()), "-I", "-S", "-c", START, marker,
-            prompt=json.dumps(described).encode(), history=history, install=Path(__file__).parent, resources=RESOURCES, model=model,
-            mounts={"bait": folder / "bait"},
+            str(Path(sys.executable).resolve()), *runner, "-I", "-S", "-c", START, marker, json.dumps(described),
+            history=history, install=PROGRAMS, resources=RESOURCES, model=model,
+            mounts={"bait": folder / "bait", "escapes": here},
         )  # fmt: skip
         visited = [listener for listener in listeners if was_visited(listener)]
         alive = neighbour.poll() is None
         neighbour.kill()
-    after = fingerprint(bench.tree), fingerprint(history), fingerprint(Path(__file__).parent)
+    after = fingerprint(bench.tree), fingerprint(history), fingerprint(here)
     assert done.status.exit_code == 0, (done.status, done.stderr[-2000:])
     facts = {
         "a tree is not what it was": before != after,
@@ -106,6 +117,8 @@ async def storm(folder: Path, model: str = "", **weaker: Any) -> Outcome:
         "processes are left": bool(processes_with(marker)),
     }
     lines = [json.loads(line) for line in done.stdout.splitlines()]
+    if runner:
+        lines = [json.loads(line) for line in lines[-1]["result"]["stdout"].splitlines()]
     return Outcome({line["name"]: line for line in lines}, [fact for fact, is_so in facts.items() if is_so])
 
 

@@ -1,4 +1,4 @@
-"""Tries all that a hostile agent would. Runs inside the sandbox, with the bait as JSON on stdin.
+"""Tries all that a hostile agent would. Runs inside the sandbox, with the bait as JSON in its last argument.
 
 Prints a line of JSON per attempt: {"name", "escaped", "detail"}. Each attempt runs in a process of its own, with a time limit,
 so that none can spoil another. Run it only where an attempt's success would be a test's failure.
@@ -18,7 +18,7 @@ __all__ = ["ATTEMPTS", "main", "network", "privilege", "reading", "resources", "
 
 
 def main() -> None:
-    bait = json.load(sys.stdin)
+    bait = json.loads(sys.argv[-1])
     for name, function in ATTEMPTS.items():
         print(json.dumps({"name": name, **judge(function, bait)}), flush=True)
 
