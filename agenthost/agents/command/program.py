@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import threading
-from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any, TextIO
@@ -23,26 +22,27 @@ class _Stream:
 
     def __init__(self, source: IO[bytes], tell: "_Telling") -> None:
         self._source, self._tell = source, tell
-        self._kept: deque[bytes] = deque()
-        self._kept_bytes = 0
-        self.is_cut = False
+        self._kept = bytearray()
+        self._bytes = 0
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
+
+    @property
+    def is_cut(self) -> bool:
+        """Returns whether the tail lacks a part of the stream."""
+        return self._bytes > TAIL_BYTES
 
     def tail(self) -> str:
         """Waits for the stream's end, and returns its last part."""
         self._thread.join()
-        return b"".join(self._kept)[-TAIL_BYTES:].decode(errors="replace")
+        return self._kept.decode(errors="replace")
 
     def _read(self) -> None:
         while piece := os.read(self._source.fileno(), 8192):
-            self._kept.append(piece)
-            self._kept_bytes += len(piece)
+            self._kept += piece
+            del self._kept[:-TAIL_BYTES]
+            self._bytes += len(piece)
             self._tell.tell(piece)
-            while self._kept_bytes - len(self._kept[0]) >= TAIL_BYTES:
-                self._kept_bytes -= len(self._kept.popleft())
-                self.is_cut = True
-        self.is_cut = self.is_cut or self._kept_bytes > TAIL_BYTES
 
 
 class _Telling:
