@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from ..survey.finding import Finding, named
-from ..survey.reading.snapshot import UNJUDGED, Snapshot
+from ..survey.reading.snapshot import Snapshot
 from ..survey.voice import Voice
 from .churn import scan_churn
 from .dependencies import scan_dependencies
@@ -74,8 +74,7 @@ def _tell(subject: Subject, scans: Sequence[str], voice: Voice) -> None:
         facts[scan] = SCANS[scan](subject)
     voice.log("Looking for texts that address agents, and for changes to what reviews go by …")
     findings = [*find_changed_rules(subject), *find_instructions(subject)]
-    unread = sum(reason in UNJUDGED for reason in subject.snapshot.left_out.values())
-    if unread:
+    if unread := subject.snapshot.unjudged:
         subject.miss(f"{named(unread, 'file')} could not be read as text.")
     voice.answer(_summary(subject, scans, findings))
     voice.result(_bounded({**facts, "findings": [one.to_json() for one in findings], "notes": subject.notes}))

@@ -76,8 +76,7 @@ def _investigate(lens: str, root: Path, question: str, voice: Voice) -> None:
         voice.answer(summary(name, chosen, left_out))
         found += chosen
     _tell_omissions(survey)
-    unjudged = sum(reason in UNJUDGED for reason in survey.snapshot.left_out.values())
-    voice.finish(rank(found, survey.question_words), survey.gaps, unjudged)
+    voice.finish(rank(found, survey.question_words), survey.gaps, survey.snapshot.unjudged)
 
 
 def _introduce(survey: Survey) -> None:

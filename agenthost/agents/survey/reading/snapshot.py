@@ -57,6 +57,11 @@ class Snapshot:
         """Tells whether a regular file or a folder of this name is in the repository (a symlink counts as there)."""
         return path in self.sizes or path in self.folders or self._is_link(path)
 
+    @property
+    def unjudged(self) -> int:
+        """Returns how many files and folders could not be read, as far as that is known by now."""
+        return sum(reason in UNJUDGED for reason in self.left_out.values())
+
     def is_opaque(self, folder: str) -> bool:
         """Tells whether what is below a folder is unknown: it was not walked into, is a link, or holds nothing (a submodule)."""
         return folder in self.left_out or not any(path.startswith(folder + "/") for path in self.paths)
