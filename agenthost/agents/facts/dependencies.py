@@ -23,10 +23,10 @@ Found = Iterator[tuple[str, str]]
 def scan_dependencies(subject: Subject) -> list[dict[str, Any]]:
     """Returns the direct dependencies, each with the manifest that names it and the version as it is written there."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
-    manifests = [path for path in subject.snapshot.paths if _reader(path) and not _is_aside(path)]
-    for path in manifests[:MAX_MANIFESTS]:
-        reader, source = _reader(path), subject.read(path)
-        if reader is None or source is None:
+    manifests = [(path, reader) for path in subject.snapshot.paths if (reader := _reader(path)) and not _is_aside(path)]
+    for path, reader in manifests[:MAX_MANIFESTS]:
+        source = subject.read(path)
+        if source is None:
             continue
         try:
             for name, version in reader(source.text):
@@ -35,7 +35,7 @@ def scan_dependencies(subject: Subject) -> list[dict[str, Any]]:
             subject.miss(f"dependencies: {path} cannot be read.")
     if len(manifests) > MAX_MANIFESTS or len(found) > MAX_DEPENDENCIES:
         subject.miss(
-            f"dependencies: only the first {MAX_DEPENDENCIES} of {min(len(manifests), MAX_MANIFESTS)} manifests are told."
+            f"dependencies: at most {MAX_DEPENDENCIES} of {MAX_MANIFESTS} manifests are listed; the others are left out."
         )
     return list(found.values())[:MAX_DEPENDENCIES]
 

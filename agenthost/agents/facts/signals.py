@@ -53,9 +53,6 @@ _BY_WORD: Mapping[str, re.Pattern[str]] = {
     "deserialization": re.compile(r"\b(pickle|yaml\.load|marshal\.loads|ObjectInputStream|unserialize\(|jsonpickle)\b"),
 }
 _DOCUMENTS = frozenset({".md", ".rst", ".adoc", ".txt"})
-# The names of every signal, with their types: what a flow's author may name.
-BOOLEANS = ("tests", "docs", *_BY_NAME, *_BY_WORD)
-NUMBERS = ("files", "source_files", "test_files", "lines", "changed_files", "changed_lines", "docs_share", "test_share")
 
 
 def scan_signals(subject: Subject) -> dict[str, Any]:
