@@ -16,10 +16,7 @@ from dataclasses import dataclass, field
 from conductor.core.model.plan import ChangedFile
 
 MAX_FILES = 1000
-MAX_HUNKS = 10_000
-MAX_HUNKS_EACH = 500
 MAX_TEXT_CHARACTERS = 256 * 1024
-MAX_HUNK_CHARACTERS = 8000
 MAX_NAMED_FILES = 100
 
 
@@ -36,7 +33,7 @@ class Hunk:
 
 @dataclass(slots=True)
 class FileChange:
-    """A changed file. `path` is its name now; `old_path` is given where it had another."""
+    """A changed file. `path` is its name now; `old_path` is given where it had another. `cut_hunks` are those beyond `hunks`."""
 
     path: str
     status: str
@@ -48,6 +45,7 @@ class FileChange:
     added: int = 0
     removed: int = 0
     hunks: list[Hunk] = field(default_factory=list)
+    cut_hunks: int = 0
 
     def named(self) -> ChangedFile:
         """Returns it without its hunks."""
@@ -62,20 +60,17 @@ def encode_changes(files: Sequence[FileChange], notes: Sequence[str], guidelines
     told = list(notes)
     if left_out := len(files) - len(kept):
         told.append(f"{left_out} of {len(files)} changed files are left out of the list")
-    hunks, characters = MAX_HUNKS, MAX_TEXT_CHARACTERS
-    values, cut_hunks, cut_texts = [], 0, 0
+    characters = MAX_TEXT_CHARACTERS
+    values, cut_texts = [], 0
     for file in kept:
-        shown = file.hunks[: min(hunks, MAX_HUNKS_EACH)]
-        hunks -= len(shown)
-        cut_hunks += len(file.hunks) - len(shown)
         listed = []
-        for hunk in shown:
+        for hunk in file.hunks:
             has_room = len(hunk.text) <= characters
             characters -= len(hunk.text) if has_room else 0
             cut_texts += not has_room
             listed.append(_hunk(hunk, with_text=has_room))
-        values.append(_file(file, listed, partial=file.partial or len(shown) < len(file.hunks)))
-    if cut_hunks:
+        values.append(_file(file, listed))
+    if cut_hunks := sum(file.cut_hunks for file in kept):
         told.append(f"{cut_hunks} changed ranges are left out of the list")
     if cut_texts:
         told.append(f"the texts of {cut_texts} changed ranges are left out")
@@ -84,7 +79,7 @@ def encode_changes(files: Sequence[FileChange], notes: Sequence[str], guidelines
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode(errors="replace")
 
 
-def _file(file: FileChange, hunks: list[dict[str, object]], *, partial: bool) -> dict[str, object]:
+def _file(file: FileChange, hunks: list[dict[str, object]]) -> dict[str, object]:
     return {
         "path": file.path,
         "old_path": file.old_path,
@@ -94,7 +89,7 @@ def _file(file: FileChange, hunks: list[dict[str, object]], *, partial: bool) ->
         "binary": file.binary,
         "submodule": file.submodule,
         "mode_changed": file.mode_changed,
-        "partial": partial,
+        "partial": file.partial,
         "hunks": hunks,
     }
 

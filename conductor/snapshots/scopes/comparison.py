@@ -64,7 +64,8 @@ def _fill(file: FileChange, path: bytes, patch: PatchReader, *, is_whole: bool) 
     file.hunks = patch.hunks.get(path, [])
     file.added, file.removed = patch.added.get(path, 0), patch.removed.get(path, 0)
     file.binary = path in patch.binary
-    file.partial = not is_whole or path in patch.cut
+    file.cut_hunks = patch.cut.get(path, 0)
+    file.partial = not is_whole or file.cut_hunks > 0
 
 
 def _files(listing: bytes) -> Iterator[tuple[bytes, FileChange]]:

@@ -6,8 +6,11 @@ git is told so.
 
 import re
 
-from conductor.snapshots.scopes.changes import MAX_HUNK_CHARACTERS, MAX_HUNKS, MAX_HUNKS_EACH, Hunk
+from conductor.snapshots.scopes.changes import Hunk
 
+MAX_HUNKS = 10_000
+MAX_HUNKS_EACH = 500
+MAX_HUNK_CHARACTERS = 8000
 MAX_LINE_CHARACTERS = 500
 # A line of which no more is kept while it is read.
 MAX_LINE_BYTES = 4096
@@ -30,7 +33,6 @@ class PatchReader:
         self._old = self._path = b""
         self._hunk: Hunk | None = None
         self._left_old = self._left_new = 0
-        self._told = 0
         self._left_out = 0
 
     def feed(self, data: bytes) -> None:
@@ -73,7 +75,7 @@ class PatchReader:
 
     def _begin(self, old_start: int, old_lines: int, start: int, lines: int) -> None:
         self.finish()
-        self._left_old, self._left_new, self._told = old_lines, lines, 0
+        self._left_old, self._left_new = old_lines, lines
         self.added[self._path] = self.added.get(self._path, 0) + lines
         self.removed[self._path] = self.removed.get(self._path, 0) + old_lines
         kept = self.hunks.setdefault(self._path, [])
@@ -95,11 +97,10 @@ class PatchReader:
             return
         text = line.decode(errors="replace").rstrip("\r")
         text = f"{text[:MAX_LINE_CHARACTERS]}…\n" if len(text) > MAX_LINE_CHARACTERS else f"{text}\n"
-        if self._told + len(text) > MAX_HUNK_CHARACTERS:
+        if len(self._hunk.text) + len(text) > MAX_HUNK_CHARACTERS:
             self._left_out += 1
-            return
-        self._told += len(text)
-        self._hunk.text += text
+        else:
+            self._hunk.text += text
 
 
 def _path_of(word: bytes) -> bytes:
