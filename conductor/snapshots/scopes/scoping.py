@@ -35,9 +35,11 @@ class Scoping:
         found = await find_base(self.source, self.scope, plan.head_commit)
         base = await copy_base(self.source, self.store, found, self.ref) if self.source and found else ""
         files, notes = await compare(self.store.git, base or EMPTY_TREE, plan.commit)
-        files = [file for file in files if not self._is_converted(file)]
+        converted = frozenset(map(shown, self.converted))
+        files = [file for file in files if not (file.path in converted and _is_bare(file))]
         await self._require_paths(plan.commit, files)
-        kept = [file for file in files if _is_among(file, self.scope.paths)]
+        places = [_place(path) for path in self.scope.paths]
+        kept = [file for file in files if not places or any(_is_at(file, place) for place in places)]
         guidelines = await read_guidelines(self.store.git, base, files) if base else {}
         document = encode_changes(kept, notes, guidelines)
         named = tuple(file.named() for file in kept[:MAX_NAMED_FILES])
@@ -46,11 +48,6 @@ class Scoping:
             replace(plan, base_commit=base, changed=named, changed_count=len(kept), changes=digest),
             document,
         )
-
-    def _is_converted(self, file: FileChange) -> bool:
-        """Returns whether only git's conversion tells a file from its base: line ends, which no hunk shows."""
-        is_bare = file.status == "modified" and not (file.hunks or file.mode_changed or file.partial)
-        return is_bare and file.path in {shown(path) for path in self.converted}
 
     async def _require_paths(self, commit: str, files: Collection[FileChange]) -> None:
         """Raises InvalidRequestError for paths that neither the snapshot nor its changes hold: they are misspelt."""
@@ -65,14 +62,22 @@ class Scoping:
                 f"{PATHS}[{index}]", f"is '{path}', which is nothing in the snapshot: name what is below the workspace"
             )
             for index, path in enumerate(self.scope.paths)
-            if path.encode() not in there and not any(_is_among(file, [path]) for file in files)
+            if path.encode() not in there and not any(_is_at(file, _place(path)) for file in files)
         ]
         if lacking:
             raise InvalidRequestError(*lacking)
 
 
-def _is_among(file: FileChange, paths: Collection[str]) -> bool:
-    """Returns whether a file is at one of these paths under one of its names; any file is where there are no paths."""
-    places = [shown(path.encode()) for path in paths]
-    names = [name for name in (file.path, file.old_path) if name]
-    return not places or any(name == place or name.startswith(f"{place}/") for name in names for place in places)
+def _is_bare(file: FileChange) -> bool:
+    """Returns whether git lists a file as modified, and no hunk shows how: its line ends may differ."""
+    return file.status == "modified" and not (file.hunks or file.mode_changed or file.partial)
+
+
+def _place(path: str) -> str:
+    """Returns a caller's path as changed files name theirs."""
+    return shown(path.encode())
+
+
+def _is_at(file: FileChange, place: str) -> bool:
+    """Returns whether a file is at a place or below it, under its name now or before."""
+    return any(name == place or name.startswith(f"{place}/") for name in (file.path, file.old_path))
