@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from conductor.core.model.plan import SnapshotPlan
+from conductor.snapshots.reading.entries import FILE, PROGRAM
 from conductor.snapshots.reading.listing import TreeEntry
+from conductor.snapshots.scopes.scope import ScopeKind
 
-_FILES = frozenset({"100644", "100755"})
 # By the ends of names; what is not here is text or data of some kind.
 _LANGUAGES: Mapping[str, str] = {
     end: language
@@ -66,11 +67,11 @@ class Signals:
 
 def read_signals(tree: Mapping[bytes, TreeEntry], snapshot: SnapshotPlan) -> Signals:
     """Returns the signals of a tree."""
-    files = {path: entry for path, entry in tree.items() if entry.mode in _FILES}
+    files = {path: entry for path, entry in tree.items() if entry.mode in (FILE, PROGRAM)}
     found = Counter(language for path in files if (language := _language(path)))
     languages = tuple(sorted(found, key=lambda language: (-found[language], language)))
     size = sum(entry.size for entry in files.values())
-    changed = snapshot.dirty_count if snapshot.scope == "whole" else snapshot.changed_count
+    changed = snapshot.dirty_count if snapshot.scope == ScopeKind.WHOLE else snapshot.changed_count
     return Signals(len(files), size, found.total(), languages, changed, snapshot.scope)
 
 

@@ -30,6 +30,7 @@ from conductor.snapshots.storing.contents import NoContent, read_files
 from conductor.snapshots.storing.history import MAX_HISTORY_COMMITS, History
 from conductor.snapshots.storing.objects import ObjectStore
 from conductor.snapshots.storing.pin import CONVERTED, Pin, WorkspaceMode
+from conductor.snapshots.storing.travelling import BASES, RUNS
 from conductor.snapshots.turns import Turns
 from servicekit.programs import Running
 from servicekit.threads import in_thread
@@ -37,8 +38,6 @@ from servicekit.threads import in_thread
 MAX_READ_BYTES = 8 * 1024 * 1024
 MAX_RELATIVES = 8
 WORKSPACES = "refs/workspaces"
-RUNS = "refs/runs"
-BASES = "refs/bases"
 WHOLE = Scope()
 
 RECENT = "refs/recent"
