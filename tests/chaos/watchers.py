@@ -1,4 +1,4 @@
-"""Those who ask for runs, decide at gates and follow runs through a bad network: over the public API, each on its own connection.
+"""Asks for runs, decides at gates and follows runs through a bad network: over the public API, each caller on its own connection.
 
 A watcher keeps what it was told as visits, a visit for every call, in the shape that `tests.kit.histories` judges.
 """

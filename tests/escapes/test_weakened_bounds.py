@@ -116,7 +116,7 @@ def test_a_process_that_holds_little_is_below_the_bound() -> None:
         assert not bound().is_exceeded(pid)
 
 
-def test_a_process_that_nobody_may_look_at_is_counted_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_no_user_may_look_at_is_counted_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keeps E3: a program whose file an ordinary user may not read shows that user neither pages nor files."""
     read, listdir = usage.read_file, os.listdir
     with holder("held.append(b'x' * (48 << 20))") as pid:

@@ -234,7 +234,7 @@ def _unfit(parts: tuple[bytes, ...]) -> str:
     if any(len(part) > MAX_NAME_BYTES for part in parts):
         return TOO_LONG
     if any(part in (b"", b".", b"..") for part in parts):
-        return ASTRAY  # git lists whatever a crafted index holds
+        return ASTRAY  # git lists any path of a crafted index
     return GITS_OWN if any(part.lower() == b".git" for part in parts) else ""
 
 
