@@ -49,7 +49,7 @@ def choose_kept(source: Run, again: Again, named: str = "") -> Kept:
     steps = tuple(
         step
         for name, step in source.steps.items()
-        if name not in running and step.state is not StepState.EXCLUDED and not _adds_steps(source, step)
+        if name not in running and step.state is not StepState.EXCLUDED and not _adds_steps(step)
     )
     waiting = (kept for name, kept in source.kept.items() if name not in source.steps)
     return Kept(steps, tuple(kept for kept in waiting if afresh.isdisjoint(_list_parents(kept.step))))
@@ -70,11 +70,9 @@ def _was_tolerated(source: Run, step: Step) -> bool:
     return parent.state not in _BADLY or _was_tolerated(source, parent)
 
 
-def _adds_steps(source: Run, step: Step) -> bool:
-    if step.state is StepState.SKIPPED:  # its guard is not asked again
-        return False
-    has_children = any(is_child_path(child) for child in source.children.get(step.plan.id, ()))
-    return has_children or isinstance(step.plan.work, ForeachPlan | LoopPlan)
+def _adds_steps(step: Step) -> bool:
+    # The guard of a skipped step is not asked again.
+    return step.state is not StepState.SKIPPED and isinstance(step.plan.work, ForeachPlan | LoopPlan)
 
 
 def _list_parents(child: str) -> Iterator[str]:
@@ -91,7 +89,7 @@ def _list_running(source: Run, roots: list[Step], named: str) -> tuple[set[str],
     """
     running: set[str] = set()
     afresh: set[str] = set()
-    waiting = [(step.plan.id, step.plan.id == named or not _adds_steps(source, step)) for step in roots]
+    waiting = [(step.plan.id, step.plan.id == named or not _adds_steps(step)) for step in roots]
     while waiting:
         name, is_afresh = waiting.pop()
         if name in (afresh if is_afresh else running):

@@ -7,17 +7,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conductor.core.decide.questions import list_pending
-from conductor.core.folded.run import fold, key_of
+from conductor.core.folded.run import Run, fold, key_of
+from conductor.core.folded.step import Step
 from conductor.core.model.attempt_events import AttemptEnded
 from conductor.core.model.commands import Command, Decision, Evaluate, StartExecution
 from conductor.core.model.conductor_state import Limits
 from conductor.core.model.events import StepBecameReady, StepCancelled, StepFailed, StepSkipped, StepSucceeded
-from conductor.core.model.plan import AgentPlan, FoldPlan, GatePlan, OnFailure, StepPlan
+from conductor.core.model.plan import AgentPlan, FoldPlan, ForeachPlan, GatePlan, LoopPlan, OnFailure, StepPlan, WorkPlan
 from conductor.core.model.states import GateDecision, RunState, StepState
-from conductor.core.model.step_path import PATH_IDS
-from conductor.core.model.work import GuardDecided, Work, WorkKind
+from conductor.core.model.step_path import PATH_IDS, item_of
+from conductor.core.model.work import Answer, GuardDecided, ItemsFound, RoundDecided, Work, WorkKind
 from tests.conductor.core.bench import ANSWERS, Bench
-from tests.conductor.core.branching import BranchPlan, items_of, live_items, with_branches
 
 Draw = st.DrawFn
 MOST_TURNS = 500
@@ -27,13 +27,20 @@ WORKS = (AgentPlan(("survey",), max_attempts=2), FoldPlan(), GATE)
 ENDS = (StepSucceeded, StepFailed, StepSkipped, StepCancelled)
 
 
-BRANCHES = st.recursive(
-    st.sampled_from(WORKS),
-    lambda inner: st.builds(
-        BranchPlan, st.integers(0, 3), st.integers(1, 2), st.lists(inner, min_size=1, max_size=2).map(tuple)
-    ),
-    max_leaves=3,
-)
+def in_a_chain(works: list[WorkPlan]) -> tuple[StepPlan, ...]:
+    """Steps of which each needs the one before it."""
+    needs = [(), *((f"n{number}",) for number in range(len(works)))]
+    return tuple(StepPlan(f"n{number}", work, needs=needs[number]) for number, work in enumerate(works))
+
+
+def holders(inner: st.SearchStrategy[WorkPlan]) -> st.SearchStrategy[WorkPlan]:
+    """Works with steps inside."""
+    steps = st.lists(inner, min_size=1, max_size=2).map(in_a_chain)
+    items = st.builds(ForeachPlan, steps, st.integers(1, 2), min_success=st.sampled_from((None, 0, 1)))
+    return st.one_of(items, st.builds(LoopPlan, steps, st.integers(1, 3)))
+
+
+TREES: st.SearchStrategy[WorkPlan] = st.recursive(st.sampled_from(WORKS), holders, max_leaves=3)
 
 
 @st.composite
@@ -42,13 +49,13 @@ def forests(draw: Draw) -> tuple[StepPlan, ...]:
     steps: list[StepPlan] = []
     for number in range(draw(st.integers(1, 6))):
         earlier = [step.id for step in steps]
-        parents = (step.id for step in steps if not isinstance(step.work, BranchPlan | GatePlan))
+        parents = (step.id for step in steps if isinstance(step.work, AgentPlan | FoldPlan))
         parent = draw(st.sampled_from(["", *parents]))
         needs = draw(st.sets(st.sampled_from(earlier), max_size=2)) if earlier else set()
         steps.append(
             StepPlan(
                 id=f"s{number}",
-                work=draw(BRANCHES),
+                work=draw(TREES),
                 needs=tuple(sorted(needs - {parent})),
                 has_skip_guard=draw(st.booleans()),
                 on_failure=draw(st.sampled_from(OnFailure)),
@@ -108,16 +115,25 @@ class Grower:
     def _obey(self, place: int) -> None:
         match self.bench.commands[place]:
             case Evaluate(work=work):
-                skips = GuardDecided(self.data.draw(st.integers(0, 3), "skip") == 0, "no need")
-                answer = skips if work.kind is WorkKind.SKIP_GUARD else ANSWERS[work.kind]
                 self.open.discard(work)
-                self._note_questions(self.bench.answer(work.kind, work.step, answer).to_send)
+                self._note_questions(self.bench.answer(work.kind, work.step, self._answer(work.kind)).to_send)
             case StartExecution(start=start):
                 _, step, _ = start.execution.split("-")
                 if self.bench.attempt(step).is_live:
                     self._note_questions(self.bench.finish(step, *self.data.draw(OUTCOMES, "outcome")).to_send)
             case _:
                 pass
+
+    def _answer(self, kind: WorkKind) -> Answer:
+        match kind:
+            case WorkKind.SKIP_GUARD:
+                return GuardDecided(self.data.draw(st.integers(0, 3), "skip") == 0, "no need")
+            case WorkKind.ITEMS:
+                return ItemsFound("items", self.data.draw(st.integers(0, 3), "items"))
+            case WorkKind.UNTIL:
+                return RoundDecided(self.data.draw(st.booleans(), "done"))
+            case _:
+                return ANSWERS[kind]
 
     def _note_questions(self, sent: Iterable[Command]) -> None:
         """Each open question is asked once: what is pending in the stored run is what was asked and not answered."""
@@ -128,17 +144,27 @@ class Grower:
         assert pending <= self.open
         self.open &= pending  # a step that was stopped needs no answer any more
         for step in self.bench.run.steps.values():
-            if isinstance(step.plan.work, BranchPlan):
-                assert len(live_items(self.bench.run, step)) <= step.plan.work.at_once
+            if isinstance(step.plan.work, ForeachPlan | LoopPlan):
+                most = step.plan.work.max_parallel if isinstance(step.plan.work, ForeachPlan) else 1
+                assert len(live_items(self.bench.run, step)) <= most
+
+
+def items_of(run: Run, step: Step) -> list[str]:
+    """Returns the items that a step was given, in order."""
+    return list(dict.fromkeys(item_of(child) for child in run.children.get(step.plan.id, ())))
+
+
+def live_items(run: Run, step: Step) -> set[str]:
+    """Returns the items of a step that have not ended."""
+    return {item_of(child) for child in run.children.get(step.plan.id, ()) if not run.steps[child].is_settled}
 
 
 @settings(max_examples=150)
 @given(st.data())
 def test_whatever_tree_grows_it_ends_and_parents_end_after_their_children(data: st.DataObject) -> None:
     """Keeps C3, B4."""
-    with with_branches():
-        grower = Grower(data)
-        grower.live()
+    grower = Grower(data)
+    grower.live()
     bench = grower.bench
 
     events = [event for _, event in bench.events]
@@ -159,12 +185,10 @@ def test_whatever_tree_grows_it_ends_and_parents_end_after_their_children(data: 
     assert len(keys) == len(set(keys))
     assert len(bench.run.steps) <= MOST_STEPS
     for step in bench.run.steps.values():
-        if isinstance(step.plan.work, BranchPlan):
-            assert items_of(bench.run, step) == [
-                f"{step.plan.id}.{index}" for index in range(len(items_of(bench.run, step)))
-            ]
-            assert (
-                step.state is not StepState.SUCCEEDED
-                or step.gates
-                or len(items_of(bench.run, step)) == step.plan.work.items
+        if isinstance(step.plan.work, ForeachPlan | LoopPlan):
+            items = items_of(bench.run, step)
+            assert items == [f"{step.plan.id}.{index}" for index in range(len(items))]
+            is_whole = step.items.is_done or len(items) == (
+                step.items.count if isinstance(step.plan.work, ForeachPlan) else step.plan.work.max_rounds
             )
+            assert step.state is not StepState.SUCCEEDED or step.gates or is_whole
