@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from conductor.core.decide.run_draft import RunDraft
+from conductor.core.folded.room import count_known_steps, count_reserved
 from conductor.core.model.attempt_events import AttemptEnded
 from conductor.core.model.commands import (
     AckExecution,
@@ -25,7 +26,7 @@ from conductor.core.model.events import RunSettled, StepCancelled
 from conductor.core.model.inputs import SubRunReported
 from conductor.core.model.states import AttemptState, Failure, FailureClass, RunState
 from conductor.core.model.truncation import cut_text
-from conductor.core.sub_runs.telling import count_known_steps, list_open, list_told
+from conductor.core.sub_runs.telling import list_open, list_told
 
 if TYPE_CHECKING:
     from conductor.core.model.inputs import Input
@@ -65,17 +66,21 @@ class DecisionDraft:
         ongoing = self.state.ongoing.get(run)
         if ongoing is None:
             return None
-        self.drafts[run] = draft = RunDraft(ongoing, self.now, self.limits, origin=ongoing)
-        draft.others = lambda: self.count_steps(draft.run.plan.root) - len(draft.run.steps)
+        return self.add(RunDraft(ongoing, self.now, self.limits, origin=ongoing))
+
+    def add(self, draft: RunDraft) -> RunDraft:
+        """Adds the draft of a run, which shares the number of its steps with its sub-runs."""
+        self.drafts[draft.run.id] = draft
+        draft.count_free_steps = lambda: self.limits.steps_per_run - self.count_steps(draft.run.plan.root)
         return draft
 
     def count_steps(self, run: str) -> int:
-        """Returns the number of steps of an unfinished run and of its sub-runs."""
+        """Returns the number of steps of an unfinished run and of its sub-runs, with those that they may still add."""
         one = self.view(run)
         if one is None:
             return 0
         below = (one.run.steps[name].live_sub_run for name in list_open(one.run))
-        return count_known_steps(one.run) + sum(map(self.count_steps, below))
+        return count_known_steps(one.run) + count_reserved(one.run) + sum(map(self.count_steps, below))
 
     def change(self, run: str, how: Callable[[RunDraft], None]) -> bool:
         """Changes an unfinished run; returns whether there is such a run."""

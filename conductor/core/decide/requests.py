@@ -121,7 +121,7 @@ def create_run(
     draft.events = 1
     draft.blobs.extend(blobs)
     draft.replies.extend([reply] if reply is not None else [])
-    decision.drafts[run] = draft
+    decision.add(draft)
     decision.change(run, look_at_all)
     return ""
 

@@ -26,6 +26,7 @@ class RunDraft:
     __slots__ = (
         "blobs",
         "commands",
+        "count_free_steps",
         "cursors",
         "dirty",
         "events",
@@ -33,7 +34,6 @@ class RunDraft:
         "limits",
         "now",
         "origin",
-        "others",
         "parks",
         "queue",
         "replies",
@@ -62,7 +62,7 @@ class RunDraft:
         self.parks: dict[str, float] = {}  # until when, by pool
         self.sub_runs: dict[str, RunPlan] = {}  # that were planned, by their steps, and are to be created
         self.told: list[RequestCancel] = []  # inputs for sub-runs, to be taken in the next decision
-        self.others: Callable[[], int] = int  # counts the steps of the other runs of its tree
+        self.count_free_steps: Callable[[], int] = int  # that its tree of runs may still add
         self.wants_place = False
         self.freed_place = False
 
@@ -75,11 +75,6 @@ class RunDraft:
     def step(self, name: str) -> Step:
         """Returns a step as it is now."""
         return self.run.steps[name]
-
-    @property
-    def most_steps(self) -> int:
-        """Returns how many steps the run may have: a run and its sub-runs have a number together."""
-        return self.limits.steps_per_run - self.others()
 
     def send(self, command: Command) -> None:
         """Adds a command, to be sent once the decision is stored."""

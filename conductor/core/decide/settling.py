@@ -25,17 +25,15 @@ from conductor.core.model.events import (
     StepCancelled,
     StepFailed,
     StepReused,
-    StepsAdded,
     StepSkipped,
     StepStarted,
     StepSucceeded,
 )
-from conductor.core.model.plan import AgentPlan, ForeachPlan, OnFailure, OnInvalid, StepPlan, SubFlowPlan
+from conductor.core.model.plan import AgentPlan, ForeachPlan, OnFailure, OnInvalid, SubFlowPlan
 from conductor.core.model.states import Cause, Failure, FailureClass, GateDecision, RunState, StepState
 from conductor.core.model.truncation import cut_text
 
 STEPS_STUCK = "STEPS_STUCK"
-TOO_MANY_STEPS = "TOO_MANY_STEPS"
 _ASKING = (AgentPlan, SubFlowPlan)
 _ASKED = frozenset({StepState.SUCCEEDED, StepState.FAILED})
 
@@ -52,17 +50,6 @@ def start_step(draft: RunDraft, step: Step) -> None:
     start_run(draft)
     draft.emit(StepStarted(name))
     draft.mark(*draft.run.children.get(name, ()))
-
-
-def add_steps(draft: RunDraft, steps: tuple[StepPlan, ...]) -> Failure | None:
-    """Adds the steps of one item or round below a running step. Returns why not, where the run would have too many steps."""
-    most = draft.most_steps
-    if len(draft.run.steps) + len(steps) > most:
-        message = f"The run would have more than {most} steps, children included. Give the step {steps[0].parent} fewer items."
-        return Failure(TOO_MANY_STEPS, message, FailureClass.HUMAN_REQUIRED, steps[0].parent)
-    draft.emit(StepsAdded(steps))
-    draft.mark(*(step.id for step in steps))
-    return None
 
 
 def reuse(draft: RunDraft, kept: KeptResult) -> None:

@@ -1,23 +1,34 @@
-"""Adds the steps of items and rounds below a running step, and tells how they failed.
-
-The steps of items that have not begun are reserved. So two steps with items cannot fill the run together, and no item lacks room
-after the first one began.
-"""
+"""Finds room for the steps of items and rounds, adds them below a running step, and tells how they failed."""
 
 from dataclasses import replace
 
 from conductor.core.decide.run_draft import RunDraft
-from conductor.core.decide.settling import add_steps
 from conductor.core.folded.run import Run
 from conductor.core.folded.step import Step
-from conductor.core.model.plan import ForeachPlan, LoopPlan, StepPlan
-from conductor.core.model.states import Failure, FailureClass, StepState
+from conductor.core.model.events import StepsAdded
+from conductor.core.model.plan import StepPlan
+from conductor.core.model.states import Failure, FailureClass
 from conductor.core.model.step_path import child_path
 from conductor.core.model.truncation import cut_text
 
 
+TOO_MANY_STEPS = "TOO_MANY_STEPS"
+
+
+def find_lack_of_room(draft: RunDraft, step: Step, wanted: int, what: str, hint: str) -> Failure | None:
+    """Returns why a step cannot add so many steps; None where they have room. They are reserved once it is running."""
+    free, name = draft.count_free_steps(), step.plan.id
+    if wanted <= free:
+        return None
+    message = (
+        f"The {what} of step {name} would add {wanted} steps, and the run has room for {max(free, 0)}"
+        f" of its {draft.limits.steps_per_run}. {hint}"
+    )
+    return Failure(TOO_MANY_STEPS, message, FailureClass.HUMAN_REQUIRED, name)
+
+
 def add_item(draft: RunDraft, step: Step, inner: tuple[StepPlan, ...], *, is_round: bool = False) -> None:
-    """Adds the steps of a step's next item or round."""
+    """Adds the steps of a step's next item or round. Their room was reserved."""
     parent, index, items = step.plan.id, step.items.begun, step.items.listed
     added = tuple(
         replace(
@@ -32,8 +43,8 @@ def add_item(draft: RunDraft, step: Step, inner: tuple[StepPlan, ...], *, is_rou
         )
         for plan in inner
     )
-    if (failure := add_steps(draft, added)) is not None:
-        raise RuntimeError(failure.message)  # its room was reserved
+    draft.emit(StepsAdded(added))
+    draft.mark(*(plan.id for plan in added))
 
 
 def stop_children(draft: RunDraft, step: Step) -> None:
@@ -41,11 +52,6 @@ def stop_children(draft: RunDraft, step: Step) -> None:
     if draft.run.stop is None:
         children = draft.run.children.get(step.plan.id, ())
         draft.mark(*(name for name in children if not draft.step(name).is_settled))
-
-
-def count_reserved(run: Run) -> int:
-    """Returns how many steps the running steps may still add."""
-    return sum(_reserved(step) for step in run.steps.values() if step.state is StepState.RUNNING)
 
 
 def explain_failure(run: Run, step: Step, reason: str) -> Failure:
@@ -63,13 +69,3 @@ def explain_failure(run: Run, step: Step, reason: str) -> Failure:
         what = f"{len(failed)} of the {step.items.count} items of step {step.plan.id} failed"
         text = f"{what}, the first one (number {index}) at step {name}: {first}"
     return Failure(reason, cut_text(text), kind, step.plan.id)
-
-
-def _reserved(step: Step) -> int:
-    match step.plan.work:
-        case ForeachPlan(steps=inner):
-            return ((step.items.count or 0) - step.items.begun) * len(inner)
-        case LoopPlan(steps=inner, max_rounds=most):
-            return (most - step.items.begun) * len(inner)
-        case _:
-            return 0

@@ -11,7 +11,7 @@ from conductor.core.decide.run_draft import RunDraft
 from conductor.core.decide.settling import is_out_of_reach, settle_step, start_step, succeed, why_stopped
 from conductor.core.folded.run import Run
 from conductor.core.folded.step import Step
-from conductor.core.kinds.children import add_item, count_reserved, explain_failure, stop_children
+from conductor.core.kinds.children import add_item, explain_failure, find_lack_of_room, stop_children
 from conductor.core.kinds.kind import reject_answer
 from conductor.core.model.events import ItemsListed, StepCancelled, StepFailed, StepSkipped
 from conductor.core.model.plan import AgentPlan, ForeachPlan, StepPlan
@@ -19,7 +19,6 @@ from conductor.core.model.states import Failure, FailureClass, StepState
 from conductor.core.model.work import Answer, Folded, ItemsFound, Work, WorkFailed, WorkKind
 
 NO_ITEMS = "NO_ITEMS"
-TOO_MANY_STEPS = "TOO_MANY_STEPS"
 TOO_FEW_SUCCEEDED = "TOO_FEW_SUCCEEDED"
 
 
@@ -70,19 +69,15 @@ def take_answer(draft: RunDraft, step: Step, answer: Answer) -> None:
 
 
 def _take_items(draft: RunDraft, step: Step, found: ItemsFound) -> None:
-    name, plan, most = step.plan.id, _plan(step), draft.most_steps
-    wanted = found.count * len(plan.steps)
+    name, plan = step.plan.id, _plan(step)
+    hint = "Give the step fewer items, or max_items."
     if not found.count and plan.fails_when_empty:
         message = f"Step {name} has no items: its list is empty."
         settle_step(draft, StepFailed(name, Failure(NO_ITEMS, message, FailureClass.HUMAN_REQUIRED, name)))
     elif not found.count:
         settle_step(draft, StepSkipped(name, "its list of items is empty"))
-    elif wanted > (free := most - len(draft.run.steps) - count_reserved(draft.run)):
-        message = (
-            f"The {found.count} items of step {name} would add {wanted} steps, and the run has room for {max(free, 0)}"
-            f" of its {most}. Give the step fewer items, or max_items."
-        )
-        settle_step(draft, StepFailed(name, Failure(TOO_MANY_STEPS, message, FailureClass.HUMAN_REQUIRED, name)))
+    elif lack := find_lack_of_room(draft, step, found.count * len(plan.steps), f"{found.count} items", hint):
+        settle_step(draft, StepFailed(name, lack))
     else:
         start_step(draft, step)
         draft.emit(ItemsListed(name, found.items, found.count, found.left_out))

@@ -4,7 +4,7 @@ from conductor.core.decide.run_draft import RunDraft
 from conductor.core.decide.settling import settle_step, start_step, succeed, why_stopped
 from conductor.core.folded.run import Run
 from conductor.core.folded.step import Step
-from conductor.core.kinds.children import add_item, explain_failure, stop_children
+from conductor.core.kinds.children import add_item, explain_failure, find_lack_of_room, stop_children
 from conductor.core.kinds.kind import reject_answer
 from conductor.core.model.events import RoundJudged, StepCancelled, StepFailed
 from conductor.core.model.plan import LoopPlan
@@ -15,7 +15,11 @@ ROUND_FAILED = "ROUND_FAILED"
 
 
 def begin(draft: RunDraft, step: Step) -> None:
-    """Starts the step with its first round."""
+    """Starts the step with its first round, where all its rounds have room."""
+    plan, hint = _plan(step), "Give the step fewer rounds: max_rounds."
+    if lack := find_lack_of_room(draft, step, plan.max_rounds * len(plan.steps), f"{plan.max_rounds} rounds", hint):
+        settle_step(draft, StepFailed(step.plan.id, lack))
+        return
     start_step(draft, step)
     go_on(draft, draft.step(step.plan.id))
 

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field, replace
 
 from conductor.core.decide.endings.loss import Absence, list_absences
 from conductor.core.decide.schedule import demand_of
+from conductor.core.folded.room import count_known_steps
 from conductor.core.folded.step import Step, Wait
 from conductor.core.model.conductor_state import ConductorState, Pool
 from conductor.core.model.states import StepState, WaitKind
 from conductor.core.placing.placement import Demand, list_seats
 from conductor.core.placing.slots import PoolSlots
 from conductor.core.placing.waits import explain_wait
-from conductor.core.sub_runs.telling import count_known_steps, list_open
+from conductor.core.sub_runs.telling import list_open
 
 
 @dataclass(frozen=True, slots=True)

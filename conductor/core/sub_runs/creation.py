@@ -9,7 +9,8 @@ from functools import partial
 from conductor.core.decide.decision_draft import DecisionDraft
 from conductor.core.decide.requests import create_run
 from conductor.core.decide.run_draft import RunDraft
-from conductor.core.decide.settling import TOO_MANY_STEPS, settle_step
+from conductor.core.decide.settling import settle_step
+from conductor.core.kinds.children import TOO_MANY_STEPS
 from conductor.core.model.events import RunCreated, StepFailed, SubRunStarted
 from conductor.core.model.plan import RunPlan
 from conductor.core.model.states import Failure, FailureClass

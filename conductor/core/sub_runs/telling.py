@@ -7,6 +7,7 @@ that comes twice changes nothing. A sub-run whose parent has ended, or does not 
 from collections.abc import Collection, Iterator, Mapping
 
 from conductor.core.decide.run_draft import RunDraft
+from conductor.core.folded.room import count_known_steps
 from conductor.core.folded.run import Run
 from conductor.core.model.inputs import RequestCancel, SubRunReported
 from conductor.core.model.states import Failure, FailureClass, RunState
@@ -52,11 +53,6 @@ def repeat_told(runs: Mapping[str, Run], ended: Mapping[str, Run], damaged: Coll
 def list_open(run: Run) -> tuple[str, ...]:
     """Returns the steps whose sub-run has not ended, as far as their run knows."""
     return tuple(name for name, step in run.steps.items() if step.live_sub_run)
-
-
-def count_known_steps(run: Run) -> int:
-    """Returns the number of steps of a run and of those of its sub-runs that have ended."""
-    return len(run.steps) + sum(step.sub_run.steps for step in run.steps.values() if step.sub_run is not None)
 
 
 def _is_expected(run: Run, runs: Mapping[str, Run]) -> bool:

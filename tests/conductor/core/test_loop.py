@@ -1,5 +1,6 @@
 """Steps that run others round after round: features A5, C8."""
 
+from conductor.core.model.conductor_state import Limits
 from conductor.core.model.events import RoundJudged
 from conductor.core.model.states import Failure, RunState
 from conductor.core.model.work import RoundDecided, WorkFailed, WorkKind
@@ -54,6 +55,17 @@ def test_a_failed_round_fails_its_loop_and_names_the_step() -> None:
     assert failure is not None
     assert (bench.run.state, failure.reason, failure.step) == (RunState.FAILED, "ROUND_FAILED", "again")
     assert "Round 2 of step again failed, at step again.1.look: FOLD_FAILED: no such name" in failure.message
+
+
+def test_a_loop_whose_rounds_have_no_room_fails_before_the_first_begins() -> None:
+    bench = Bench(Limits(steps_per_run=4))
+
+    bench.launch(rounds("again", most=3), folds("other"))
+
+    failure = bench.step("again").failure
+    assert failure is not None
+    assert (failure.reason, "has room for 2 of its 4" in failure.message) == ("TOO_MANY_STEPS", True)
+    assert bench.states() == {"again": "failed", "other": "cancelled"}
 
 
 def test_an_answer_about_an_earlier_round_has_no_effect() -> None:

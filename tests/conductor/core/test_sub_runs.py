@@ -175,6 +175,20 @@ def test_items_of_a_sub_run_count_to_the_steps_of_its_run() -> None:
     assert bench.runs[SUB].failure.reason == "TOO_MANY_STEPS"  # type: ignore[union-attr]
 
 
+def test_a_sub_run_leaves_the_room_that_is_kept_for_items() -> None:
+    bench = Driven(part("deep", folds("a"), folds("b")), limits=Limits(steps_per_run=5))
+    bench.launch(each("all", max_parallel=1), calls("deep", on_failure=CONTINUE))
+
+    bench.answer(WorkKind.ITEMS, "all")
+    bench.answer(WorkKind.CALL, "deep", SubRunPlanned(bench.plans[RUN, "deep"]))
+    bench.go_on()
+
+    failure = bench.step("deep").failure
+    assert failure is not None
+    assert failure.reason == "TOO_MANY_STEPS"
+    assert bench.states()["all"] == "succeeded"
+
+
 def test_items_run_flows_side_by_side() -> None:
     plans = (part("all.0.deep", folds("inner")), part("all.1.deep", folds("inner")))
     bench = Driven(*plans)
