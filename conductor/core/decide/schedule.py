@@ -22,7 +22,7 @@ from heapq import heapify, heappop, heappush
 
 from conductor.core.decide.decision_draft import DecisionDraft
 from conductor.core.decide.run_draft import RunDraft
-from conductor.core.decide.settling import start_run
+from conductor.core.decide.starting import start_run
 from conductor.core.folded.attempt import attempt_id
 from conductor.core.folded.step import MODEL_PARAMETER, Step, Wait
 from conductor.core.model.attempt_events import AttemptCreated

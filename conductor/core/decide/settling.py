@@ -1,4 +1,4 @@
-"""Begins and ends steps of every kind, and runs.
+"""Ends steps of every kind, and runs.
 
 The rules, before the code:
 
@@ -21,12 +21,10 @@ from conductor.core.model.event_parts import FindingCounts, KeptResult
 from conductor.core.model.events import (
     FindingChecked,
     RunSettled,
-    RunStarted,
     StepCancelled,
     StepFailed,
     StepReused,
     StepSkipped,
-    StepStarted,
     StepSucceeded,
 )
 from conductor.core.model.plan import AgentPlan, ForeachPlan, OnFailure, OnInvalid, SubFlowPlan
@@ -36,20 +34,6 @@ from conductor.core.model.truncation import cut_text
 STEPS_STUCK = "STEPS_STUCK"
 _ASKING = (AgentPlan, SubFlowPlan)
 _ASKED = frozenset({StepState.SUCCEEDED, StepState.FAILED})
-
-
-def start_run(draft: RunDraft) -> None:
-    """Starts the run, if this is its first step that begins. One that is cancelled meanwhile goes on as cancelled."""
-    if draft.run.start_time is None and draft.run.state is not RunState.CANCELLING:
-        draft.emit(RunStarted())
-
-
-def start_step(draft: RunDraft, step: Step) -> None:
-    """Starts a step that needs no place; its children may begin then."""
-    name = step.plan.id
-    start_run(draft)
-    draft.emit(StepStarted(name))
-    draft.mark(*draft.run.children.get(name, ()))
 
 
 def reuse(draft: RunDraft, kept: KeptResult) -> None:

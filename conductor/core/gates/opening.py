@@ -7,12 +7,12 @@ What it shows is a blob of the same decision.
 from hashlib import sha256
 
 from conductor.core.decide.run_draft import RunDraft
+from conductor.core.decide.starting import start_run
 from conductor.core.folded.step import Step
-from conductor.core.model.events import RunStarted
 from conductor.core.model.gate_events import GateOpened, StepWaitsAtGate
 from conductor.core.model.inputs import Blob
 from conductor.core.model.plan import AgentPlan, FoldPlan, OnFailure
-from conductor.core.model.states import Cause, Failure, FailureClass, GateCause, GateDecision, RunState
+from conductor.core.model.states import Cause, Failure, FailureClass, GateCause, GateDecision
 from conductor.core.model.truncation import MOST_REASON, cut_text
 
 # So many gates of a step offer to try it again.
@@ -74,8 +74,7 @@ def open_failure_gate(draft: RunDraft, step: Step, failure: Failure) -> None:
 
 
 def _open(draft: RunDraft, event: GateOpened) -> None:
-    if draft.run.start_time is None and draft.run.state is not RunState.CANCELLING:
-        draft.emit(RunStarted())
+    start_run(draft)
     draft.emit(event)
     draft.emit(StepWaitsAtGate(event.step))
 

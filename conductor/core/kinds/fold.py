@@ -1,7 +1,8 @@
 """A step that combines results: a worker renders or merges them, and its answer is the step's result."""
 
 from conductor.core.decide.run_draft import RunDraft
-from conductor.core.decide.settling import are_children_settled, settle_step, start_step, succeed, why_stopped
+from conductor.core.decide.settling import are_children_settled, settle_step, succeed, why_stopped
+from conductor.core.decide.starting import start_step
 from conductor.core.folded.run import Run
 from conductor.core.folded.step import Step
 from conductor.core.kinds.kind import reject_answer

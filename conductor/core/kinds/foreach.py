@@ -8,7 +8,8 @@
 from dataclasses import replace
 
 from conductor.core.decide.run_draft import RunDraft
-from conductor.core.decide.settling import is_out_of_reach, settle_step, start_step, succeed, why_stopped
+from conductor.core.decide.settling import is_out_of_reach, settle_step, succeed, why_stopped
+from conductor.core.decide.starting import start_step
 from conductor.core.folded.run import Run
 from conductor.core.folded.step import Step
 from conductor.core.kinds.children import add_item, explain_failure, find_lack_of_room, stop_children

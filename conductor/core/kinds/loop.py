@@ -1,7 +1,8 @@
 """A step that runs steps round after round, until its expression is true or its rounds are used up. A failed round fails it."""
 
 from conductor.core.decide.run_draft import RunDraft
-from conductor.core.decide.settling import settle_step, start_step, succeed, why_stopped
+from conductor.core.decide.settling import settle_step, succeed, why_stopped
+from conductor.core.decide.starting import start_step
 from conductor.core.folded.run import Run
 from conductor.core.folded.step import Step
 from conductor.core.kinds.children import add_item, explain_failure, find_lack_of_room, stop_children
