@@ -129,7 +129,7 @@ class RunCreation:
         """Takes room for one more unfinished run, before any work is done for it; raises what the engine would say afterwards."""
         self._engine.require_open()
         state = self._engine.state
-        if count_asked_for(state) + self._creating >= state.limits.unfinished_runs:
+        if count_asked_for(state.ongoing.values()) + self._creating >= state.limits.unfinished_runs:
             raise NoCapacityError(too_many_runs(state.limits.unfinished_runs))
         self._creating += 1
         try:

@@ -11,7 +11,6 @@ from unittest.mock import patch
 from conductor import ring
 from conductor.clock import Past, Reading, continue_time
 from conductor.core.decide import progress, recover, requests, reuse, schedule, settling
-from conductor.core.decide.decision_draft import DecisionDraft
 from conductor.core.decide.run_draft import RunDraft
 from conductor.core.decide.settling import settle_step
 from conductor.core.folded import step_folding as step_model
@@ -23,7 +22,7 @@ from conductor.core.gates import decisions
 from conductor.core.gates.decisions import Refusal, find_gate
 from conductor.core.kinds import agent, flow, foreach
 from conductor.core.model.commands import AckExecution, CancelExecution, Command, Decision, StartExecution
-from conductor.core.model.conductor_state import ConductorState, Track
+from conductor.core.model.conductor_state import ConductorState, Host, Track
 from conductor.core.model.event_parts import KeptResult
 from conductor.core.model.events import StepCancelled, StepFailed, StepRequeued, SubRunStarted
 from conductor.core.model.inputs import ExecutionReported, Input, RequestResolve
@@ -32,6 +31,7 @@ from conductor.core.model.plan import ForeachPlan, OnFailure, StepPlan
 from conductor.core.model.states import StepState
 from conductor.core.model.work import OutputInvalid
 from conductor.core.placing import slots
+from conductor.core.placing.placement import usable_hosts
 from conductor.core.sub_runs import creation
 from conductor.engine import recovery
 from tests.simulation.ground.process import running
@@ -159,7 +159,7 @@ _real_go_on = flow.go_on
 _real_is_ready = progress.is_ready
 _real_why_part_stopped = settling._why_part_stopped
 _real_add_item = foreach.add_item
-_real_count_free = schedule._count_free
+_real_count_free = schedule.count_free
 _real_list_holders = slots.list_holders
 
 
@@ -169,11 +169,10 @@ def _wait_for_the_wave(run: Run, step: Step) -> bool:
     return all(run.steps[name].is_settled for name in before) and _real_is_ready(run, step)
 
 
-def _overbook(making: DecisionDraft) -> dict[str, int]:
+def _overbook(hosts: Mapping[str, Host], tracks: Iterable[Track]) -> dict[str, int]:
     """One slot more than there is."""
-    free = _real_count_free(making)
-    usable = [host.name for host in making.hosts.values() if host.connected and not host.draining]
-    return {name: free.get(name, 0) + 1 for name in usable}
+    free = _real_count_free(hosts, tracks)
+    return {host.name: free.get(host.name, 0) + 1 for host in usable_hosts(hosts)}
 
 
 def _forget_a_holder(tracks: Iterable[tuple[str, Track]]) -> dict[str, list[str]]:
@@ -294,5 +293,5 @@ MUTANTS = (
     Mutant("asks for no item to succeed", {(settling, "min_success"): lambda _: 0}, hint=60),
     Mutant("forgets a step of an item", {(foreach, "add_item"): _forget_a_step}, hint=15),
     Mutant("sends templates in place of what was rendered", {(Step, "list_parameters"): _send_templates}),
-    Mutant("overbooks hosts", {(schedule, "_count_free"): _overbook}, hint=4),
+    Mutant("overbooks hosts", {(schedule, "count_free"): _overbook}, hint=4),
 )

@@ -3,7 +3,7 @@
 A request id that was used before never comes here: the engine answers it from the store.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from conductor.core.decide.decision_draft import DecisionDraft
 from conductor.core.decide.run_draft import RunDraft
@@ -19,7 +19,7 @@ from conductor.core.gates.decisions import (
 )
 from conductor.core.gates.pauses import hold_run, release_run
 from conductor.core.model.commands import Accepted, Record, Rejected
-from conductor.core.model.conductor_state import ConductorState, Ongoing
+from conductor.core.model.conductor_state import Ongoing
 from conductor.core.model.events import RunCancelRequested, RunCreated
 from conductor.core.model.inputs import (
     Blob,
@@ -66,7 +66,7 @@ def take_request(decision: DecisionDraft, request: Request) -> None:
 def take_run_request(decision: DecisionDraft, request: RequestRun) -> None:
     """Creates a run with all its steps, or replies why not."""
     limits = decision.limits
-    if sum(one.run.plan.parent is None for _, one in decision.runs()) >= limits.unfinished_runs:
+    if count_asked_for(one for _, one in decision.runs()) >= limits.unfinished_runs:
         message = too_many_runs(limits.unfinished_runs)
         decision.replies.append(Rejected(request.reply, "NO_CAPACITY", message))
         return
@@ -76,9 +76,9 @@ def take_run_request(decision: DecisionDraft, request: RequestRun) -> None:
         decision.replies.append(Rejected(request.reply, "INVALID_REQUEST", flaw))
 
 
-def count_asked_for(state: ConductorState) -> int:
-    """Returns the number of unfinished runs that callers asked for: their sub-runs count with them."""
-    return sum(one.run.plan.parent is None for one in state.ongoing.values())
+def count_asked_for(runs: Iterable[Ongoing | RunDraft]) -> int:
+    """Returns the number of runs that callers asked for: their sub-runs count with them."""
+    return sum(one.run.plan.parent is None for one in runs)
 
 
 def too_many_runs(most: int) -> str:

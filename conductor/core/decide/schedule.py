@@ -33,7 +33,7 @@ from conductor.core.model.events import StepWaits
 from conductor.core.model.plan import AgentPlan
 from conductor.core.model.states import WaitKind
 from conductor.core.model.step_path import PATH_IDS, is_child_path
-from conductor.core.placing.placement import Demand, Placement, choose_host, list_seats
+from conductor.core.placing.placement import Demand, Placement, choose_host, count_free, list_seats
 from conductor.core.placing.slots import PoolSlots, Seat
 from conductor.core.placing.waits import explain_wait
 
@@ -53,8 +53,8 @@ class Scheduling:
 
     def __init__(self, decision: DecisionDraft) -> None:
         self.decision = decision
-        self.free = _count_free(decision)
-        tracks = (pair for _, one in decision.runs() for pair in one.tracks.items())
+        tracks = [pair for _, one in decision.runs() for pair in one.tracks.items()]
+        self.free = count_free(decision.hosts, (track for _, track in tracks))
         self.pools = PoolSlots(decision.hosts, tracks, decision.pools, decision.now, lambda: self.waiting_models)
         # Slots only get fewer during a pass: a demand without a place has none later either.
         self.unplaceable: set[Demand] = set()
@@ -214,15 +214,6 @@ def create_attempt(draft: RunDraft, name: str, placement: Placement, *, must_loa
     )
     draft.send(StartExecution(placement.host, start, placement.instance))
     draft.mark(*draft.run.children.get(name, ()))
-
-
-def _count_free(decision: DecisionDraft) -> dict[str, int]:
-    free = {name: host.slots for name, host in decision.hosts.items() if host.connected and not host.draining}
-    for _, one in decision.runs():
-        for track in one.tracks.values():
-            if track.host in free:
-                free[track.host] -= 1
-    return {name: slots for name, slots in free.items() if slots > 0}
 
 
 def _list_demands(one: Ongoing | RunDraft, now: float) -> set[Demand]:

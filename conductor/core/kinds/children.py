@@ -11,7 +11,6 @@ from conductor.core.model.states import Failure, FailureClass
 from conductor.core.model.step_path import child_path
 from conductor.core.model.truncation import cut_text
 
-
 TOO_MANY_STEPS = "TOO_MANY_STEPS"
 
 

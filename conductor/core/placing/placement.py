@@ -3,10 +3,11 @@
 No agent is placed in another's place that is confined less: what the flow prefers bounds what the others may reach.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from conductor.core.model.conductor_state import Host
+from conductor.core.model.conductor_state import Host, Track
 from conductor.core.model.inputs import Reach
 from conductor.core.model.truncation import MOST_REASON, cut_text
 from conductor.core.placing.slots import NO_SEAT, Seat, seat_of
@@ -104,6 +105,13 @@ def may_take(host: Host, agent: str, demand: Demand, most: Reach) -> bool:
 def usable_hosts(hosts: Mapping[str, Host]) -> list[Host]:
     """Returns the hosts that take work."""
     return [host for host in hosts.values() if host.connected and not host.draining and host.slots > 0]
+
+
+def count_free(hosts: Mapping[str, Host], tracks: Iterable[Track]) -> dict[str, int]:
+    """Returns the number of free slots of each usable host that has some."""
+    used = Counter(track.host for track in tracks)
+    free = {host.name: host.slots - used[host.name] for host in usable_hosts(hosts)}
+    return {name: slots for name, slots in free.items() if slots > 0}
 
 
 def _tell_selectors(agent: str, demand: Demand) -> str:

@@ -5,19 +5,15 @@ from collections.abc import Iterable, Mapping
 from conductor.core.decide.schedule import demand_of
 from conductor.core.folded.step import Step, Wait
 from conductor.core.model.conductor_state import ConductorState
-from conductor.core.placing.placement import Placement, choose_host
-from conductor.core.placing.slots import PoolSlots
+from conductor.core.placing.placement import Placement, choose_host, count_free
+from conductor.core.placing.standing import pool_slots
 from conductor.core.placing.waits import explain_wait
 
 
 def preview_places(state: ConductorState, steps: Iterable[Step], run: str, now: float) -> list[Placement | Wait]:
     """Returns for each step that asks an agent, as if it were alone, the place that it would get now, or what it would wait for."""
-    tracks = [pair for one in state.ongoing.values() for pair in one.tracks.items()]
-    pools = PoolSlots(state.hosts, tracks, state.pools, now)
-    free = {name: host.slots for name, host in state.hosts.items() if host.connected and not host.draining}
-    for _, track in tracks:
-        if track.host in free:
-            free[track.host] -= 1
+    pools = pool_slots(state, now)
+    free = count_free(state.hosts, (track for one in state.ongoing.values() for track in one.tracks.values()))
     places: list[Placement | Wait] = []
     for step in steps:
         demand = demand_of(step)

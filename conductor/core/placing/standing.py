@@ -83,7 +83,7 @@ def list_waits(state: ConductorState, run: str, now: float) -> dict[str, Wait]:
     queued = [step for step in queued if step.wait is not None and step.wait.pool]
     if not queued:
         return {}
-    pools, told, waits = _slots(state, now), dict[Demand, Wait](), dict[str, Wait]()
+    pools, told, waits = pool_slots(state, now), dict[Demand, Wait](), dict[str, Wait]()
     for step in queued:
         demand = demand_of(step)
         wait = told.get(demand) or explain_wait(state.hosts, demand, pools, run)
@@ -95,7 +95,7 @@ def list_waits(state: ConductorState, run: str, now: float) -> dict[str, Wait]:
 
 def list_uses(state: ConductorState, now: float) -> tuple[PoolUse, ...]:
     """Returns every pool that a connected host knows, by name."""
-    pools = _slots(state, now)
+    pools = pool_slots(state, now)
     waiting = _count_waiting(state) if pools.known else Counter[str]()
     uses = []
     for name, known in sorted(pools.known.items()):
@@ -141,7 +141,8 @@ def _gate_wait(run: str, step: Step) -> Wait | None:
     return Wait(WaitKind.GATE, text, step.gate.expire_time)
 
 
-def _slots(state: ConductorState, now: float) -> PoolSlots:
+def pool_slots(state: ConductorState, now: float) -> PoolSlots:
+    """Returns the pools as the live attempts use them."""
     tracks = (pair for one in state.ongoing.values() for pair in one.tracks.items())
     return PoolSlots(state.hosts, tracks, state.pools, now)
 

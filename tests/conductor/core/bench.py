@@ -10,7 +10,6 @@ from conductor.core.folded.attempt import Attempt, attempt_owner
 from conductor.core.folded.run import Run, apply
 from conductor.core.folded.step import Step
 from conductor.core.model.commands import (
-    CancelExecution,
     Command,
     Decision,
     Evaluate,
@@ -329,7 +328,5 @@ def _subject(command: Command) -> str:
             return attempt_owner(command.start.execution)[1]
         case Evaluate():
             return command.work.step
-        case CancelExecution():
-            return attempt_owner(command.attempt)[1]
         case _:
             return attempt_owner(command.attempt)[1]

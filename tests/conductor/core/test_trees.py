@@ -13,7 +13,16 @@ from conductor.core.model.attempt_events import AttemptEnded
 from conductor.core.model.commands import Command, Decision, Evaluate, StartExecution
 from conductor.core.model.conductor_state import Limits
 from conductor.core.model.events import StepBecameReady, StepCancelled, StepFailed, StepSkipped, StepSucceeded
-from conductor.core.model.plan import AgentPlan, FoldPlan, ForeachPlan, GatePlan, LoopPlan, OnFailure, StepPlan, WorkPlan
+from conductor.core.model.plan import (
+    AgentPlan,
+    FoldPlan,
+    ForeachPlan,
+    GatePlan,
+    LoopPlan,
+    OnFailure,
+    StepPlan,
+    WorkPlan,
+)
 from conductor.core.model.states import GateDecision, RunState, StepState
 from conductor.core.model.step_path import PATH_IDS, item_of
 from conductor.core.model.work import Answer, GuardDecided, ItemsFound, RoundDecided, Work, WorkKind
