@@ -52,9 +52,7 @@ class ChangedPlaces:
         if path not in self._files:
             return self._may_be_more
         ranges = self._files[path]
-        first = place.actual_start_line or place.start_line
-        last = first + place.end_line - place.start_line
-        return ranges is None or any(begin <= last and first <= end for begin, end in ranges)
+        return ranges is None or any(begin <= place.last_line and place.first_line <= end for begin, end in ranges)
 
 
 def _range(hunk: Mapping[str, int]) -> tuple[int, int]:

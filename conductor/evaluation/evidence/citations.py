@@ -128,8 +128,8 @@ class CitationCheck:
     def _line_of(self, item: Evidence) -> Line | None:
         """Returns the line where a quote begins."""
         for text in self._texts_of(item.path)[:1]:
-            start = item.actual_start_line or item.start_line
-            begin, end = text.span(start, min(start + item.end_line - item.start_line, text.count))
+            start = item.first_line
+            begin, end = text.span(start, min(item.last_line, text.count))
             quote = text.plain(item.quote.removeprefix("\ufeff")).strip()
             self._searched += end - begin
             found = text.text.find(quote.partition("\n")[0], begin, end)
@@ -147,7 +147,7 @@ class CitationCheck:
         if item.status == "missing" or not isinstance(texts, tuple) or self._searched > MAX_SEARCHED_CHARACTERS:
             return 0
         text = texts[0]
-        before = text.starts[min(item.actual_start_line or item.start_line, len(text.starts)) - 1]
+        before = text.starts[min(item.first_line, len(text.starts)) - 1]
         self._searched += before
         return text.text.count(text.plain(item.quote.removeprefix("\ufeff")).strip(), 0, before)
 

@@ -62,13 +62,12 @@ def overlap(one: Finding, other: Finding) -> bool:
 def lines_of(finding: Finding) -> tuple[int, int]:
     """Returns the lines where the first quote of a finding really stands."""
     place = finding.evidence[0]
-    begin = place.actual_start_line or place.start_line
-    return begin, begin + place.end_line - place.start_line
+    return place.first_line, place.last_line
 
 
 def _are_of_others(one: Finding, other: Finding) -> bool:
     """Returns whether no step found both: an agent that says two things about a place means both."""
-    return not {*(one.found_by or (one.step,))} & {*(other.found_by or (other.step,))}
+    return set(one.finders).isdisjoint(other.finders)
 
 
 def _denies(words: frozenset[str]) -> bool:

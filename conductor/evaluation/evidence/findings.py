@@ -40,6 +40,16 @@ class Evidence:
     actual_start_line: int = 0
     reason: str = ""
 
+    @property
+    def first_line(self) -> int:
+        """Returns the line where the quote really begins; the cited one, unless it moved."""
+        return self.actual_start_line or self.start_line
+
+    @property
+    def last_line(self) -> int:
+        """Returns the line where the quote really ends."""
+        return self.first_line + self.end_line - self.start_line
+
     def as_json(self) -> dict[str, Any]:
         """Returns the JSON of the findings document."""
         value: dict[str, Any] = {
@@ -99,6 +109,11 @@ class Finding:
         """Returns how its citations were judged."""
         return max((evidence.status for evidence in self.evidence), key=STATUSES.index, default="missing")
 
+    @property
+    def finders(self) -> tuple[str, ...]:
+        """Returns the steps that found it: before a merge its own."""
+        return self.found_by or (self.step,)
+
     def as_json(self) -> dict[str, Any]:
         """Returns the JSON of the findings document."""
         value: dict[str, Any] = {
@@ -109,7 +124,7 @@ class Finding:
             "category": self.category,
             "status": self.status,
             "step": self.step,
-            "found_by": list(self.found_by or (self.step,)),
+            "found_by": list(self.finders),
             "evidence": [evidence.as_json() for evidence in self.evidence],
         }
         optional = {name: getattr(self, name) for name in OPTIONAL} | {
@@ -185,8 +200,7 @@ def tell_apart(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 def _said(finding: Finding) -> tuple[object, ...]:
     """Returns what tells findings with one title and first place apart: how grave they are, and their other places."""
     places = [
-        (item.path, item.actual_start_line or item.start_line, item.end_line - item.start_line, item.quote.strip())
-        for item in finding.evidence
+        (item.path, item.first_line, item.end_line - item.start_line, item.quote.strip()) for item in finding.evidence
     ]
     return finding.severity, places
 
@@ -194,7 +208,7 @@ def _said(finding: Finding) -> tuple[object, ...]:
 def _place(finding: Finding) -> tuple[int, int]:
     """Returns where a finding stands: its line, and how many follow."""
     for first in finding.evidence[:1]:
-        return first.actual_start_line or first.start_line, first.end_line - first.start_line
+        return first.first_line, first.end_line - first.start_line
     return 0, 0
 
 

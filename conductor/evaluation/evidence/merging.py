@@ -50,9 +50,7 @@ class _Group:
     def merged(self) -> Finding:
         """Returns the group as one finding."""
         evidence = dict.fromkeys(item for finding in (self.leader, *self.others) for item in finding.evidence)
-        steps = dict.fromkeys(
-            step for finding in (self.leader, *self.others) for step in finding.found_by or (finding.step,)
-        )
+        steps = dict.fromkeys(step for finding in (self.leader, *self.others) for step in finding.finders)
         models = dict.fromkeys(model for finding in (self.leader, *self.others) for model in finding.models)
         claims = [
             self.leader.claim,
@@ -116,7 +114,7 @@ def gather(documents: Sequence[dict[str, Any]]) -> Found:
 
 def _both(one: Finding, other: Finding) -> Finding:
     """Returns a finding that several steps have handed in, with all that found it."""
-    steps = dict.fromkeys((*(one.found_by or (one.step,)), *(other.found_by or (other.step,))))
+    steps = dict.fromkeys((*one.finders, *other.finders))
     return replace(one, found_by=tuple(steps), models=tuple(dict.fromkeys((*one.models, *other.models))))
 
 
@@ -124,7 +122,7 @@ def agree(documents: Sequence[dict[str, Any]], min_agree: int) -> Found:
     """Returns what the agents of a panel found, merged, without what fewer agents name than must agree."""
     found = gather(documents)
     merged = merge(found.findings, MAX_FINDINGS)
-    kept = tuple(one for one in merged.findings if len(one.found_by or (one.step,)) >= min_agree)
+    kept = tuple(one for one in merged.findings if len(one.finders) >= min_agree)
     notes = (*merged.notes, *found.notes)
     if lonely := len(merged.findings) - len(kept):
         which = "1 finding was" if lonely == 1 else f"{lonely} findings were"

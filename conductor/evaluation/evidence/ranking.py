@@ -22,7 +22,7 @@ def rank(finding: Finding) -> tuple[object, ...]:
         VERDICTS.index(finding.verdict or UNSURE),
         -agreement(finding),
         STATUSES.index(finding.status),
-        -len(finding.found_by or (finding.step,)),
+        -len(finding.finders),
         place.path,
         place.start_line,
         finding.title,
@@ -38,7 +38,7 @@ def is_last(finding: Finding) -> bool:
 
 def agreement(finding: Finding) -> int:
     """Returns how many distinct models found it. A tool counts as one; of earlier versions no models are known."""
-    return len(finding.models) or len(finding.found_by) or 1
+    return len(finding.models) or len(finding.finders)
 
 
 def order(findings: Sequence[Finding]) -> list[int]:

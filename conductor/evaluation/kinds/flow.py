@@ -54,7 +54,7 @@ def collect(frame: Frame) -> Frame:
     if not documents:
         return Frame({"counts": {}}, (text.encode(errors="replace"), b"", outputs))
     findings = tell_apart(
-        replace(finding, step=step, found_by=tuple(f"{step}.{one}" for one in finding.found_by or (finding.step,)))
+        replace(finding, step=step, found_by=tuple(f"{step}.{one}" for one in finding.finders))
         for document in documents.values()
         for finding in read_document(document)
     )

@@ -80,10 +80,8 @@ def _listed(found: Found) -> str:
     lines = [
         f"{number}. **{cell(finding.title)}** ({finding.severity}, {finding.status}, "
         f"{f'{finding.verdict}, ' if finding.verdict else ''}"
-        f"found by {', '.join(finding.found_by or (finding.step,))})"
-        + "".join(
-            f"\n   - `{place.path}:{place.actual_start_line or place.start_line}`" for place in finding.evidence[:3]
-        )
+        f"found by {', '.join(finding.finders)})"
+        + "".join(f"\n   - `{place.path}:{place.first_line}`" for place in finding.evidence[:3])
         for number, finding in enumerate(found.findings, start=1)
     ]
     return "\n".join((*lines, *(f"\n{note}." for note in found.notes))) + "\n"
