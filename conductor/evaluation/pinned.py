@@ -10,6 +10,7 @@ from conductor.evaluation.reports.results import Result, read_results, whole
 from conductor.evaluation.workers.frames import Frame
 from conductor.flows.kinds.foreach import as_name
 from conductor.flows.library.bundle import Bundle, read_bundle
+from conductor.v1 import flow_service_pb2
 
 # Each step of a flow needs its bundle, and reading one with 200 steps takes 2 ms, with long prompts 30. The caches take some
 # ten of a worker's 512 MB for small bundles, and some forty for the newest large ones.
@@ -44,6 +45,13 @@ def read_names(frame: Frame) -> dict[str, Any]:
         else:
             names |= {"round": scope["round"], "previous": whole(read_results(scope["previous"]))}
     return names
+
+
+def read_seen(frame: Frame) -> tuple[flow_service_pb2.Flow.Step, dict[str, Any]]:
+    """Returns the step of a frame, and everything that it sees, with the results whole."""
+    bundle, inputs, results = read_pinned(frame)
+    names = {**read_names(frame), "inputs": inputs, "band": inputs["band"], "steps": whole(results)}
+    return bundle.step(frame.header["step"]), names
 
 
 def read_run(frame: Frame) -> dict[str, str]:

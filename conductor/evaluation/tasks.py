@@ -16,9 +16,9 @@ from conductor.evaluation.pinned import (
     failed,
     read_files,
     read_kept_bundle,
-    read_names,
     read_pinned,
     read_run,
+    read_seen,
     read_snapshot,
 )
 from conductor.evaluation.reports.formats.cited_files import CitedFiles, cited_paths
@@ -70,11 +70,9 @@ def launch(frame: Frame) -> Frame:
 
 def guard(frame: Frame) -> Frame:
     """Decides `skip_when`."""
-    bundle, inputs, results = read_pinned(frame)
-    step = bundle.step(frame.header["step"])
-    values = decidable({**read_names(frame), "inputs": inputs, "band": inputs["band"], "steps": whole(results)})
+    step, names = read_seen(frame)
     try:
-        skips = decide(step.skip_when, values)
+        skips = decide(step.skip_when, decidable(names))
     except ExpressionError as error:
         return failed("GUARD_FAILED", f"skip_when of step {step.id} cannot be decided: {error}")
     return Frame({"skip": skips, "reason": f"skip_when is true: {step.skip_when.strip()}" if skips else ""})

@@ -183,11 +183,12 @@ def build_prompt(
     """
     agent = bundle.step(step).agent
     seen = limited(results, agent.max_result_characters or DEFAULT_RESULT_CHARACTERS)
+    values = {**(names or {}), "inputs": inputs, "band": inputs["band"], "steps": seen}
     try:
-        asked = render(agent.prompt, {**(names or {}), "inputs": inputs, "band": inputs["band"], "steps": seen})
+        asked = render(agent.prompt, values)
     except TemplateError as error:
         raise PromptError(f"the prompt of step {step} cannot be rendered: {error}") from error
-    persona = _find_persona(bundle, step, {**(names or {}), "inputs": inputs, "band": inputs["band"], "steps": seen})
+    persona = _find_persona(bundle, step, values)
     contracts = [bundle.texts.contracts[name] for name in contracts_of(agent)]
     form = _form(bundle.step(step))
     parts = [persona, asked, *left_out(results, seen), *contracts, write_form(form) if form is not None else ""]

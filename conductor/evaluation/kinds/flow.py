@@ -10,8 +10,7 @@ from google.protobuf import json_format
 from conductor.core.numbers import decidable
 from conductor.evaluation.evidence.findings import MAX_NOTES, Found, count, read_document, tell_apart
 from conductor.evaluation.launching import exclude_steps
-from conductor.evaluation.pinned import failed, read_names, read_pinned
-from conductor.evaluation.reports.results import whole
+from conductor.evaluation.pinned import failed, read_kept_bundle, read_seen
 from conductor.evaluation.workers.frames import Frame, Task
 from conductor.flows.checks.input_rules import judge_inputs
 from conductor.flows.kinds.flow import band_of, flow_name
@@ -28,15 +27,13 @@ EXECUTION = "\n## Execution\n"
 
 def call(frame: Frame) -> Frame:
     """Evaluates the inputs of a called flow; returns the bundle, the inputs and the flow of its sub-run."""
-    bundle, inputs, results = read_pinned(frame)
-    step = bundle.step(frame.header["step"])
-    called = bundle.called(flow_name(step.flow.flow))
-    names = decidable({**read_names(frame), "inputs": inputs, "band": inputs["band"], "steps": whole(results)})
+    step, seen = read_seen(frame)
+    called = read_kept_bundle(frame.attachments[0]).called(flow_name(step.flow.flow))
     try:
-        given = {"question": inputs.get("question") or None, **_evaluated(step, names)}
+        given = {"question": seen["inputs"].get("question") or None, **_evaluated(step, decidable(seen))}
     except ExpressionError as error:
         return failed(CALL_FAILED, f"the inputs of step {step.id} cannot be evaluated: {error}")
-    judged = judge_inputs(called.flow, {**given, "band": band_of(step, called.flow, inputs["band"])})
+    judged = judge_inputs(called.flow, {**given, "band": band_of(step, called.flow, seen["band"])})
     excluded, violations = exclude_steps(called.flow, judged)
     if violations:
         told = "; ".join(f"{field} {text}" for field, text in violations)

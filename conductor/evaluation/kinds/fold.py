@@ -1,14 +1,13 @@
 """A step that brings results together: rendering its template, or merging the findings of what it needs."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from conductor.evaluation.answers.typed_answers import Form, judge_json
 from conductor.evaluation.evidence.findings import Found, count, read_document
 from conductor.evaluation.evidence.merging import DEFAULT_MAX_FINDINGS, merge, order
 from conductor.evaluation.evidence.verdicts import join_verdicts
-from conductor.evaluation.pinned import failed, read_names, read_pinned
-from conductor.evaluation.reports.results import Result, whole
+from conductor.evaluation.pinned import failed, read_kept_bundle, read_pinned, read_seen
 from conductor.evaluation.workers.frames import Frame, Task
 from conductor.flows.checks.output_rules import has_schema, output_schema
 from conductor.flows.language.markdown import cell
@@ -24,15 +23,13 @@ MAX_FOLD_BYTES = 4 * 1024 * 1024
 
 def fold(frame: Frame) -> Frame:
     """Renders a fold's template, or merges the findings of what it needs."""
-    bundle, inputs, results = read_pinned(frame)
-    step = bundle.step(frame.header["step"])
-    if step.fold.HasField("merge"):
-        parent, dot, _ = frame.header["step"].rpartition(".")
-        sceptics = step.fold.merge.verdicts
-        unchecked = _unchecked(bundle.step(f"{parent}{dot}{sceptics}")) if sceptics else set()
-        return _merge(step, results, inputs["band"], unchecked)
+    step = read_kept_bundle(frame.attachments[0]).step(frame.header["step"])
+    return _merge(frame) if step.fold.HasField("merge") else _render(frame)
+
+
+def _render(frame: Frame) -> Frame:
+    step, names = read_seen(frame)
     try:
-        names = {**read_names(frame), "inputs": inputs, "band": inputs["band"], "steps": whole(results)}
         text = render(step.fold.template, names)
     except TemplateError as error:
         return failed("FOLD_FAILED", f"the template of step {step.id} cannot be rendered: {error}")
@@ -51,16 +48,20 @@ def fold(frame: Frame) -> Frame:
     return Frame({"counts": {}}, (data, b"", data))
 
 
-def _merge(step: Flow.Step, results: Mapping[str, Result], band: str, unchecked: Collection[str]) -> Frame:
+def _merge(frame: Frame) -> Frame:
     """Merges the findings of what a step needs, with the verdicts of their sceptics where it names them."""
+    bundle, inputs, results = read_pinned(frame)
+    step = bundle.step(frame.header["step"])
     work = step.fold.merge
     needs = [need for need in step.needs if need in results and need != work.verdicts]
     given = read_document({"findings": [finding for need in needs for finding in results[need].findings]})
-    limit = work.max_findings or DEFAULT_MAX_FINDINGS[band]
+    limit = work.max_findings or DEFAULT_MAX_FINDINGS[inputs["band"]]
     if not work.verdicts:
         found = merge(given, limit)
     else:
         asked = results[work.verdicts].items if work.verdicts in results else ()
+        parent, dot, _ = frame.header["step"].rpartition(".")
+        unchecked = _unchecked(bundle.step(f"{parent}{dot}{work.verdicts}"))
         judged, notes = join_verdicts(merge(given, len(given)).findings, asked, unchecked)
         ordered = order(judged, limit)
         found = replace(ordered, notes=(*ordered.notes, *notes))

@@ -7,8 +7,8 @@ from typing import Any
 from conductor.core.numbers import decidable
 from conductor.evaluation.evidence import merging
 from conductor.evaluation.evidence.findings import count
-from conductor.evaluation.pinned import failed, read_kept_bundle, read_names, read_pinned
-from conductor.evaluation.reports.results import Result, read_results, whole
+from conductor.evaluation.pinned import failed, read_kept_bundle, read_seen
+from conductor.evaluation.reports.results import Result, read_results
 from conductor.evaluation.workers.frames import Frame, Task
 from conductor.flows.language.bands import for_band
 from conductor.flows.language.expressions import ExpressionError, list_items
@@ -22,12 +22,11 @@ MAX_TITLE_CHARACTERS = 120
 
 def items(frame: Frame) -> Frame:
     """Lists the items of a step, one a line. Those above `max_items` are left out."""
-    bundle, inputs, results = read_pinned(frame)
-    step = bundle.step(frame.header["step"])
-    names = decidable({**read_names(frame), "inputs": inputs, "band": inputs["band"], "steps": whole(results)})
+    step, seen = read_seen(frame)
+    names = decidable(seen)
     try:
         found = list_items(step.foreach.items, names)
-        most = for_band(step.foreach.max_items, inputs["band"]) or len(found)
+        most = for_band(step.foreach.max_items, seen["band"]) or len(found)
         lines = b"\n".join(json.dumps(item, ensure_ascii=False).encode() for item in found[:most])
     except (ExpressionError, TypeError, ValueError) as error:
         return failed("GUARD_FAILED", f"the items of step {step.id} cannot be listed: {error}")
