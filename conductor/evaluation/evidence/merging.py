@@ -102,10 +102,10 @@ def gather(documents: Sequence[dict[str, Any]]) -> Found:
         for finding in read_document(document):
             same = found.get(finding.id)
             found[finding.id] = finding if same is None else _both(same, finding)
-    kept = (
-        tuple(found.values()) if len(found) <= MAX_FINDINGS else tuple(sorted(found.values(), key=rank)[:MAX_FINDINGS])
-    )
-    dropped = [finding for finding in found.values() if finding not in kept] if len(kept) < len(found) else []
+    each = list(found.values())
+    if len(each) > MAX_FINDINGS:
+        each.sort(key=rank)
+    kept, dropped = tuple(each[:MAX_FINDINGS]), each[MAX_FINDINGS:]
     notes = dict.fromkeys(note for document in documents for note in document.get("notes", ()))
     left_out = sum(document.get("left_out", 0) for document in documents) + len(dropped)
     unread = all(document.get("unread", False) for document in documents)
