@@ -6,7 +6,7 @@ saved spares a step of a chain a way to another thread.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from conductor.config import Clocks
@@ -79,10 +79,7 @@ class Gathering:
     @retried
     async def for_children(self, run: Run, task: str, step: str) -> Frame:
         """Returns a frame about a step with items or rounds, with their results and the documents of their findings."""
-        children = [run.steps[name] for name in run.children.get(step, ())]
-        found = [child.plan.id for child in children if child.state is StepState.SUCCEEDED and child.findings]
-        counted = list_counted_steps([child.plan for child in children], found)
-        documents = {name: await self._findings(run, run.steps[name]) for name in counted}
+        documents = await self._documents(run, _list_counted(run, run.children.get(step, ())))
         items = json.dumps(await self._items(run, run.steps[step])).encode()
         if len(items) > MAX_REQUEST_BYTES:
             raise TooMuchError(f"the results of its items have more than {MAX_REQUEST_BYTES} bytes")
@@ -91,11 +88,10 @@ class Gathering:
     @retried
     async def for_report(self, run: Run) -> Frame:
         """Returns the frame for the report, with all results, and with what changed in the user's tree meanwhile."""
-        finders = [name for name, step in run.steps.items() if step.state is StepState.SUCCEEDED and step.findings]
-        counted = list_counted_steps([step.plan for step in run.steps.values()], finders)
-        found = {name: await self._findings(run, run.steps[name]) for name in finders}
+        found = await self._documents(run, _list_finders(run, run.steps))
+        counted = _list_counted(run, run.steps)
         plan = run.plan
-        changes = None  # of a sub-run's workspace its caller tells
+        changes = None  # its caller tells of a sub-run's workspace
         if plan.parent is None:
             changes = await self._snapshots.changes(plan.workspace_path, plan.workspace_mode, plan.snapshot)
         sub_runs = await self._sub_runs(run, "")
@@ -119,9 +115,7 @@ class Gathering:
         """Returns a frame about the sub-run of a step: its report, the findings of its steps that count, and its outputs."""
         sub_run = run.steps[step].sub_run
         ended = await self.run(sub_run.run if sub_run is not None else "")
-        finders = [name for name, one in ended.steps.items() if one.state is StepState.SUCCEEDED and one.findings]
-        counted = list_counted_steps([one.plan for one in ended.steps.values()], finders)
-        documents = {name: await self._findings(ended, ended.steps[name]) for name in counted}
+        documents = await self._documents(ended, _list_counted(ended, ended.steps))
         report = await self._blob(ended, ended.markdown) if ended.markdown else b""
         outputs = await self._blob(ended, ended.outputs) if ended.outputs else b""
         return Frame({"task": "collect", "step": step}, (report, json.dumps(documents).encode(), outputs))
@@ -140,8 +134,7 @@ class Gathering:
     @retried
     async def for_extraction(self, run: Run, step: str, attempt: str) -> Frame:
         """Returns a frame for the findings in an attempt's answer."""
-        found = _find_attempt(run, attempt)
-        answer, _ = await read_answer(self._store, found, MAX_TEXT_BYTES) if found is not None else (b"", 0)
+        answer = await self._answer(run, attempt)
         return Frame({"task": "extract", "step": step}, (answer, await self._blob(run, run.plan.bundle)))
 
     @retried
@@ -154,8 +147,7 @@ class Gathering:
         self, run: Run, step: str, attempt: str, errors: Sequence[str], *, is_usable: bool = False
     ) -> Frame:
         """Returns a frame for asking an agent to repair its answer: with its prompt, its answer and its result."""
-        found = _find_attempt(run, attempt)
-        answer, _ = await read_answer(self._store, found, MAX_TEXT_BYTES) if found is not None else (b"", 0)
+        answer = await self._answer(run, attempt)
         prompt = await self._blob(run, run.steps[step].prompt)
         header = {"task": "repair", "errors": list(errors), "is_usable": is_usable}
         return Frame(header, (prompt, answer, await self.result_of(run, attempt)))
@@ -235,8 +227,7 @@ class Gathering:
         """Returns what sub-runs tell of their steps, under the ids that these have in the run."""
         told: dict[str, list[str]] = {}
         for outer, run in parts:
-            finders = [name for name, step in run.steps.items() if step.state is StepState.SUCCEEDED and step.findings]
-            found = {name: await self._findings(run, run.steps[name]) for name in finders}
+            found = await self._documents(run, _list_finders(run, run.steps))
             told |= {path_in(outer, name): notes for name, notes in _notes(run, found).items()}
         return told
 
@@ -323,9 +314,28 @@ class Gathering:
             return b"", 0
         return await read_answer(self._store, attempt, MAX_TEXT_BYTES)
 
+    async def _answer(self, run: Run, attempt: str) -> bytes:
+        """Returns the beginning of an attempt's answer; empty where the run has no such attempt."""
+        found = _find_attempt(run, attempt)
+        return (await read_answer(self._store, found, MAX_TEXT_BYTES))[0] if found is not None else b""
+
+    async def _documents(self, run: Run, names: Iterable[str]) -> dict[str, dict[str, Any]]:
+        return {name: await self._findings(run, run.steps[name]) for name in names}
+
     async def _findings(self, run: Run, step: Step) -> dict[str, Any]:
         document: dict[str, Any] = json.loads(await self._blob(run, step.findings))
         return document
+
+
+def _list_finders(run: Run, names: Iterable[str]) -> list[str]:
+    """Returns those of these steps that succeeded with findings."""
+    steps = [run.steps[name] for name in names]
+    return [step.plan.id for step in steps if step.state is StepState.SUCCEEDED and step.findings]
+
+
+def _list_counted(run: Run, names: Collection[str]) -> tuple[str, ...]:
+    """Returns those of these steps whose findings count."""
+    return list_counted_steps([run.steps[name].plan for name in names], _list_finders(run, names))
 
 
 def _panel_of(step: Step) -> tuple[str, ...]:
