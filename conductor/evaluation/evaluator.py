@@ -74,16 +74,15 @@ class Evaluator:
     ) -> None:
         self._gathering = Gathering(store, snapshots, current, clocks)
         self._deliver = deliver
-        self._quick = Lane(Pace.QUICK, limits.QUICK_WORKERS, new_worker=new_worker)
         self._lanes = {
-            Pace.QUICK: self._quick,
+            Pace.QUICK: Lane(Pace.QUICK, limits.QUICK_WORKERS, new_worker=new_worker),
             Pace.SLOW: Lane(Pace.SLOW, limits.FOLD_WORKERS, limits.SLOW_JOBS_AT_ONCE, new_worker),
             Pace.REPORT: Lane(Pace.REPORT, limits.REPORT_WORKERS, limits.SLOW_JOBS_AT_ONCE, new_worker),
         }
         self._asked: set[Work] = set()
         self._slow_runs: OrderedDict[str, None] = OrderedDict()
         self._slow_requests: OrderedDict[str, None] = OrderedDict()
-        self._quick_turns, self._slow_turns, self._report_turns = FairTurns(), FairTurns(), FairTurns()
+        self._turns = {pace: FairTurns() for pace in Pace}
 
     async def run(self) -> None:
         """Serves until it is cancelled."""
@@ -149,8 +148,7 @@ class Evaluator:
         return answer.attachments[0]
 
     async def _render(self, run: str, frame: Frame) -> Frame:
-        lane = self._lanes[Pace.REPORT]
-        return await self._call_in_turn(lane, self._report_turns, run, frame, limits.CHECK_SECONDS)
+        return await self._call_in_turn(Pace.REPORT, run, frame, limits.CHECK_SECONDS)
 
     async def preview_prompt(self, run: Run, blobs: Sequence[Blob], step: str) -> tuple[bytes, str]:
         """Builds the prompt of a step of a run that is in no store; returns it, or why it cannot be built."""
@@ -199,13 +197,14 @@ class Evaluator:
         try:
             if name not in self._slow_requests:
                 with contextlib.suppress(LimitHitError):
-                    return await self._call_in_turn(self._quick, self._quick_turns, name, frame, limits.FIRST_SECONDS)
+                    return await self._call_in_turn(Pace.QUICK, name, frame, limits.FIRST_SECONDS)
                 _remember(self._slow_requests, name)
-            return await self._call_in_turn(self._lanes[Pace.SLOW], self._slow_turns, name, frame, limits.QUICK_SECONDS)
+            return await self._call_in_turn(Pace.SLOW, name, frame, limits.QUICK_SECONDS)
         except WorkerBrokenError as error:
             raise ServiceError(str(error)) from error
 
-    async def _call_in_turn(self, lane: Lane, turns: FairTurns, name: str, frame: Frame, seconds: float) -> Frame:
+    async def _call_in_turn(self, pace: Pace, name: str, frame: Frame, seconds: float) -> Frame:
+        turns = self._turns[pace]
         if turns.waiting >= limits.MAX_WAITING_REQUESTS:
             raise NoCapacityError("too many requests are waiting for their evaluation; try again later")
         async with contextlib.AsyncExitStack() as stack:
@@ -214,7 +213,7 @@ class Evaluator:
             except TimeoutError as error:
                 text = f"other requests were evaluated for {limits.MAX_WAIT_SECONDS:g} s; try again later"
                 raise NoCapacityError(text) from error
-            return await lane.call(_REQUESTS, frame, seconds)
+            return await self._lanes[pace].call(_REQUESTS, frame, seconds)
 
     async def _do(self, work: Work, worker: Worker) -> None:
         """Answers a question in every case, because a run waits for the answer."""
