@@ -148,4 +148,4 @@ TASKS: Mapping[str, Task] = {
     "edit": edit,
     "cited": cited,
     "render": render_stored,
-} | {name: task for tasks in KINDS.values() if tasks for name, task in tasks.items()}
+} | {name: task for tasks in KINDS.values() for name, task in tasks.items()}

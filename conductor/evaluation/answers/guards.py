@@ -22,11 +22,11 @@ JUDGED = ("status", "actual_start_line", "reason")
 
 def without_placeholders(found: Found) -> Found:
     """Returns findings without those whose title or claim only stands for a text; a note says which."""
-    kept = tuple(one for one in found.findings if not _is_unmeant(one))
+    kept = tuple(one for one in found.findings if not _unmeant_part(one))
     notes = [
         f"a finding was left out: its {_unmeant_part(one)} only stands for a text"
         for one in found.findings
-        if _is_unmeant(one)
+        if _unmeant_part(one)
     ]
     gone = len(found.findings) - len(kept)
     return replace(found, findings=kept, left_out=found.left_out + gone, notes=(*found.notes, *notes)[:MAX_TOLD])
@@ -57,9 +57,9 @@ def missing_evidence(findings: Sequence[Finding]) -> list[str]:
     return list(_told(findings))[:MAX_TOLD]
 
 
-def places_in(value: Any) -> list[tuple[dict[str, Any], Evidence]]:
-    """Returns the objects of a typed value that are places with a quote, each as evidence; of very many the first."""
-    return list(islice(_places(value), MAX_PLACES))
+def places_in(value: Any) -> list[Evidence]:
+    """Returns the places with a quote in a typed value, as evidence; of very many the first."""
+    return [place for _, place in islice(_places(value), MAX_PLACES)]
 
 
 def _places(value: Any) -> Iterator[tuple[dict[str, Any], Evidence]]:
@@ -97,11 +97,8 @@ def _describe(place: Evidence) -> str:
     return f"{place.path} lines {place.start_line} to {place.end_line}"
 
 
-def _is_unmeant(finding: Finding) -> bool:
-    return bool(_unmeant_part(finding))
-
-
 def _unmeant_part(finding: Finding) -> str:
+    """Returns which part of a finding only stands for a text; empty where none does."""
     return "title" if is_placeholder(finding.title) else "claim" if is_placeholder(finding.claim) else ""
 
 

@@ -74,7 +74,7 @@ def cite(frame: Frame) -> Frame:
     may_hold = not result if form is not None else bool({OUTPUT, EVIDENCE} & set(contracts_of(step.agent)))
     if found is None and may_hold:
         return Frame({"wants_answer": True})
-    places = [place for _, place in places_in(json.loads(result))] if form is not None else []
+    places = places_in(json.loads(result)) if form is not None else []
     cited = [place for finding in found.findings for place in finding.evidence] if found is not None else []
     is_cited = found is not None or bool(places)
     return Frame({"is_cited": is_cited, "is_typed": form is not None, "paths": cited_paths((*cited, *places))})

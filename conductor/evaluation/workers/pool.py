@@ -208,10 +208,6 @@ class Lane:
         self._new_worker = new_worker
         self._queue: FairQueue[Job] = FairQueue(jobs_at_once)
 
-    def waiting(self, owner: str) -> int:
-        """Returns how many jobs of an owner wait."""
-        return self._queue.waiting(owner)
-
     def put(self, owner: str, job: Job) -> None:
         """Adds a job. It must not raise: no caller waits for it."""
         self._queue.put(owner, job)
