@@ -7,6 +7,8 @@ under review is never one: it is seen too, with a mark that says why. It is pure
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from conductor.evaluation.evidence.ranking import REFUTED
+
 MAX_THINGS = 5
 MAX_LINES = 40
 MAX_WHY_CHARACTERS = 400
@@ -69,12 +71,17 @@ def marks(finding: Mapping[str, Any]) -> list[str]:
 def _marks(finding: Mapping[str, Any]) -> Iterator[str]:
     if finding["status"] == "missing":
         yield "its quote was not found" if finding["evidence"] else "no evidence was given"
-    if finding.get("verdict") == "refuted":
-        yield "refuted"
+    if finding.get("verdict") == REFUTED:
+        yield REFUTED
     if finding.get("outside_scope"):
         yield "outside the change"
     if finding.get("dismissed"):
         yield f"dismissed: {finding['dismissed']}"
+
+
+def is_proven(finding: Mapping[str, Any]) -> bool:
+    """Returns whether a finding's quotes were found, and no sceptic refuted it."""
+    return finding["status"] != "missing" and finding.get("verdict") != REFUTED
 
 
 def things_to_do(values: Mapping[str, Any]) -> list[str]:

@@ -14,7 +14,7 @@ from conductor.evaluation.evidence.citations import Unread
 from conductor.evaluation.evidence.findings import SEVERITIES, STATUSES, read_document
 from conductor.evaluation.evidence.places import check_places, named_places
 from conductor.evaluation.evidence.ranking import REFUTED, order
-from conductor.evaluation.reports.overview import finders, overview
+from conductor.evaluation.reports.overview import finders, is_proven, overview
 from conductor.evaluation.reports.results import Result, shortened, whole
 from conductor.evaluation.reports.shortening import leave_out, shorter
 from conductor.evaluation.reports.unchecked import unchecked
@@ -97,11 +97,11 @@ def _rendered(template: str, values: Mapping[str, Any], names: Mapping[str, Any]
 def _sections(values: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Returns the findings by severity; those that do not hold, or stand nowhere, come last and are named so."""
     findings = [{**finding, "finders": finders(finding, values)} for finding in values["findings"]]
-    last = [finding for finding in findings if finding["status"] == "missing" or finding.get("verdict") == REFUTED]
+    last = [finding for finding in findings if not is_proven(finding)]
     sections = [
         {"title": severity.capitalize(), "findings": found}
         for severity in SEVERITIES
-        if (found := [one for one in findings if one["severity"] == severity and not any(one is each for each in last)])
+        if (found := [one for one in findings if one["severity"] == severity and is_proven(one)])
     ]
     return [*sections, {"title": LAST_SECTION, "findings": last}] if last else sections
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from conductor.evaluation.evidence.findings import SEVERITIES
+from conductor.evaluation.reports.overview import is_proven
 
 DEFAULT_SEVERITY = "medium"
 
@@ -50,8 +51,3 @@ def is_counted(finding: Mapping[str, Any], options: Options) -> bool:
     is_grave = SEVERITIES.index(finding["severity"]) <= SEVERITIES.index(options.min_severity)
     is_known = finding.get("dismissed") or finding.get("outside_scope")
     return is_grave and not is_known and (is_proven(finding) or not options.verified_only)
-
-
-def is_proven(finding: Mapping[str, Any]) -> bool:
-    """Returns whether a finding's quotes were found, and no sceptic refuted it."""
-    return finding["status"] != "missing" and finding.get("verdict") != "refuted"

@@ -15,8 +15,8 @@ from urllib.parse import quote
 from conductor.evaluation.evidence.citations import normal_path
 from conductor.evaluation.reports.formats.cited_files import CitedFiles, Region
 from conductor.evaluation.reports.formats.line_hash import line_hashes
-from conductor.evaluation.reports.formats.options import Options, is_proven
-from conductor.evaluation.reports.overview import marks, primary, scope, things_to_do
+from conductor.evaluation.reports.formats.options import Options
+from conductor.evaluation.reports.overview import is_proven, marks, primary, scope, things_to_do
 from conductor.evaluation.reports.unchecked import unchecked
 from conductor.flows.language.markdown import visible
 from servicekit.release import release_number
