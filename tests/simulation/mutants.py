@@ -151,7 +151,7 @@ def _forget_who_was_asked(run: Run, step: Step, answer: OutputInvalid) -> bool:
 
 
 def _may_fail(step: Step) -> bool:
-    """What a step says of an output that is invalid does not count."""
+    """A step's word on an invalid output does not count."""
     return step.plan.on_failure is OnFailure.CONTINUE
 
 
@@ -205,7 +205,7 @@ def _take_any_text(run: Run, asked: RequestResolve) -> Refusal | None:
 
 
 def _take_for_the_same(gate: Gate, _: RequestResolve) -> bool:
-    """Whatever is said about a gate that was decided is taken for the same again."""
+    """Every decision about a gate that was decided is taken for the same again."""
     return not gate.is_pending
 
 

@@ -110,7 +110,7 @@ def _take_check(draft: RunDraft, step: Step, answer: Checked | OutputInvalid | W
     elif isinstance(answer, Checked):
         succeed(draft, step, "", answer.findings, answer.counts, output=answer.output)
     elif step.repair is not None and step.repair.attempt == attempt.id:
-        _repair_anew(draft, step, step.repair)
+        _queue_repair(draft, step, step.repair)
     else:
         _try_again_or_fail(draft, step, answer.failure)
 
@@ -137,12 +137,12 @@ def _conclude(draft: RunDraft, step: Step, attempt: Attempt) -> None:
     elif turn.state is TurnState.VALID:
         succeed(draft, step, "", turn.findings, turn.counts, output=turn.output)
     elif turn.state is TurnState.TO_REPAIR and step.repair is not None:
-        _repair_anew(draft, step, step.repair)
+        _queue_repair(draft, step, step.repair)
     elif turn.failure is not None:
         _try_again_or_fail(draft, step, turn.failure)
 
 
-def _repair_anew(draft: RunDraft, step: Step, repair: Repair) -> None:
+def _queue_repair(draft: RunDraft, step: Step, repair: Repair) -> None:
     """Makes another attempt for the repair, since the agent of the last one could not be asked."""
     name = step.plan.id
     if why := why_stopped(draft.run, step):

@@ -73,9 +73,7 @@ class AgentPlan:
     model: str = ""  # the flow's choice, for agents that ask a model
     labels: tuple[tuple[str, str], ...] = ()  # of the host
     shown_as: str = ""  # the kind that the flow calls it, where that is another one
-    repairs: bool = (
-        False  # whether an answer of the wrong form is asked for once more; plans of earlier versions do not
-    )
+    repairs: bool = False  # an answer of the wrong form is asked for once more; not so in plans of earlier versions
 
 
 @dataclass(frozen=True, slots=True)

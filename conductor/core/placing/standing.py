@@ -21,7 +21,7 @@ from conductor.core.sub_runs.telling import list_open
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """How far the sub-run of a step is, with its own sub-runs."""
+    """The progress of a step's sub-run, with its own sub-runs."""
 
     step: str
     run: str
@@ -32,7 +32,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """What is known of a run beside its history: hosts that are away, what its queued steps wait for, how far its sub-runs are."""
+    """The present of a run, beside its history: hosts that are away, waits of its queued steps, and progress of its sub-runs."""
 
     absences: tuple[Absence, ...] = ()
     waits: Mapping[str, Wait] = field(default_factory=dict)

@@ -96,7 +96,7 @@ def test_a_sibling_goes_on_while_the_gate_is_open() -> None:
     assert bench.run.state is RunState.PAUSED
 
 
-def test_a_gate_opens_once_whatever_dies_meanwhile() -> None:
+def test_a_gate_opens_once_also_across_restarts() -> None:
     """Keeps H1, at K9: ten crashes before and ten after its creation."""
     bench = Bench()
     bench.launch(gates("plan"))
@@ -167,7 +167,7 @@ def test_a_gate_takes_only_the_decisions_that_it_offers() -> None:
     assert bench.states() == {"plan": "waiting_gate"}
 
 
-def test_a_gate_that_nobody_decides_in_time_is_rejected() -> None:
+def test_a_gate_that_no_person_decides_in_time_is_rejected() -> None:
     """Keeps H4."""
     bench = at_gate(expires=60.0)
     bench.take(later=59.0)
@@ -185,7 +185,7 @@ def test_a_gate_that_nobody_decides_in_time_is_rejected() -> None:
 
 
 def test_a_decision_after_the_time_is_refused_though_the_clock_has_not_rung() -> None:
-    """Keeps H4: after a restart the clocks ring late, and the gate opens for nobody meanwhile."""
+    """Keeps H4: after a restart the clocks ring late, and the gate stays shut meanwhile."""
     bench = at_gate(expires=60.0)
     bench.crash()
     bench.take(later=61.0)

@@ -91,7 +91,7 @@ def test_only_what_was_asked_for_and_what_follows_from_it_starts_again(
 
 
 def test_a_failure_that_a_person_let_pass_is_kept_as_one_that_the_run_goes_on_with() -> None:
-    """Keeps B9 and H3: nobody is asked again."""
+    """Keeps B9 and H3: no person is asked again."""
     bench = Bench()
     bench.host()
     bench.launch(asks("a", attempts=1, on_failure=OnFailure.GATE), asks("b", "a", attempts=1))
@@ -107,7 +107,7 @@ def test_a_failure_that_a_person_let_pass_is_kept_as_one_that_the_run_goes_on_wi
     assert bench.runs[OTHER].state is bench.runs[RUN].state
 
 
-def test_a_kept_step_never_begins_whatever_restart_comes_and_its_findings_are_told_again() -> None:
+def test_a_kept_step_never_begins_also_after_a_restart_and_its_findings_are_told_again() -> None:
     bench = lived(*DIAMOND, failing="c")
     counts = FindingCounts(verified=1, moved=1)
     source = bench.runs[RUN]

@@ -1,4 +1,4 @@
-"""Random trees of steps that grow while their run goes on, with crashes: whatever their shape, they keep a few promises."""
+"""Random trees of steps that grow while their run goes on, with crashes: trees of every shape keep a few promises."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -170,7 +170,7 @@ def live_items(run: Run, step: Step) -> set[str]:
 
 @settings(max_examples=150)
 @given(st.data())
-def test_whatever_tree_grows_it_ends_and_parents_end_after_their_children(data: st.DataObject) -> None:
+def test_every_tree_ends_and_parents_end_after_their_children(data: st.DataObject) -> None:
     """Keeps C3, B4."""
     grower = Grower(data)
     grower.live()

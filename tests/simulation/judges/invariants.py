@@ -27,15 +27,12 @@ from conductor.core.model.states import AttemptState, GateDecision, PauseCause, 
 from conductor.core.model.work import Work, WorkKind
 from conductor.core.placing.placement import may_take, most_reach
 from tests.simulation.judges.items import check_items
-from tests.simulation.judges.journal import JudgedDisk, could_begin, ends_run, is_held
+from tests.simulation.judges.journal import NOT_AT_WORK, JudgedDisk, could_begin, ends_run, is_held
 from tests.simulation.judges.sub_runs import check_stopped
 from tests.simulation.judges.violation import Violation
 
 _MOST_EVENTS_OF_AN_INPUT = 6
 _CHECKED = {TurnState.VALID, TurnState.INVALID}
-
-
-_NOT_AT_WORK = {StepState.PENDING, StepState.READY, StepState.QUEUED, StepState.WAITING_GATE}
 
 
 def check_decision(decision: Decision, limits: Limits) -> None:
@@ -151,7 +148,7 @@ def check_retry(run: Run, source: Run) -> int:
 
 
 def _is_same(run: Run, name: str, reused: set[str]) -> bool:
-    """Tells whether a step of a retry that was not kept gives the same: it was left out, or went through kept items alone."""
+    """Returns whether a step of a retry that was not kept gives the same: it was left out, or went through kept items alone."""
     children = run.children.get(name, ())
     is_whole = all(child in reused or _is_same(run, child, reused) for child in children)
     step = run.steps[name]
@@ -280,7 +277,7 @@ def _check_progress(run: Run) -> None:
     if PauseCause.GATE in run.pauses and going & {StepState.READY, StepState.QUEUED, StepState.VALIDATING}:
         raise Violation(f"run {run.id} is paused at gates, and goes on: {going}")
     for name, step in run.steps.items():
-        if run.stop is not None and step.state in _NOT_AT_WORK:
+        if run.stop is not None and step.state in NOT_AT_WORK:
             raise Violation(f"run {run.id} stops, and its step {name} is {step.state}")
         if step.state is StepState.PENDING and could_begin(run, step):
             raise Violation(f"step {run.id}/{name} has what it needs, and is pending")

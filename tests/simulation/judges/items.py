@@ -4,10 +4,8 @@ from conductor.core.folded.run import Run
 from conductor.core.folded.step import Step
 from conductor.core.model.plan import ForeachPlan, LoopPlan
 from conductor.core.model.states import StepState
-from tests.simulation.judges.journal import ends_run
+from tests.simulation.judges.journal import NOT_AT_WORK, ends_run
 from tests.simulation.judges.violation import Violation
-
-_NOT_AT_WORK = {StepState.PENDING, StepState.READY, StepState.QUEUED, StepState.WAITING_GATE}
 
 
 def check_items(run: Run, *, is_over: bool) -> None:
@@ -55,7 +53,7 @@ def _check_failed(run: Run, items: list[list[Step]]) -> None:
     """A step ends with its item: what has not begun does not begin any more."""
     for item in items:
         bad = [one for one in item if one.is_settled and not _is_good(one)]
-        idle = [one for one in item if one.state in _NOT_AT_WORK]
+        idle = [one for one in item if one.state in NOT_AT_WORK]
         if bad and idle:
             raise Violation(f"{run.id}/{idle[0].plan.id} waits though {bad[0].plan.id} ended its item")
 

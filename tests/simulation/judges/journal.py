@@ -32,6 +32,7 @@ from tests.kit.histories import RUN, Entry, Fact, RunHistory, Speech
 from tests.simulation.judges.violation import Violation
 
 CONDUCTOR = "c1"
+NOT_AT_WORK = {StepState.PENDING, StepState.READY, StepState.QUEUED, StepState.WAITING_GATE}
 _MET = {StepState.SUCCEEDED, StepState.SKIPPED, StepState.EXCLUDED}
 _NOTHING = {StepState.FAILED, StepState.CANCELLED}
 
@@ -177,13 +178,13 @@ def _ends(run: str, event: Event) -> Iterable[str]:
 
 
 def is_held(runs: Mapping[str, Run], run: str) -> bool:
-    """Tells whether an operator holds a run, or one above it."""
+    """Returns whether an operator holds a run, or one above it."""
     parent = runs[run].plan.parent
     return PauseCause.OPERATOR in runs[run].pauses or (parent is not None and is_held(runs, parent.run))
 
 
 def could_begin(run: Run, step: Step) -> bool:
-    """Tells whether a step has what it needs, in other words than the core's."""
+    """Returns whether a step has what it needs, in other words than the core's."""
     parent = run.steps.get(step.plan.parent)
     if parent is not None and parent.state is not StepState.RUNNING:
         return False
@@ -192,7 +193,7 @@ def could_begin(run: Run, step: Step) -> bool:
 
 
 def ends_run(step: Step) -> bool:
-    """Tells whether the run cannot go on without a step that ended badly, in other words than the core's."""
+    """Returns whether the run cannot go on without a step that ended badly, in other words than the core's."""
     is_invalid = (
         step.failure is not None and step.failure.reason.startswith("OUTPUT_INVALID") and bool(step.failure.cause)
     )

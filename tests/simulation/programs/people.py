@@ -19,7 +19,7 @@ MOST_RETRIES = 3
 
 
 class People:
-    """Everybody who decides."""
+    """The people of a world, who decide its gates."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -48,7 +48,7 @@ class People:
                 yield self.rng.choice((wanted, self._otherwise(wanted, gate)))
             return
         if gate.expire_time is not None and Random(f"late {self.seed} {run.id} {gate.id}").random() < 0.5:
-            return  # nobody decides
+            return  # no person decides
         if troubled and self.rng.random() < 0.6:
             return
         yield from [wanted] * self.rng.randint(1, 2)

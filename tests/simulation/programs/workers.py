@@ -61,7 +61,7 @@ def answer(seed: int, work: Work, run: Run | None) -> WorkFinished:
 
 
 def _asked(work: Work, run: Run | None) -> str:
-    """Tells whether an answer that is checked is one to a request to repair, and which round is judged."""
+    """Names the request to repair whose answer is checked, or the round that is judged; empty for all else."""
     if work.kind is WorkKind.UNTIL:
         return f"round {work.round}"
     return "repair" if work.kind is WorkKind.CHECK and _is_repair(work, run) else ""
