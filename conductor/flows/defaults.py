@@ -4,9 +4,9 @@ Only the judged and the running form of a flow have them filled in. The authored
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
-from conductor.flows.panels import PanelWork, put_question, question_of
+from conductor.flows.language.nesting import walk
+from conductor.flows.panels import put_question, question_of
 from conductor.v1 import flow_service_pb2
 
 Flow = flow_service_pb2.Flow
@@ -21,43 +21,19 @@ def with_defaults(flow: Flow) -> Flow:
     filled.CopyFrom(flow)
     filled.ClearField("defaults")
     if flow.HasField("defaults"):
-        for agent in agents_in(filled.steps):
-            _fill(agent, flow.defaults)
-        for panel in _panels_in(filled.steps):
-            question = question_of(panel)
-            _fill(question, flow.defaults)
-            put_question(panel, question)
+        for _, step in walk(filled.steps):
+            if step.HasField("agent"):
+                _fill(step.agent, flow.defaults)
+            elif step.HasField("panel"):
+                question = question_of(step.panel)
+                _fill(question, flow.defaults)
+                put_question(step.panel, question)
     return filled
 
 
 def agents_in(steps: Iterable[Flow.Step]) -> Iterator[AgentWork]:
-    """Yields what asks an agent, in steps and the steps inside of them."""
-    for step in steps:
-        kind = step.WhichOneof("work")
-        if kind is not None:
-            yield from _agents_of(getattr(step, kind))
-
-
-def _agents_of(work: Any) -> Iterator[AgentWork]:
-    if isinstance(work, AgentWork):
-        yield work
-        return
-    if isinstance(work, PanelWork):
-        yield question_of(work)
-        return
-    for field, value in work.ListFields():
-        if field.message_type is Flow.Step.DESCRIPTOR:
-            yield from agents_in(value)
-        elif field.message_type is AgentWork.DESCRIPTOR:
-            yield value
-
-
-def _panels_in(steps: Iterable[Flow.Step]) -> Iterator[PanelWork]:
-    for step in steps:
-        if step.HasField("panel"):
-            yield step.panel
-        elif (kind := step.WhichOneof("work")) in ("foreach", "loop"):
-            yield from _panels_in(getattr(step, kind).steps)
+    """Yields what asks an agent, in steps and the steps inside of them; of a panel, what each of its agents is asked."""
+    return (step.agent for _, step in walk(steps) if step.HasField("agent"))
 
 
 def _fill(agent: AgentWork, defaults: AgentWork) -> None:
