@@ -8,8 +8,9 @@ from typing import Any
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from conductor.flows.editing.comments import comment_of
-from conductor.flows.editing.json_schema import OUTPUT_ONLY, flow_schema
+from conductor.flows.editing.json_schema import flow_schema
 from conductor.flows.language.spellings import short_names
+from conductor.flows.library.revision import OUTPUT_ONLY
 from conductor.v1 import flow_service_pb2
 
 DOCS = Path(__file__).resolve().parent

@@ -33,7 +33,7 @@ def read_library(library: pb.Library) -> Sent:
     violations += [
         Violation("library.flows", f"has the name {name[:80]!r}; a name is flows/NAME or flows/parts/NAME")
         for name in library.flows
-        if not name.startswith("flows/") or not FLOW_NAME.match(name)
+        if not FLOW_NAME.match(name)
     ]
     if violations:
         raise InvalidRequestError(*violations)

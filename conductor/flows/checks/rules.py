@@ -17,6 +17,7 @@ from conductor.flows.checks.problems import Problems
 from conductor.flows.checks.steps import Scope, judge_steps
 from conductor.flows.defaults import with_defaults
 from conductor.flows.kinds.agent import judge_defaults
+from conductor.flows.kinds.flow import FLOW_NAME
 from conductor.flows.language.counts import MAX_STEPS
 from conductor.flows.language.nesting import walk
 from conductor.flows.language.schemas import is_open, schema_problems
@@ -29,7 +30,6 @@ Flow = flow_service_pb2.Flow
 MAX_TITLE_CHARACTERS = 200
 MAX_DESCRIPTION_CHARACTERS = 4000
 _OUTPUT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}\Z")
-FLOW_NAME = re.compile(r"flows/(?:parts/)?[a-z][a-z0-9_-]{0,63}\Z")
 
 
 def judge(flow: Flow, library: Library, problems: Problems) -> None:

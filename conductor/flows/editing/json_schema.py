@@ -12,13 +12,12 @@ from conductor.core.model.step_path import NAME
 from conductor.flows.editing.comments import comment_of
 from conductor.flows.language.counts import most_entries
 from conductor.flows.language.spellings import DURATION, DURATION_PATTERN, short_names
+from conductor.flows.library.revision import OUTPUT_ONLY
 from conductor.v1 import flow_service_pb2
 
 Field = protobuf.FieldDescriptor
 # Editors know this draft best.
 DRAFT = "http://json-schema.org/draft-07/schema#"
-# Only answers have them (see `library.revision`).
-OUTPUT_ONLY = ("revision", "source_path", "layer", "shadows")
 _FLOW, _STEP = flow_service_pb2.Flow.DESCRIPTOR, flow_service_pb2.Flow.Step.DESCRIPTOR
 _PER_BAND = flow_service_pb2.PerBand.DESCRIPTOR
 _REQUIRED = {_FLOW: ["steps"], _STEP: ["id"]}

@@ -16,13 +16,13 @@ from conductor.flows.checks.problems import Problems
 from conductor.flows.kinds.kind import Expression, Planning, Step
 from conductor.v1 import flow_service_pb2
 
-FLOW_NAME = re.compile(r"(?:flows/)?(?:parts/)?[a-z][a-z0-9_-]{0,63}\Z")
+FLOW_NAME = re.compile(r"flows/(?:parts/)?[a-z][a-z0-9_-]{0,63}\Z")
 
 
 def judge(step: Step, where: str, _library: Library, problems: Problems) -> None:
     """Adds the problems of a call."""
     call = step.flow
-    if not FLOW_NAME.match(call.flow):
+    if not FLOW_NAME.match(flow_name(call.flow)):
         problems.add(f"{where}.flow", f"'{call.flow}' must be the name of a flow, as code-review or parts/spine")
     if not 0 <= call.band <= len(BANDS):
         problems.add(f"{where}.band", "must be BAND_SMALL, BAND_MEDIUM or BAND_LARGE")

@@ -4,6 +4,7 @@ import hashlib
 
 from conductor.v1 import flow_service_pb2
 
+# The fields that exist in answers only.
 OUTPUT_ONLY = ("revision", "source_path", "layer", "shadows")
 
 
