@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from conductor.flows.checks.inputs import BANDS, known_bands
-from conductor.flows.checks.problems import Problems
 from conductor.flows.language.expressions import ExpressionTypes, decide
+from conductor.flows.language.problems import Problems
 from conductor.v1 import flow_service_pb2
 
 _NAMED = re.compile(r"\bsignals\s*\.\s*([a-z_]+)")

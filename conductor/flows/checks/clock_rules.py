@@ -4,7 +4,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
 from conductor.config import LEASE_MARGIN_SECONDS
-from conductor.flows.checks.problems import Problems
+from conductor.flows.language.problems import Problems
 from conductor.v1 import flow_service_pb2
 
 AgentWork = flow_service_pb2.AgentWork

@@ -7,10 +7,10 @@ from google.protobuf import json_format
 
 from conductor.core.model.plan import OnInvalid
 from conductor.core.numbers import as_written
-from conductor.flows.checks.problems import Problems
 from conductor.flows.commands import command_output
 from conductor.flows.facts import facts_output
 from conductor.flows.language.output_schemas import list_path, output_problems
+from conductor.flows.language.problems import Problems
 from conductor.v1 import flow_service_pb2
 
 Flow = flow_service_pb2.Flow

@@ -13,13 +13,13 @@ from conductor.flows.checks.band_choice import judge_bands
 from conductor.flows.checks.clock_rules import judge_run_clock
 from conductor.flows.checks.judgement import Library
 from conductor.flows.checks.output_rules import MAX_SCHEMAS_BYTES, output_schema, schemas_size
-from conductor.flows.checks.problems import Problems
 from conductor.flows.checks.steps import Scope, judge_steps
 from conductor.flows.defaults import with_defaults
 from conductor.flows.kinds.agent import judge_defaults
 from conductor.flows.kinds.flow import FLOW_NAME
 from conductor.flows.language.counts import MAX_STEPS
 from conductor.flows.language.nesting import walk
+from conductor.flows.language.problems import Problems
 from conductor.flows.language.schemas import is_open, schema_problems
 from conductor.flows.language.templates import template_problems
 from conductor.flows.language.value_types import input_types

@@ -12,12 +12,12 @@ from conductor.core.model.step_path import MAX_PATH_CHARACTERS, child_path, is_s
 from conductor.flows.checks.graph import ancestors, find_cycle
 from conductor.flows.checks.judgement import Library
 from conductor.flows.checks.output_rules import output_schema
-from conductor.flows.checks.problems import Problems
 from conductor.flows.kinds import panel
 from conductor.flows.kinds.kind import Expression
 from conductor.flows.kinds.table import HOLDERS, KINDS
 from conductor.flows.language.expressions import ExpressionTypes
 from conductor.flows.language.nesting import inner_steps
+from conductor.flows.language.problems import Problems
 from conductor.flows.language.schemas import is_open
 from conductor.flows.language.templates import Budget, template_problems
 from conductor.flows.language.value_types import input_types

@@ -12,12 +12,12 @@ from pathlib import Path, PurePath
 from conductor.errors import FlowProblem
 from conductor.flows.checks.calls import judge_calls, list_calls
 from conductor.flows.checks.judgement import Judgement, Library
-from conductor.flows.checks.problems import Problems
 from conductor.flows.checks.rules import judge
 from conductor.flows.defaults import agents_in, with_defaults
 from conductor.flows.language.counts import excesses
 from conductor.flows.language.document import DocumentError, Node, read_document
 from conductor.flows.language.marks import is_template
+from conductor.flows.language.problems import Problems
 from conductor.flows.language.shape import Shape
 from conductor.flows.library.layers import Folder, flow_files, folders, name_of, read_file
 from conductor.flows.library.library import Sent, read_library, texts_for

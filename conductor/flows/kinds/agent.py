@@ -12,10 +12,10 @@ from conductor.core.model.plan import AgentPlan, OnLost, RetryPlan
 from conductor.flows.checks.clock_rules import judge_clocks
 from conductor.flows.checks.judgement import Library
 from conductor.flows.checks.output_rules import judge_output
-from conductor.flows.checks.problems import Problems
 from conductor.flows.defaults import MODEL
 from conductor.flows.kinds.kind import Expression, Planning, Step
 from conductor.flows.language.marks import is_template
+from conductor.flows.language.problems import Problems
 from conductor.v1 import flow_service_pb2
 
 Flow = flow_service_pb2.Flow

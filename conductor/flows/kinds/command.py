@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from conductor.core.model.plan import AgentPlan
 from conductor.flows.checks.judgement import Library
-from conductor.flows.checks.problems import Problems
 from conductor.flows.commands import run_by_agent
 from conductor.flows.kinds import agent
 from conductor.flows.kinds.kind import Expression, Planning, Step
+from conductor.flows.language.problems import Problems
 
 KIND = "command"
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}\Z")

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 from conductor.core.model.plan import AgentPlan
 from conductor.flows.checks.judgement import Library
-from conductor.flows.checks.problems import Problems
 from conductor.flows.facts import SCHEMAS, asked, scan_name
 from conductor.flows.kinds import agent
 from conductor.flows.kinds.kind import Expression, Planning, Step
+from conductor.flows.language.problems import Problems
 
 KIND = "facts"
 

@@ -12,8 +12,8 @@ from google.protobuf import json_format
 from conductor.core.model.plan import SubFlowPlan
 from conductor.flows.checks.inputs import BANDS, known_bands
 from conductor.flows.checks.judgement import Library
-from conductor.flows.checks.problems import Problems
 from conductor.flows.kinds.kind import Expression, Planning, Step
+from conductor.flows.language.problems import Problems
 from conductor.v1 import flow_service_pb2
 
 FLOW_NAME = re.compile(r"flows/(?:parts/)?[a-z][a-z0-9_-]{0,63}\Z")

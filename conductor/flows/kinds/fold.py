@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from conductor.core.model.plan import FoldPlan
 from conductor.flows.checks.judgement import Library
 from conductor.flows.checks.output_rules import judge_output
-from conductor.flows.checks.problems import Problems
 from conductor.flows.kinds.kind import Expression, Planning, Step
+from conductor.flows.language.problems import Problems
 
 MAX_MERGED_FINDINGS = 500
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 
 from conductor.core.model.plan import ForeachPlan
 from conductor.flows.checks.judgement import Library
-from conductor.flows.checks.problems import Problems
 from conductor.flows.kinds.kind import Expression, Planning, Step
 from conductor.flows.language.bands import judge_per_band
+from conductor.flows.language.problems import Problems
 from conductor.v1 import flow_service_pb2
 
 MAX_ITEMS = 1000

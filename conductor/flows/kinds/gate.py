@@ -6,8 +6,8 @@ from conductor.core.model.plan import GatePlan
 from conductor.core.model.states import GateDecision
 from conductor.flows.checks.clock_rules import MAX_RUN_SECONDS, judge_duration
 from conductor.flows.checks.judgement import Library
-from conductor.flows.checks.problems import Problems
 from conductor.flows.kinds.kind import Expression, Planning, Step
+from conductor.flows.language.problems import Problems
 from conductor.v1.flow_service_pb2 import GateWork
 
 MAX_TITLE_CHARACTERS = 200

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, Protocol
 from conductor.config import Clocks
 from conductor.core.model.plan import StepPlan, WorkPlan
 from conductor.flows.checks.judgement import Library
-from conductor.flows.checks.problems import Problems
+from conductor.flows.language.problems import Problems
 from conductor.v1 import flow_service_pb2
 
 Step = flow_service_pb2.Flow.Step

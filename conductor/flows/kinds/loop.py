@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 
 from conductor.core.model.plan import LoopPlan
 from conductor.flows.checks.judgement import Library
-from conductor.flows.checks.problems import Problems
 from conductor.flows.kinds.kind import Expression, Planning, Step
 from conductor.flows.language.bands import for_band, judge_per_band
+from conductor.flows.language.problems import Problems
 
 MAX_ROUNDS = 20
 DEFAULT_MAX_ROUNDS = 3

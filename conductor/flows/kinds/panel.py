@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from conductor.core.model.plan import ForeachPlan, StepPlan
 from conductor.flows.checks.judgement import Library
-from conductor.flows.checks.problems import Problems
 from conductor.flows.kinds import agent
 from conductor.flows.kinds.kind import Expression, Planning, Step
 from conductor.flows.language.counts import MAX_AGENTS
+from conductor.flows.language.problems import Problems
 from conductor.flows.panels import inner_step
 
 KIND = "panel"

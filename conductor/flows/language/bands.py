@@ -1,6 +1,6 @@
 """Numbers that differ by band. Pure."""
 
-from conductor.flows.checks.problems import Problems
+from conductor.flows.language.problems import Problems
 from conductor.v1 import flow_service_pb2
 
 PerBand = flow_service_pb2.PerBand

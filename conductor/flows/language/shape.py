@@ -11,9 +11,9 @@ from google.protobuf import descriptor as protobuf
 from google.protobuf import json_format, message_factory
 from google.protobuf.message import Message
 
-from conductor.flows.checks.problems import Problems
 from conductor.flows.language.counts import excess
 from conductor.flows.language.document import Node
+from conductor.flows.language.problems import Problems
 from conductor.flows.language.spellings import DURATION, duration, enum_value, is_unclear, short_names, unclear_values
 from conductor.v1 import flow_service_pb2
 from servicekit.errors import there_are

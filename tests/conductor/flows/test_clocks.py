@@ -6,8 +6,8 @@ from conductor.config import Clocks
 from conductor.core.model.plan import AgentPlan, OnLost, RetryPlan
 from conductor.flows.checks.clock_rules import judge_clocks
 from conductor.flows.checks.judgement import Library
-from conductor.flows.checks.problems import Problems
 from conductor.flows.checks.validation import judge_text
+from conductor.flows.language.problems import Problems
 from conductor.flows.plans import plan_steps, run_timeout
 from conductor.v1.flow_service_pb2 import Flow
 
