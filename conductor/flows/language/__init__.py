@@ -1,1 +1,1 @@
-"""The languages of a flow file: YAML with lines, shape, expressions, templates, schemas, Markdown; and the problems found in one."""
+"""The languages of a flow file: YAML with lines, shape, expressions, templates, schemas, Markdown; and a file's problems."""

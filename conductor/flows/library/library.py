@@ -1,7 +1,7 @@
 """Reads the library: personas and contracts.
 
-A contract is a plain text that prompts include by name; evidence, output, read_only, simplicity and verdict are built in. A persona has its
-file's name, and also the name in its front matter where no file has that name.
+A contract is a plain text that prompts include by name; evidence, output, read_only, simplicity and verdict are built in. A persona
+has its file's name, and also the name in its front matter where no file has that name.
 """
 
 import re
