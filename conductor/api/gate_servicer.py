@@ -7,7 +7,7 @@ from typing import Any
 from conductor.api.messages.gates import read_decision
 from conductor.api.messages.names import read_gate
 from conductor.api.reading.gate_reading import GateReading
-from conductor.api.request_ids import read_request_id
+from conductor.api.request_ids import digest_of, read_request_id
 from conductor.core.folded.run import Run
 from conductor.core.gates.decisions import judge_decision
 from conductor.core.model.inputs import Blob, RequestResolve
@@ -73,9 +73,6 @@ def read_resolution(request: pb.ResolveGateRequest, peer: str) -> RequestResolve
     violations = list(_find_violations(request, decision, len(text)))
     request_id = read_request_id(request.request_id, *violations)
     blob = Blob(hashlib.sha256(text).hexdigest(), text) if text else None
-    body = pb.ResolveGateRequest()
-    body.CopyFrom(request)
-    body.request_id = ""
     return RequestResolve(
         run,
         step,
@@ -88,7 +85,7 @@ def read_resolution(request: pb.ResolveGateRequest, peer: str) -> RequestResolve
         blob.digest if blob else "",
         (blob,) if blob else (),
         request_id,
-        hashlib.sha256(b"ResolveGate\0" + body.SerializeToString(deterministic=True)).hexdigest(),
+        digest_of(request),
     )
 
 

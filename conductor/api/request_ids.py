@@ -1,8 +1,13 @@
-"""Reads request ids: UUIDs that make a mutation happen once."""
+"""Reads request ids, UUIDs that make a mutation happen once, and tells a repetition from another request."""
 
+import hashlib
 import uuid
+from typing import TYPE_CHECKING
 
 from conductor.errors import InvalidRequestError, Violation
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
 
 
 def read_request_id(given: str, *others: Violation) -> str:
@@ -18,6 +23,15 @@ def read_request_id(given: str, *others: Violation) -> str:
     if violations:
         raise InvalidRequestError(*violations)
     return given.lower()
+
+
+def digest_of(request: "Message") -> str:
+    """Returns the digest by which two requests of a method are the same: of everything but their id. It is stored."""
+    asked = type(request)()
+    asked.CopyFrom(request)
+    asked.ClearField("request_id")
+    method = request.DESCRIPTOR.name.removesuffix("Request")
+    return hashlib.sha256(f"{method}\0".encode() + asked.SerializeToString(deterministic=True)).hexdigest()
 
 
 def _is_uuid(given: str) -> bool:

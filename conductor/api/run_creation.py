@@ -18,7 +18,7 @@ from conductor.api.messages.inputs import read_inputs
 from conductor.api.messages.library import read_library
 from conductor.api.messages.runs import MODES
 from conductor.api.messages.scopes import read_scope, scope_violations
-from conductor.api.request_ids import read_request_id
+from conductor.api.request_ids import digest_of, read_request_id
 from conductor.api.run_ids import new_run_id
 from conductor.clock import Clock
 from conductor.config import Settings
@@ -103,7 +103,7 @@ class RunCreation:
     async def create(self, request: pb.CreateRunRequest) -> str:
         """Returns the id of the run that this request created, now or before."""
         request_id = _check_shape(request)
-        digest = _digest(request)
+        digest = digest_of(request)
         if known := await self.find_known(request_id, digest):
             return known
         with self.room():
@@ -335,14 +335,6 @@ def _label_violations(request: pb.CreateRunRequest) -> list[Violation]:
             text = f"keys have 1 to {MAX_LABEL_CHARACTERS} characters, values at most as many"
             violations.append(Violation(f"labels.{key[:MAX_LABEL_CHARACTERS]}", text))
     return violations
-
-
-def _digest(request: pb.CreateRunRequest) -> str:
-    """Returns the digest by which two requests are the same: of everything but their id."""
-    asked = pb.CreateRunRequest()
-    asked.CopyFrom(request)
-    asked.request_id = ""
-    return hashlib.sha256(b"CreateRun\0" + asked.SerializeToString(deterministic=True)).hexdigest()
 
 
 def _blob(data: bytes) -> Blob:

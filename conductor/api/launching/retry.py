@@ -4,11 +4,10 @@ The new run has everything that it needs: kept results are blobs of its own, als
 source. So the source may be deleted at any moment after the engine has stored the new run.
 """
 
-import hashlib
 from dataclasses import replace
 
 from conductor.api.messages.names import read_run, read_step, run_name
-from conductor.api.request_ids import read_request_id
+from conductor.api.request_ids import digest_of, read_request_id
 from conductor.api.run_creation import RunCreation
 from conductor.api.run_ids import new_run_id
 from conductor.clock import Clock
@@ -37,7 +36,7 @@ class RunRetry:
         """Returns the id of the run that this request created, now or before."""
         source_id, again, step = _read(request)
         request_id = read_request_id(request.request_id)
-        digest = _digest(request)
+        digest = digest_of(request)
         if known := await self._creation.find_known(request_id, digest):
             return known
         with self._creation.room():
@@ -88,11 +87,3 @@ def _choose(source: Run, again: Again, step: str) -> Kept:
         text = f"no step of run {source.id} failed or was cancelled; name a step, or ask for all"
         raise InvalidRequestError(Violation("failed", text))
     return choose_kept(source, again, step)
-
-
-def _digest(request: pb.RetryRunRequest) -> str:
-    """Returns the digest by which two requests are the same: of everything but their id."""
-    asked = pb.RetryRunRequest()
-    asked.CopyFrom(request)
-    asked.request_id = ""
-    return hashlib.sha256(b"RetryRun\0" + asked.SerializeToString(deterministic=True)).hexdigest()
