@@ -7,6 +7,7 @@ source. So the source may be deleted at any moment after the engine has stored t
 from dataclasses import replace
 
 from conductor.api.messages.names import read_run, read_step, run_name
+from conductor.api.reading.run_reading import require_settled
 from conductor.api.request_ids import digest_of, read_request_id
 from conductor.api.run_creation import RunCreation
 from conductor.api.run_ids import new_run_id
@@ -68,13 +69,7 @@ def _read(request: pb.RetryRunRequest) -> tuple[str, Again, str]:
 
 
 def _choose(source: Run, again: Again, step: str) -> Kept:
-    if not source.is_settled:
-        raise PreconditionError(
-            "SOURCE_NOT_SETTLED",
-            f"run {source.id} is {source.state}; only a run that has ended can be retried",
-            subject=run_name(source.id),
-            hint=f"follow it to its end:  conductor watch {source.id}",
-        )
+    require_settled(source, "only a run that has ended can be retried")
     if source.plan.parent is not None:
         root = source.plan.root
         text = f"run {source.id} is part of run {root}, and is run again with it only"

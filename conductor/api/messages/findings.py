@@ -42,8 +42,12 @@ def max_rank(min_severity: pb.Finding.Severity.ValueType) -> int:
     """Returns the largest rank that passes a filter; every rank passes an empty one."""
     if min_severity == pb.Finding.SEVERITY_UNSPECIFIED:
         return len(SEVERITIES) - 1
-    name = pb.Finding.Severity.Name(min_severity).removeprefix("SEVERITY_").lower()
-    return SEVERITIES.index(name)
+    return SEVERITIES.index(severity_word(min_severity))
+
+
+def severity_word(value: pb.Finding.Severity.ValueType) -> str:
+    """Returns a severity as the JSON writes it."""
+    return pb.Finding.Severity.Name(value).removeprefix("SEVERITY_").lower()
 
 
 def status_word(value: pb.Evidence.Status.ValueType) -> str:

@@ -7,11 +7,12 @@ from typing import Any
 
 from google.protobuf.struct_pb2 import Struct
 
+from conductor.api.messages.findings import severity_word
 from conductor.api.messages.names import read_report, run_name
 from conductor.api.messages.runs import struct
-from conductor.api.reading.run_reading import RunReading
+from conductor.api.reading.run_reading import RunReading, require_settled
 from conductor.core.folded.run import Run
-from conductor.errors import InvalidRequestError, NotFoundError, PreconditionError, Violation
+from conductor.errors import InvalidRequestError, NotFoundError, Violation
 from conductor.evaluation.evaluator import Evaluator
 from conductor.store.folding import reading_damage
 from conductor.store.port import Store
@@ -40,7 +41,7 @@ class ReportReading:
         run = read_report(request.name)
         options = _read_options(request)
         folded, _ = await self._reading.folded(run)
-        _refuse_unsettled(folded)
+        _require_report(folded)
         told = pb.Report(name=f"{run_name(run)}/report")
         if request.format == pb.Report.FORMAT_UNSPECIFIED:
             told.markdown = await self._text(run, folded.markdown)
@@ -75,11 +76,8 @@ class ReportReading:
             return await asyncio.to_thread(struct, data)
 
 
-def _refuse_unsettled(run: Run) -> None:
-    if not run.is_settled:
-        message = f"run {run.id} is {run.state}; its report is made when it ends"
-        hint = f"follow it to its end:  conductor watch {run.id}"
-        raise PreconditionError("SOURCE_NOT_SETTLED", message, subject=run_name(run.id), hint=hint)
+def _require_report(run: Run) -> None:
+    require_settled(run, "its report is made when it ends")
     if not run.markdown:
         why = run.failure.message if run.failure else "the run ended before its report was made"
         raise NotFoundError("report", f"{run_name(run.id)}/report", hint=why)
@@ -95,10 +93,10 @@ def _read_options(request: pb.GetReportRequest) -> dict[str, Any]:
         violations.append(Violation("dismissed", f"are {len(request.dismissed)}; at most {MAX_DISMISSED} are taken"))
     if violations:
         raise InvalidRequestError(*violations)
-    severity = pb.Finding.Severity.Name(request.min_severity).removeprefix("SEVERITY_").lower()
+    is_any = request.min_severity == pb.Finding.SEVERITY_UNSPECIFIED
     return {
         "dismissed": dict(request.dismissed),
         "include_dismissed": request.include_dismissed,
-        "min_severity": "" if request.min_severity == pb.Finding.SEVERITY_UNSPECIFIED else severity,
+        "min_severity": "" if is_any else severity_word(request.min_severity),
         "verified_only": request.verified_only,
     }

@@ -1,18 +1,16 @@
 """CompareRuns: returns the findings that are new, fixed or persistent between two settled runs."""
 
 import asyncio
-import json
 from collections.abc import Iterator, Sequence
 
-from conductor.api.messages.findings import finding_message, max_rank
-from conductor.api.messages.names import read_run, run_name
+from conductor.api.messages.findings import max_rank
+from conductor.api.messages.names import read_run
 from conductor.api.messages.tokens import read_page_size
-from conductor.api.reading.run_reading import RunReading
+from conductor.api.reading.run_reading import RunReading, read_finding, require_settled
 from conductor.core.folded.run import Run
 from conductor.core.model.states import RunState
-from conductor.errors import InvalidRequestError, PreconditionError, Violation
+from conductor.errors import InvalidRequestError, Violation
 from conductor.evaluation.evidence.comparison import Document, compare
-from conductor.store.folding import reading_damage
 from conductor.store.port import PAGE_ROWS, Store
 from conductor.store.records import FindingKey, FindingRow
 from conductor.v1 import run_service_pb2 as pb
@@ -39,10 +37,7 @@ class RunComparing:
 
     async def _settled(self, name: str) -> Run:
         run, _ = await self._reading.folded(name)
-        if not run.is_settled:
-            message = f"run {run.id} is {run.state}; its findings are complete when it ends"
-            hint = f"follow it to its end:  conductor watch {run.id}"
-            raise PreconditionError("SOURCE_NOT_SETTLED", message, subject=run_name(run.id), hint=hint)
+        require_settled(run, "its findings are complete when it ends")
         return run
 
     async def _rows(self, run: str, rank: int) -> list[FindingRow]:
@@ -74,15 +69,11 @@ def _compared(
 
 
 def _documents(run: str, rows: Sequence[FindingRow]) -> Iterator[Document]:
-    """Yields what tells each finding from others, and its message: a row that makes none is damaged."""
+    """Yields what tells each finding from others, and its message."""
     for row in rows[:MAX_COMPARED]:
-        with reading_damage(run, f"findings, {row.finding} of step {row.step}"):
-            message = finding_message(run, {"step": row.step, **json.loads(row.data)})
-        yield {"id": message.id, **_prints(message), "message": message}
-
-
-def _prints(message: pb.Finding) -> Document:
-    return {"fingerprint": message.fingerprint, "former_fingerprint": message.former_fingerprint}
+        message = read_finding(run, row)
+        prints = {"fingerprint": message.fingerprint, "former_fingerprint": message.former_fingerprint}
+        yield {"id": message.id, **prints, "message": message}
 
 
 def _messages(documents: Sequence[Document]) -> Iterator[pb.Finding]:

@@ -11,14 +11,14 @@ from dataclasses import replace
 from google.protobuf.struct_pb2 import Struct
 
 from conductor.api.messages.findings import finding_message, max_rank, status_word
-from conductor.api.messages.names import read_run, read_step, step_name
+from conductor.api.messages.names import read_run, read_step, run_name, step_name
 from conductor.api.messages.runs import read_run_states, row_message, run_message, step_message, struct, value
 from conductor.api.messages.tokens import read_page_size, seal, unseal
 from conductor.api.run_creation import MAX_LABELS
 from conductor.core.folded.run import Run
 from conductor.core.folded.step import Step
 from conductor.core.placing.standing import Present
-from conductor.errors import DatabaseDamagedError, InvalidRequestError, NotFoundError, Violation
+from conductor.errors import DatabaseDamagedError, InvalidRequestError, NotFoundError, PreconditionError, Violation
 from conductor.store.answers import read_answer
 from conductor.store.folding import fold_stored, reading_damage
 from conductor.store.port import Store
@@ -107,7 +107,7 @@ class RunReading:
         while size > 1 and sum(len(row.data) for row in page.rows) > MAX_PAGE_CHARACTERS:
             size //= 2
             page = await self._store.findings(run, size, after, max_rank=rank, statuses=statuses)
-        findings = await asyncio.to_thread(lambda: [_finding(run, row) for row in page.rows])
+        findings = await asyncio.to_thread(lambda: [read_finding(run, row) for row in page.rows])
         token = seal(context, page.next.rank, page.next.key) if page.next else ""
         return pb.ListFindingsResponse(findings=findings, next_page_token=token)
 
@@ -131,7 +131,19 @@ class RunReading:
         return _shown(data, total, step_name(run.id, step.plan.id))
 
 
-def _finding(run: str, row: FindingRow) -> pb.Finding:
+def require_settled(run: Run, why: str) -> None:
+    """Raises PreconditionError for a run that has not ended; `why` says what needs its end."""
+    if not run.is_settled:
+        raise PreconditionError(
+            "SOURCE_NOT_SETTLED",
+            f"run {run.id} is {run.state}; {why}",
+            subject=run_name(run.id),
+            hint=f"follow it to its end:  conductor watch {run.id}",
+        )
+
+
+def read_finding(run: str, row: FindingRow) -> pb.Finding:
+    """Returns the finding of a row. Raises DatabaseDamagedError for a row that makes none."""
     with reading_damage(run, f"findings, {row.finding} of step {row.step}"):
         return finding_message(run, {"step": row.step, **json.loads(row.data)})
 
