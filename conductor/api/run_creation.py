@@ -17,7 +17,7 @@ from conductor.api.launching.plan_hash import hash_plan, require_plan
 from conductor.api.messages.inputs import read_inputs
 from conductor.api.messages.library import read_library
 from conductor.api.messages.runs import MODES
-from conductor.api.messages.scopes import read_scope, scope_violations
+from conductor.api.messages.scopes import MAX_REVISION_CHARACTERS, read_scope, scope_violations
 from conductor.api.request_ids import digest_of, read_request_id
 from conductor.api.run_ids import new_run_id
 from conductor.clock import Clock
@@ -64,7 +64,6 @@ MAX_TOLD = 5
 MAX_LABEL_CHARACTERS = 128
 MAX_PRIORITY = 100
 MAX_TITLE_CHARACTERS = 200
-MAX_REVISION_CHARACTERS = 200
 # Longer than a repository with an endless configuration keeps its place (see `snapshots.reading.blocking_files`).
 MAX_PLACE_WAIT_SECONDS = 25.0
 

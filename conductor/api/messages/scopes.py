@@ -1,15 +1,12 @@
 """The scope of a workspace, as callers ask for it."""
 
+from conductor.api.messages.runs import SCOPES
 from conductor.errors import Violation
 from conductor.snapshots.scopes.scope import BASE, Scope, ScopeKind
 from conductor.v1 import run_service_pb2 as pb
 
 MAX_REVISION_CHARACTERS = 200
-_KINDS = {
-    pb.Workspace.SCOPE_WHOLE: ScopeKind.WHOLE,
-    pb.Workspace.SCOPE_DIFF: ScopeKind.DIFF,
-    pb.Workspace.SCOPE_UNCOMMITTED: ScopeKind.UNCOMMITTED,
-}
+_KINDS = {value: ScopeKind(word) for word, value in SCOPES.items()}
 
 
 def scope_violations(workspace: pb.Workspace) -> list[Violation]:
