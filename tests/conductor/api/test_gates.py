@@ -174,6 +174,8 @@ async def test_a_held_run_begins_no_attempt_until_it_is_resumed(tmp_path: Path) 
         assert (await it.runs.PauseRun(asked)).state == pb.Run.STATE_PAUSED
         listed = await it.runs.ListRuns(pb.ListRunsRequest(states=[pb.Run.STATE_PAUSED]))
         assert [one.name for one in listed.runs] == [run.name]
+        other = await it.settled((await it.create(agent_step("other"))).name)
+        assert host.spawned == [f"{other.name.removeprefix('runs/')}-other-1"]
 
         resumed = await it.runs.ResumeRun(pb.ResumeRunRequest(name=run.name))
         assert (resumed.state, resumed.HasField("pause")) == (pb.Run.STATE_RUNNING, False)

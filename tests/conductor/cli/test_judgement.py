@@ -6,7 +6,7 @@ from conductor.cli.commands.judging.baseline_file import Entry
 from conductor.cli.commands.judging.judgement import gaps, judgement
 from conductor.cli.commands.judging.policy import Policy
 from conductor.cli.main import main
-from conductor.v1.run_service_pb2 import Attempt, Evidence, Failure, Finding, FindingCounts, Run, Step
+from conductor.v1.run_service_pb2 import Attempt, Evidence, Failure, Finding, FindingCounts, Items, Run, Step
 
 FINDING = Finding(
     title="A bare except", fingerprint="f1", severity=Finding.SEVERITY_HIGH, status=Evidence.STATUS_VERIFIED
@@ -71,6 +71,7 @@ def test_each_part_that_came_to_no_judgement_is_told() -> None:
         Step(name="runs/r/steps/dead", state=Step.STATE_FAILED, failure=died),
         Step(name="runs/r/steps/late", state=Step.STATE_CANCELLED, reason="its parent failed"),
         Step(name="runs/r/steps/prose", state=Step.STATE_SUCCEEDED, finding_counts=FindingCounts(unread=1)),
+        Step(name="runs/r/steps/many", state=Step.STATE_SUCCEEDED, items=Items(left_out=2)),
         Step(name="runs/r/steps/cut", state=Step.STATE_SUCCEEDED, attempts=[Attempt(answer_truncated=True)]),
     ]
 
@@ -78,6 +79,7 @@ def test_each_part_that_came_to_no_judgement_is_told() -> None:
         "dead failed: AGENT_EXIT_NONZERO: The agent exited with code 3.",
         "late cancelled: its parent failed",
         "prose: its findings cannot be read",
+        "many: 2 items left out by its limit",
         "cut: the answer is not whole: it was longer than its limit",
     ]
 
