@@ -12,7 +12,7 @@ from conductor.cli.connection import CALL_SECONDS, Connection, connected
 from conductor.cli.main import Context
 from conductor.cli.text.failure import CommandError
 from conductor.cli.text.gates import commands, decided, gate_line, gate_path, shown_lines
-from conductor.cli.text.names import SHORTEST_PART, run_name, short, step_name
+from conductor.cli.text.names import LAST, SHORTEST_PART, run_name, short, step_name
 from conductor.cli.views.view import as_json
 from conductor.v1 import gate_service_pb2
 from conductor.v1.flow_service_pb2 import GateWork
@@ -154,7 +154,8 @@ def _gate(connection: Connection, given: str) -> Gate:
         matching = [one for one in matching if short(one.name) == gate] or matching[-1:]
     else:
         pending = list(_listed(connection, ""))
-        matching = [one for one in pending if given in _own_parts(one) or _is_of_run(connection, given, one)]
+        run = short(run_name(connection, LAST)) if given == LAST and pending else given.lower()
+        matching = [one for one in pending if given in _own_parts(one) or _is_of_run(run, one)]
     if len(matching) == 1:
         return matching[0]
     if matching:
@@ -176,8 +177,6 @@ def _own_parts(gate: Gate) -> tuple[str, str]:
     return short(gate.name), short(gate.step)
 
 
-def _is_of_run(connection: Connection, given: str, gate: Gate) -> bool:
+def _is_of_run(part: str, gate: Gate) -> bool:
     run = gate.name.split("/")[1]
-    if given == "last":
-        return run_name(connection, given) == f"runs/{run}"
-    return len(given) >= SHORTEST_PART and (run.startswith(given.lower()) or run.endswith(given.lower()))
+    return len(part) >= SHORTEST_PART and (run.startswith(part) or run.endswith(part))
