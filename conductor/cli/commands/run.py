@@ -117,11 +117,16 @@ def _started(
         foresee(context, connection, request, flow, options, is_passing=ending.is_passing)
         created = create_from(context, connection, request, flow=flow, is_passing=ending.is_passing)
         if detach:
-            put(as_json(created) if context.is_json else created.name)
-            say(f"follow it:  conductor watch {short(created.name)}", err=True)
-            return 0
+            return leave(context, created)
         limits = limits_of(options, may_pause=not ending.is_passing)
         return follow_to_end(context, connection, created.name, ending=replace(ending, limits=limits))
+
+
+def leave(context: Context, created: Run) -> int:
+    """Prints the name of a run that goes on without this command."""
+    put(as_json(created) if context.is_json else created.name)
+    say(f"follow it:  conductor watch {short(created.name)}", err=True)
+    return 0
 
 
 @click.command()

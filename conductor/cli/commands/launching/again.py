@@ -5,14 +5,13 @@ import uuid
 import click
 import grpc
 
-from conductor.cli.commands.run import create, follow_to_end
+from conductor.cli.commands.run import create, follow_to_end, leave
 from conductor.cli.connection import CALL_SECONDS, CREATE_SECONDS, Connection, connected
 from conductor.cli.main import Context
 from conductor.cli.text.failure import CommandError
 from conductor.cli.text.names import run_name, short, step_name
-from conductor.cli.views.view import as_json
 from conductor.v1 import run_service_pb2
-from servicekit.printing.page import put, say
+from servicekit.printing.page import say
 from servicekit.statuses import read_refusal
 
 SHOWN_STEPS = 12
@@ -51,7 +50,10 @@ def retry(context: Context, /, name: str, *, detach: bool, **options: object) ->
 @click.option("--detach", is_flag=True, help="Print the new run's name and leave.")
 @click.pass_obj
 def rerun(context: Context, /, name: str, request_id: str | None, *, detach: bool) -> int:
-    """Ask the same as RUN again, of the present tree: the flow of that name, the inputs and the workspace."""
+    """Ask the same as RUN again, of the present tree: the flow of that name, the inputs and the workspace.
+
+    The agents that --agent chose are not kept with a run, so the new run asks those that the flow names.
+    """
     with connected(context.address) as connection:
         named = run_service_pb2.GetRunRequest(name=run_name(connection, name, changes=True))
         earlier = connection.runs.GetRun(named, timeout=CALL_SECONDS)
@@ -65,9 +67,8 @@ def rerun(context: Context, /, name: str, request_id: str | None, *, detach: boo
             request_id=request_id or str(uuid.uuid4()),
         )
         if not str(dict(earlier.inputs).get("question", "")).strip():
-            request.inputs.fields.pop(
-                "question", None
-            )  # a run without one holds an empty one, which no request may hold
+            # A run without a question holds an empty one, which no request may hold.
+            request.inputs.fields.pop("question", None)
         try:
             made = create(connection, request)
         except grpc.RpcError as error:
@@ -84,13 +85,6 @@ def nothing_failed(run: str) -> CommandError:
     """Returns the error for a run of which nothing failed, with what can run again."""
     lines = (f"a step again:  conductor retry {run} --step STEP", f"all again:     conductor retry {run} --all")
     return CommandError(f"no step of run {run} failed or was cancelled; name a step, or take all", lines=lines)
-
-
-def leave(context: Context, made: run_service_pb2.Run) -> int:
-    """Prints the name of a run that goes on without this command."""
-    put(as_json(made) if context.is_json else made.name)
-    say(f"follow it:  conductor watch {short(made.name)}", err=True)
-    return 0
 
 
 def _request(connection: Connection, name: str, options: dict[str, object]) -> run_service_pb2.RetryRunRequest:
