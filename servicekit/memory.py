@@ -1,4 +1,4 @@
-"""Gives free memory back to the system.
+"""Returns free memory to the system.
 
 glibc keeps what a thread has freed in an arena of that thread, for good, so one large workspace would keep a service large. Few
 arenas share more, and what is free in them is returned where the process has grown. Other libraries of C need none of it.

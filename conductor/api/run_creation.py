@@ -1,7 +1,7 @@
 """CreateRun: checks the whole request, pins what the run will need, and asks the engine for the run.
 
-Nothing of a run exists before the engine has stored it whole. So a caller who goes away early leaves nothing, and one who goes
-away later undoes nothing (B1); a retry with the same request id tells which it was.
+Nothing of a run exists before the engine has stored it whole. So a caller that leaves early creates nothing, and a caller that
+leaves later cancels nothing (B1); a retry with the same request id tells which it was.
 """
 
 import asyncio
@@ -221,7 +221,7 @@ class RunCreation:
         return replace(plan, plan_hash=hash_plan(plan)), blobs
 
     def require_known_agents(self, steps: "Sequence[StepPlan]") -> None:
-        """Refuses a step that would wait in vain: every host is connected, and none knows its agent."""
+        """Raises AgentUnknownError for a step whose agent no host knows, once every host is connected."""
         known = list_known_agents(self._engine.state.hosts, self._hosts)
         unknown = list(find_unknown_agents(steps, known)) if known is not None else []
         if known is None or not unknown:

@@ -1,1 +1,1 @@
-"""What callers read: runs, steps, output, reports, gates and comparisons."""
+"""Reads and shows runs, steps, output, reports, gates and comparisons."""

@@ -80,7 +80,7 @@ def _set_scope(workspace: run_service_pb2.Workspace, options: Mapping[str, objec
 
 
 def workspace_at(path: Path) -> run_service_pb2.Workspace:
-    """Returns the workspace at a path: its bytes as UTF-8, in whatever encoding this locale shows them."""
+    """Returns the workspace at a path: the path's bytes as UTF-8, also where this locale has another encoding."""
     full = path.resolve()
     try:
         return run_service_pb2.Workspace(path=os.fsencode(full).decode())

@@ -45,7 +45,7 @@ _CLOCKS = frozenset({"RUN_TIMEOUT", "QUEUE_TIMEOUT", "STEP_TIMEOUT", "IDLE_TIMEO
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a run is shown and judged at its end.
+    """Says how to show and judge a run at its end.
 
     `is_passing`: the conductor ends with this command, so that there is nothing to come back to. `form`: the report's format
     on stdout; empty for what suits the terminal. `advice`: lines in place of the commands to type next.

@@ -1,4 +1,4 @@
-"""What a run is about, in words."""
+"""Says in words what a run is about."""
 
 from conductor.cli.text.wording import counted
 from conductor.v1 import run_service_pb2

@@ -134,7 +134,7 @@ def write_baseline(path: Path, entries: Iterable[Entry]) -> None:
     text = _rendered(
         sorted(entries, key=lambda each: (each.path, each.title, each.fingerprint)), path.suffix == ".json"
     )
-    # A name that no one can foresee: the folder is often a stranger's repository, whose links would lead elsewhere.
+    # An unpredictable name: the folder is often a repository of other people, whose links may lead elsewhere.
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         with draft.open("x", encoding="utf-8") as file:

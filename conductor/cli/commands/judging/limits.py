@@ -17,7 +17,7 @@ Watched = run_service_pb2.WatchRunResponse
 
 
 class RunLimits:
-    """What a run may take, and what it has taken. `reason` says why it was cancelled."""
+    """Counts what a run takes, up to its limits. `reason` says why it was cancelled."""
 
     def __init__(
         self,

@@ -40,7 +40,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a run must not have found, and whether it may be incomplete. An empty `fail_on` lets every finding pass."""
+    """Says which findings fail a run, and whether it may be incomplete. An empty `fail_on` lets every finding pass."""
 
     fail_on: str = ""
     is_verified_only: bool = False

@@ -51,7 +51,7 @@ _OPTIONS = (
 
 
 def request_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Gives a command FLOW, PATH and the options of the run that it asks for."""
+    """Adds FLOW, PATH and the options of a run to a command."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
