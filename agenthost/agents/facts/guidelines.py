@@ -43,8 +43,7 @@ def scan_guidelines(subject: Subject) -> list[dict[str, Any]]:
 
 def _present(subject: Subject, path: str) -> str:
     """Returns a guideline of the snapshot; nothing of one that the run's changes brought."""
-    changed = {change.path for change in subject.changes}
-    if subject.is_compared and path in changed:
+    if subject.is_compared and path in subject.changed:
         return ""
     source = subject.read(path)
     return source.text if source else ""

@@ -60,9 +60,11 @@ def _changed(subject: Subject, change: Change, what: str, advice: str) -> Findin
 
 def _first_place(subject: Subject, change: Change) -> Evidence | None:
     """Returns the first changed line that can be quoted; of a file that changed its name only, its first line."""
-    lines = source.lines if (source := subject.read(change.path)) else ()
-    changed = (number for number in range(1, len(lines) + 1) if not change.ranges or change.holds(number))
-    return next((place for number in changed if (place := cite(change.path, lines, number))), None)
+    source = subject.read_changed(change)
+    if source is None:
+        return None
+    changed = (number for number in range(1, len(source.lines) + 1) if not change.ranges or change.holds(number))
+    return next((place for number in changed if (place := cite(source.path, source.lines, number))), None)
 
 
 def _suppressions(subject: Subject) -> Iterator[Finding]:
@@ -82,10 +84,12 @@ def _suppressions(subject: Subject) -> Iterator[Finding]:
 
 
 def _silenced(subject: Subject, change: Change) -> Iterator[tuple[str, Evidence]]:
-    source = subject.read(change.path)
-    for number, line in enumerate(source.lines if source else (), start=1):
+    source = subject.read_changed(change)
+    if source is None:
+        return
+    for number, line in enumerate(source.lines, start=1):
         if change.holds(number) and (match := _SUPPRESSION.search(line[:MAX_LINE_CHARACTERS])):
-            place = cite(change.path, source.lines if source else (), number)
+            place = cite(source.path, source.lines, number)
             if place is not None:
                 yield match[0].strip(), place
 

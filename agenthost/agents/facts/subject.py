@@ -48,16 +48,26 @@ class Subject:
     @cached_property
     def in_scope(self) -> tuple[str, ...]:
         """Returns the files that the run is about, without vendored ones."""
-        changed = frozenset(change.path for change in self.changes)
-        return tuple(
-            path
-            for path in self.snapshot.paths
-            if (path in changed if self.is_compared else self._is_narrowed(path)) and not is_vendored(path)
-        )
+        is_in = self.changed.__contains__ if self.is_compared else self._is_narrowed
+        return tuple(path for path in self.snapshot.paths if is_in(path) and not is_vendored(path))
+
+    @cached_property
+    def changed(self) -> Mapping[str, str]:
+        """Returns the names of the changed files that the snapshot holds, and how the conductor tells each."""
+        told = frozenset(change.path for change in self.changes)
+        return {path: name for path in self.snapshot.paths if (name := as_told(path)) in told}
 
     def read(self, path: str) -> SourceText | None:
         """Returns the text of a file of the snapshot."""
         return self.snapshot.read(path)
+
+    def read_changed(self, change: Change) -> SourceText | None:
+        """Returns the text of a changed file, under its own name."""
+        return self.read(self._names.get(change.path, change.path))
+
+    @cached_property
+    def _names(self) -> Mapping[str, str]:
+        return {told: path for path, told in self.changed.items()}
 
     def miss(self, sentence: str) -> None:
         """Notes what is not told."""
@@ -66,6 +76,14 @@ class Subject:
 
     def _is_narrowed(self, path: str) -> bool:
         return not self.paths or any(path == one or path.startswith(f"{one}/") for one in self.paths)
+
+
+def as_told(path: str) -> str:
+    """Returns a path as the conductor tells it: bytes that are no UTF-8 and control characters are escaped."""
+    if path.isprintable():
+        return path
+    text = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
 
 
 def count_lines(source: SourceText) -> int:
