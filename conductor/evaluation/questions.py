@@ -30,6 +30,7 @@ from conductor.core.model.work import (
     WorkResult,
 )
 from conductor.evaluation.gathering import Gathering
+from conductor.evaluation.reports.run_facts import list_answering
 from conductor.evaluation.sub_runs import plan_sub_run
 from conductor.evaluation.workers import limits
 from conductor.evaluation.workers.frames import Frame
@@ -188,10 +189,7 @@ async def _ask_for_repair(gathering: Gathering, worker: Worker, work: Work, run:
 
 def _has_prose(frame: Frame) -> bool:
     """Returns whether one of the last steps may have answered in prose: its text stands in the report."""
-    steps, documents = frame.header["facts"]["steps"], frame.header["documents"]
-    needed = {need for step in steps for need in step["needs"]}
-    own = [step for step in steps if not step.get("parent") and step["id"] not in needed]
-    return any(step["kind"] == "flow" or step["id"] not in documents for step in own)
+    return bool(list_answering(frame.header["facts"]["steps"], frame.header["documents"]))
 
 
 def _counts(frame: Frame) -> FindingCounts:

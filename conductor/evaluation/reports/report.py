@@ -16,6 +16,7 @@ from conductor.evaluation.evidence.places import check_places, named_places
 from conductor.evaluation.evidence.ranking import REFUTED, order
 from conductor.evaluation.reports.overview import finders, is_proven, overview
 from conductor.evaluation.reports.results import Result, shortened, whole
+from conductor.evaluation.reports.run_facts import list_answering
 from conductor.evaluation.reports.shortening import leave_out, shorter
 from conductor.evaluation.reports.unchecked import unchecked
 from conductor.flows.language import markdown
@@ -204,10 +205,7 @@ def _weight(finding: Mapping[str, Any]) -> str:
 
 def _texts(steps: Sequence[Mapping[str, Any]], sources: Sources) -> list[dict[str, Any]]:
     """Returns the texts of the last steps, where they are no lists of findings: they are the flow's answer."""
-    needed = {need for step in steps for need in step["needs"]}
-    own = [step for step in steps if not step.get("parent") and step["id"] not in needed]
-    # A sub-run has an answer beside its findings.
-    last = [step for step in own if step["kind"] == "flow" or step["id"] not in sources.documents]
+    last = list_answering(steps, sources.documents)
     # The texts of a hundred talkative agents are truncated; the run does not fail for them.
     most = min(MAX_SHOWN_TEXT_CHARACTERS, MAX_SHOWN_TEXTS_CHARACTERS // max(1, len(last)))
     return [

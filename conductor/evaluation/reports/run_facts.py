@@ -6,7 +6,7 @@ under `execution`, and nothing else is. So a run that went on after a crash has 
 A sub-run's steps and attempts stand among those of the run, as parts of the step that made it: `spine.merged`.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -56,6 +56,14 @@ def run_facts(run: Run, changes: WorkspaceChanges | None, sub_runs: Iterable[Par
         "steps": [_step(outer, step) for outer, part in parts for step in part.steps.values()],
         "execution": _execution(run, parts),
     }
+
+
+def list_answering(steps: Sequence[Mapping[str, Any]], finders: Collection[str]) -> list[Mapping[str, Any]]:
+    """Returns the facts of the last steps whose texts may be the flow's answer: those that are no lists of findings."""
+    needed = {need for step in steps for need in step["needs"]}
+    last = [step for step in steps if not step.get("parent") and step["id"] not in needed]
+    # A sub-run has an answer beside its findings.
+    return [step for step in last if step["kind"] == "flow" or step["id"] not in finders]
 
 
 def path_in(outer: str, step: str) -> str:
