@@ -11,12 +11,11 @@ from typing import Any
 
 from conductor.evaluation.answers.results import ResultError, read_evidence
 from conductor.evaluation.answers.typed_answers import is_placeholder
-from conductor.evaluation.evidence.findings import Evidence, Finding, Found
+from conductor.evaluation.evidence.findings import PROVEN, Evidence, Finding, Found
 
 MAX_TOLD = 20
 MAX_PLACES = 200
 TOO_MANY = f"a value has at most {MAX_PLACES} places that are looked for"
-PROVEN = frozenset({"verified", "moved"})
 JUDGED = ("status", "actual_start_line", "reason")
 
 

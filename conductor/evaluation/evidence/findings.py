@@ -12,6 +12,7 @@ MAX_LINE, MAX_LINE_CHARACTERS = 10_000_000, 20
 MAX_NOTES = 20
 SEVERITIES = ("critical", "high", "medium", "low", "info")
 STATUSES = ("verified", "moved", "placed", "missing")
+PROVEN = frozenset({"verified", "moved"})  # the quote was found
 # Members of a finding's JSON that are left out where they are empty.
 OPTIONAL = (
     "occurrence",

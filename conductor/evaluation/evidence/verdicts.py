@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from conductor.evaluation.evidence.citations import is_telling
-from conductor.evaluation.evidence.findings import MAX_EVIDENCE, Evidence, Finding, read_judged
+from conductor.evaluation.evidence.findings import MAX_EVIDENCE, PROVEN, Evidence, Finding, read_judged
 from conductor.evaluation.evidence.ranking import REFUTED, UNSURE, VERDICTS
 
 MAX_REASON_CHARACTERS = 1000
@@ -107,6 +107,6 @@ def _verdicts_in(steps: Mapping[str, Mapping[str, Any]], unchecked: Collection[s
 
 def _read(word: str, output: Mapping[str, Any], evidence: tuple[Evidence, ...]) -> Verdict:
     reason = next((output[name] for name in REASONS if isinstance(output.get(name), str)), "")
-    is_proven = any(place.status in {"verified", "moved"} and is_telling(place.quote) for place in evidence)
+    is_proven = any(place.status in PROVEN and is_telling(place.quote) for place in evidence)
     counts = UNSURE if word == REFUTED and not is_proven else word
     return Verdict(counts, word, " ".join(reason.split()), evidence)
