@@ -3,8 +3,8 @@
 import random
 from dataclasses import replace
 
-from conductor.evaluation.evidence.findings import Evidence, Finding
-from conductor.evaluation.evidence.merging import merge
+from conductor.evaluation.evidence.findings import MAX_FINDINGS, Evidence, Finding, Found
+from conductor.evaluation.evidence.merging import gather, merge
 
 
 def finding(
@@ -126,3 +126,13 @@ def test_a_merged_claim_and_its_places_stay_bounded() -> None:
     assert len(merged.claim) <= 4000
     assert len(merged.evidence) == 20
     assert len(merged.found_by) == 200
+
+
+def test_of_very_many_findings_the_gravest_are_gathered_and_the_others_counted() -> None:
+    low = [finding(f"low {number}", severity="low", path=f"{number}.py") for number in range(MAX_FINDINGS)]
+    documents = [Found(tuple(low), left_out=2).as_json(), Found((finding("high", "docs", severity="high"),)).as_json()]
+    found = gather(documents)
+
+    assert (found.findings[0].title, len(found.findings), found.left_out) == ("high", MAX_FINDINGS, 3)
+    assert found.notes == (f"1 more finding was left out (1 low): this flow keeps the first {MAX_FINDINGS}",)
+    assert [one.title for one in gather(documents[:1]).findings] == [one.title for one in low]
