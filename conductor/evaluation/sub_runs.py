@@ -1,4 +1,4 @@
-"""Plans a sub-run from a worker's answer: everything that it does not ask for itself is its caller's."""
+"""Plans a sub-run from a worker's answer. The calling run decides everything that the answer leaves open."""
 
 import base64
 import hashlib

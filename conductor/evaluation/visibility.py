@@ -1,4 +1,4 @@
-"""What a step sees of a run: results by their names, and the items and rounds that it belongs to. Pure.
+"""Finds what a step sees of a run: results by their names, and the items and rounds that it belongs to. Pure.
 
 A step sees what it needs, directly or through others. A step inside another one also sees what that one sees. So a result is the
 same whenever it is asked for.

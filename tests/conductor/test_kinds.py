@@ -32,7 +32,7 @@ def test_every_question_of_the_core_can_be_put_to_a_worker() -> None:
 
 
 def test_no_two_kinds_have_a_task_of_one_name() -> None:
-    names = [name for tasks in EVALUATED.values() for name in tasks or ()]
+    names = [name for tasks in EVALUATED.values() for name in tasks]
     assert len(names) == len(set(names))
     assert TASKS.keys() >= set(names)
 

@@ -77,7 +77,7 @@ def extract_typed(answer: str, form: Form, examples: Collection[str] = ()) -> Ty
 def is_other_result(data: bytes, form: Form) -> bool:
     """Returns whether an agent's own result is findings, and nothing else, where something else is asked for.
 
-    Some agents look for findings in what they said, and hand them in whatever they were asked.
+    Some agents look for findings in their own answer, and hand them in even if the step asks for something else.
     """
     if not data.lstrip().startswith(b'{"findings"'):
         return False

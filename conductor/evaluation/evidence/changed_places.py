@@ -1,8 +1,8 @@
 """Tells findings about what a run is about from those that lie elsewhere: in no changed range, or outside the paths that narrow it.
 
-A finding belongs to the scope if one of its places does. A place is where the quote really stands. Nothing is said to be outside
-that may be inside: a file whose ranges are not known in full counts as changed everywhere, and so does a binary or deleted one, one
-under its former name, and one that may be among those that the list left out.
+A finding belongs to the scope if one of its places does. A place is where the quote really stands. A finding that may be inside is
+never marked as outside: a file whose ranges are not known in full counts as changed everywhere, and so does a binary or deleted
+one, one under its former name, and one that may be among those that the list left out.
 """
 
 from collections.abc import Mapping, Sequence

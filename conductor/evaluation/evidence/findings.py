@@ -228,7 +228,7 @@ def line_number(value: Any) -> int:
 
 
 def read_judged(values: Any) -> tuple[Evidence, ...]:
-    """Returns the places of a list that were judged before; what is none is left out."""
+    """Returns the places of a list that were judged before; others are left out."""
     listed = values[:MAX_EVIDENCE] if isinstance(values, list) else []
     return tuple(_judged_place(value) for value in listed if _is_judged(value))
 

@@ -20,7 +20,7 @@ REASONS = ("reason", "why", "explanation")
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What one sceptic says of a finding. `word` is what counts of it, `said` what it said."""
+    """One sceptic's verdict on a finding. `said` is the word that the sceptic chose, `word` the one that counts."""
 
     word: str
     said: str

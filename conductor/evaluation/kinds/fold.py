@@ -75,7 +75,7 @@ def _unchecked(sceptics: Flow.Step) -> set[str]:
 
 
 def _listed(found: Found) -> str:
-    """Merged findings as a text that later prompts can hold."""
+    """Returns merged findings as a text that later prompts can hold."""
     if not found.findings:
         return "No findings.\n"
     lines = [

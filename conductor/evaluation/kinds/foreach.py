@@ -21,7 +21,7 @@ MAX_TITLE_CHARACTERS = 120
 
 
 def items(frame: Frame) -> Frame:
-    """Lists the items of a step, one a line. Those above `max_items` are left out."""
+    """Lists the items of a step, one on each line. Those above `max_items` are left out."""
     step, seen = read_seen(frame)
     names = decidable(seen)
     try:
@@ -54,7 +54,7 @@ def gather(frame: Frame) -> Frame:
 
 
 def _shorten_texts(items: Sequence[Mapping[str, Any]]) -> None:
-    """Keeps the beginnings of the items' texts. Who reads them is told of the rest by their whole size."""
+    """Keeps the beginnings of the items' texts. `text_bytes` still tells readers the whole size."""
     results = [result for item in items for result in item["steps"].values()]
     most = MAX_TEXT_CHARACTERS // max(1, len(results))
     for result in results:

@@ -31,7 +31,7 @@ def show(frame: Frame) -> Frame:
 
 
 def _close_cut_texts(seen: dict[str, dict[str, Any]], results: Mapping[str, Result]) -> None:
-    """Lets a template fail that uses a text of which a part is missing."""
+    """Makes a template fail where it uses a text that was cut."""
     for name, result in results.items():
         if result.text_bytes > len(result.text.encode(errors="replace")):
             hint = f"the text of step {name} has {result.text_bytes} bytes, too many to be shown whole"

@@ -14,7 +14,7 @@ MAX_OUTPUTS_BYTES = 256 * 1024
 
 
 def evaluate_outputs(flow: flow_service_pb2.Flow, names: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Returns the outputs by name, and a note for each that could not be had."""
+    """Returns the outputs by name, and a note for each that cannot be evaluated or is too large."""
     found: dict[str, Any] = {}
     notes: list[str] = []
     room = MAX_OUTPUTS_BYTES

@@ -227,7 +227,7 @@ def _places(text: str, sources: Sources) -> dict[str, Any]:
 
 
 def _places_verdict(texts: Sequence[Mapping[str, Any]]) -> str:
-    """A sentence about the places that the answers name; nothing where they name none."""
+    """Returns a sentence about the places that the answers name; nothing where they name none."""
     places = [place for text in texts for place in text.get("places", ())]
     if not places:
         return ""

@@ -1,4 +1,4 @@
-"""What a run did not check: steps that failed, were left out or stopped, answers that were not whole, notes of caps and limits.
+"""Lists what a run did not check: steps that failed, were left out or stopped, answers that are not whole, and notes of limits.
 
 Every report closes with it, whatever its form. It is pure, and works on the JSON of any version.
 """

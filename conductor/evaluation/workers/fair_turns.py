@@ -1,4 +1,4 @@
-"""Gives turns, one at a time: owners come one after another, however many turns each of them waits for."""
+"""Hands out turns, one at a time: owners come one after another, even if one of them waits for many turns."""
 
 import asyncio
 import contextlib
