@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from conductor.core.model.plan import ForeachPlan, StepPlan
 from conductor.flows.checks.judgement import Library
+from conductor.flows.checks.output_rules import has_schema, on_invalid
 from conductor.flows.kinds import agent
 from conductor.flows.kinds.kind import Expression, Planning, Step
 from conductor.flows.language.counts import MAX_AGENTS
@@ -38,7 +39,13 @@ def expressions(_step: Step) -> Iterator[Expression]:
 def plan(step: Step, planning: Planning) -> ForeachPlan:
     """Returns the plan of a step whose items are agents; all are asked at once."""
     inner = inner_step(step)
-    asked = StepPlan(inner.id, agent.plan(inner, planning), label=inner.label)
+    asked = StepPlan(
+        inner.id,
+        agent.plan(inner, planning),
+        label=inner.label,
+        on_invalid=on_invalid(inner),
+        has_schema=has_schema(inner),
+    )
     return ForeachPlan(
         steps=(asked,),
         max_parallel=len(step.panel.agents),

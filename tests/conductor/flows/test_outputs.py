@@ -2,9 +2,11 @@
 
 import pytest
 
+from conductor.core.model.plan import ForeachPlan, OnInvalid
 from conductor.flows.checks.judgement import Library
 from conductor.flows.checks.validation import judge_message, judge_text
-from conductor.v1.flow_service_pb2 import AgentWork, Flow
+from conductor.flows.plans import plan_steps
+from conductor.v1.flow_service_pb2 import AgentWork, Flow, OutputSpec, PanelWork
 
 TYPED = """\
 steps:
@@ -76,6 +78,17 @@ def test_an_output_has_one_form_that_can_be_asked_for(output: str, problem: str)
     found = [one.text for one in judge_text(text.encode(), "flow.yaml", None).problems]
 
     assert (problem in " ".join(found)) if problem else not found
+
+
+def test_the_agents_of_a_panel_have_the_output_of_the_panel() -> None:
+    """Keeps F3."""
+    output = OutputSpec(on_invalid=OutputSpec.ON_INVALID_CONTINUE)
+    output.schema.update({"type": "object"})
+    step = Flow.Step(id="panel", panel=PanelWork(agents=["a", "b"], prompt="Look", output=output))
+    work = plan_steps(Flow(steps=[step]), {})[0].work
+
+    assert isinstance(work, ForeachPlan)
+    assert [(asked.on_invalid, asked.has_schema) for asked in work.steps] == [(OnInvalid.CONTINUE, True)]
 
 
 def test_outputs_whose_schemas_are_too_large_together_are_refused_at_once() -> None:
