@@ -2,7 +2,7 @@
 
 from conductor.api.flow_servicer import MAX_YAML_BYTES
 from conductor.api.gate_servicer import MAX_COMMENT_CHARACTERS, MAX_EDIT_BYTES, MAX_RESOLVER_CHARACTERS
-from conductor.api.messages.runs import MAX_NESTING
+from conductor.api.messages.json_values import MAX_NESTING
 from conductor.api.messages.tokens import MAX_PAGE_SIZE
 from conductor.api.run_creation import MAX_LABEL_CHARACTERS, MAX_LABELS, MAX_PRIORITY
 from conductor.api.run_servicer import MAX_REASON_CHARACTERS

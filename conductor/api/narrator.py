@@ -15,9 +15,10 @@ from google.protobuf.struct_pb2 import Struct
 from conductor.api.activities import read_activities
 from conductor.api.messages.findings import finding_message
 from conductor.api.messages.gates import gate_message
+from conductor.api.messages.json_values import struct
 from conductor.api.messages.names import step_name
 from conductor.api.messages.output import output_message
-from conductor.api.messages.runs import disconnections, run_message, step_message, struct, sub_run_progress, waits
+from conductor.api.messages.runs import disconnections, run_message, step_message, sub_run_progress, waits
 from conductor.api.messages.tokens import seal
 from conductor.core.folded.run import Run
 from conductor.core.model.events import (

@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 from google.protobuf.struct_pb2 import Struct
 
 from conductor.api.launching.roster import Asking, list_asking
+from conductor.api.messages.json_values import struct
 from conductor.api.messages.names import step_name
-from conductor.api.messages.runs import run_message, struct, wait_message
+from conductor.api.messages.runs import run_message, wait_message
 from conductor.api.run_creation import RunCreation
 from conductor.clock import Clock
 from conductor.core.folded.run import Run, apply

@@ -1,12 +1,10 @@
 """Runs, steps and attempts as the API shows them: a pure function of what was folded, so that every reader sees the same."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from google.protobuf import json_format
-from google.protobuf.struct_pb2 import Struct, Value
+from google.protobuf.struct_pb2 import Struct
 
 from conductor.api.messages.gates import gate_message, pause_message
 from conductor.api.messages.names import host_name, run_name, step_name
@@ -19,7 +17,6 @@ from conductor.core.folded.turn import Repair, Turn
 from conductor.core.model.event_parts import Confinement, FindingCounts, ModelUse, WorkspaceChanges
 from conductor.core.model.plan import ChangedFile, LoopPlan, RunPlan, SnapshotPlan
 from conductor.core.model.states import Failure, RunState, StepState
-from conductor.core.numbers import encodable, sendable
 from conductor.core.placing.standing import Present
 from conductor.store.port import LISTED_QUESTION
 from conductor.store.records import RunRow
@@ -43,43 +40,6 @@ SCOPES = {
 }
 NOTHING_MORE = Present()
 TITLE_CHARACTERS = 80
-# Readers of protocol messages refuse what nests deeper than 100 messages, and an object in an object takes three of them.
-MAX_NESTING = 30
-TOO_DEEP = "[… nested deeper than is shown here]"
-
-
-def struct(data: bytes) -> Struct:
-    """Makes a Struct of a JSON object; empty bytes give an empty one. What is nested too deep becomes a word that says so.
-
-    A Struct holds doubles, so a number that no double holds is text there, as 64-bit numbers are in proto-JSON. Raises ValueError
-    for anything else.
-    """
-    made = Struct()
-    try:
-        return json_format.ParseDict(_shallow(json.loads(data), MAX_NESTING), made) if data else made
-    except (json_format.ParseError, RecursionError) as error:
-        raise ValueError(str(error)) from error
-
-
-def value(data: bytes) -> Value:
-    """Makes a Value of any JSON, as `struct` makes a Struct of an object. Raises ValueError."""
-    made = Value()
-    try:
-        return json_format.ParseDict(_shallow(json.loads(data), MAX_NESTING), made)
-    except (json_format.ParseError, RecursionError) as error:
-        raise ValueError(str(error)) from error
-
-
-def _shallow(value: Any, levels: int) -> Any:
-    match value:
-        case dict() | list() if not levels:
-            return TOO_DEEP
-        case dict():
-            return {encodable(name): _shallow(member, levels - 1) for name, member in value.items()}
-        case list():
-            return [_shallow(member, levels - 1) for member in value]
-        case _:
-            return sendable(value)
 
 
 def run_message(run: Run, sequence: int, inputs: Struct, present: Present = NOTHING_MORE) -> pb.Run:

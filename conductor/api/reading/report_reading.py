@@ -8,8 +8,8 @@ from typing import Any
 from google.protobuf.struct_pb2 import Struct
 
 from conductor.api.messages.findings import severity_word
+from conductor.api.messages.json_values import struct
 from conductor.api.messages.names import read_report, run_name
-from conductor.api.messages.runs import struct
 from conductor.api.reading.run_reading import RunReading, require_settled
 from conductor.core.folded.run import Run
 from conductor.errors import InvalidRequestError, NotFoundError, Violation

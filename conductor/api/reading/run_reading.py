@@ -11,8 +11,9 @@ from dataclasses import replace
 from google.protobuf.struct_pb2 import Struct
 
 from conductor.api.messages.findings import finding_message, max_rank, status_word
+from conductor.api.messages.json_values import struct, value
 from conductor.api.messages.names import read_run, read_step, run_name, step_name
-from conductor.api.messages.runs import read_run_states, row_message, run_message, step_message, struct, value
+from conductor.api.messages.runs import read_run_states, row_message, run_message, step_message
 from conductor.api.messages.tokens import read_page_size, seal, unseal
 from conductor.api.run_creation import MAX_LABELS
 from conductor.core.folded.run import Run

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conductor.api.messages.runs import TOO_DEEP, attempt_message, read_run_states, run_state, struct
+from conductor.api.messages.json_values import TOO_DEEP, struct
+from conductor.api.messages.runs import attempt_message, read_run_states, run_state
 from conductor.api.run_ids import new_run_id
 from conductor.clock import SystemClock
 from conductor.core.folded.attempt import Attempt

@@ -6,7 +6,7 @@ import math
 import pytest
 from google.protobuf import json_format
 
-from conductor.api.messages.runs import value
+from conductor.api.messages.json_values import value
 from conductor.core.numbers import decidable, sendable, wrong_numbers
 
 
