@@ -33,7 +33,6 @@ def release_run(draft: RunDraft, asked: RequestResume) -> bool:
     if PauseCause.OPERATOR not in draft.run.pauses:
         return True
     _resume(draft, PauseCause.OPERATOR, asked.request_id, asked.request_digest)
-    draft.wants_place = True  # its sub-runs may wait, too
     return False
 
 
