@@ -4,6 +4,7 @@ import pytest
 
 from conductor.core.decide.questions import list_pending
 from conductor.core.folded.run import key_of
+from conductor.core.gates.opening import MOST_RETRIES
 from conductor.core.model.commands import Accepted, Rejected, StartExecution
 from conductor.core.model.conductor_state import Limits
 from conductor.core.model.events import StepSucceeded
@@ -290,6 +291,27 @@ def test_a_fold_that_failed_is_made_again() -> None:
     bench.answer(WorkKind.FOLD, "end", WorkFailed(Failure("FOLD_FAILED", "no")))
     bench.decide("end", RETRY)
     assert bench.asked(WorkKind.FOLD) == ["end"]
+
+
+def test_a_guard_that_failed_is_evaluated_again() -> None:
+    bench = Bench()
+    bench.launch(folds("end", has_skip_guard=True, on_failure=GATE))
+    bench.answer(WorkKind.SKIP_GUARD, "end", WorkFailed(Failure("GUARD_FAILED", "no")))
+
+    bench.decide("end", RETRY)
+
+    assert (bench.asked(WorkKind.SKIP_GUARD), bench.states()) == (["end"], {"end": "ready"})
+
+
+def test_a_step_is_not_tried_again_without_end() -> None:
+    bench = Bench()
+    bench.launch(folds("end", on_failure=GATE))
+    for _ in range(MOST_RETRIES):
+        bench.answer(WorkKind.FOLD, "end", WorkFailed(Failure("FOLD_FAILED", "no")))
+        bench.decide("end", RETRY)
+    bench.answer(WorkKind.FOLD, "end", WorkFailed(Failure("FOLD_FAILED", "no")))
+
+    assert RETRY not in bench.step("end").gates[-1].decisions
 
 
 def test_a_step_that_waits_for_a_place_too_long_asks_a_person() -> None:

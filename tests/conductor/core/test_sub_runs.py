@@ -74,7 +74,7 @@ def test_its_findings_and_its_report_are_those_of_the_step() -> None:
     assert (bench.step("deep").text, bench.step("deep").findings) == ("collected", "found")
 
 
-@pytest.mark.parametrize("crash", range(14))
+@pytest.mark.parametrize("crash", range(12))
 def test_a_crash_between_any_two_decisions_changes_nothing(crash: int) -> None:
     """Keeps I1: nothing is lost, and nothing happens twice."""
     below = part("low", folds("end"), of=SUB)
@@ -281,6 +281,32 @@ def test_a_sub_run_that_cannot_be_decided_fails_its_step_and_nothing_else(monkey
     assert [event.run for _, event in bench.events if isinstance(event, SubRunStarted)] == [SUB]
     assert bench.states()["deep"] == "failed"
     assert bench.step("deep").failure.reason == "INTERNAL"  # type: ignore[union-attr]
+
+
+def test_a_run_that_cannot_be_decided_leaves_no_sub_run_of_that_decision() -> None:
+    bench = Driven(DEEP)
+    bench.launch(calls("deep"), folds("other"))
+
+    wrong = WorkResult(Work(RUN, WorkKind.FOLD, "other"), ANSWERS[WorkKind.REPORT])
+    planned = WorkResult(Work(RUN, WorkKind.CALL, "deep"), SubRunPlanned(DEEP))
+    bench.take(WorkFinished(planned), WorkFinished(wrong))
+
+    assert bench.created() == [RUN]
+    assert bench.run.failure is not None
+    assert bench.run.failure.reason == "INTERNAL"
+
+
+def test_the_steps_of_a_sub_run_say_what_they_wait_for_when_its_run_is_held_no_longer() -> None:
+    """Keeps B9."""
+    bench = Driven(part("deep", asks("look")))
+    bench.launch(calls("deep"))
+    bench.pause()
+    bench.go_on()
+    assert bench.runs[SUB].steps["look"].wait is None
+
+    bench.resume()
+
+    assert bench.runs[SUB].steps["look"].wait is not None
 
 
 def test_a_sub_run_of_a_held_run_begins_no_attempt() -> None:
