@@ -1,4 +1,4 @@
-"""Gives each input the type that the flow's schema declares.
+"""Converts each input to the type that the flow's schema declares.
 
 A client may not know the schema: a command line has text only, and a Struct only doubles. So text becomes the declared number,
 word, list or object, where it is written as JSON writes it, and a plain value becomes the declared text. A whole number that a
