@@ -21,6 +21,8 @@ HERE = Path(__file__).parent / "f9ac01c"
 NOT_FOUND = re.compile("missing: .*no whole lines elsewhere in this file are it")
 FAILED_THEN = re.compile(r"^(- \*\*\w+\*\* failed(?: before it began)?): `(\w+)`, (.*)$")
 MISSING_NOW = re.compile(r"^✗ missing · (?:critical|high|medium|low|info) ·")
+# Of the disk of the machine that reads, which may have a folder of this name.
+OF_THE_DISK = "- Whether the workspace changed"
 MADE_OF_FILES = "made from files alone, without a commit below it"
 
 EVERY_STATE = {
@@ -66,9 +68,8 @@ def assert_same_ends(then: Mapping[str, Mapping[str, Any]], now: Mapping[str, Ma
 
 def told_then(report: str) -> set[str]:
     """Returns what a report of f9ac01c tells of findings, steps and the snapshot, each line as today's words have it."""
-    lines = {
-        line for line in report.splitlines() if (line and not line.startswith(("#", "**", "Read: "))) or "####" in line
-    }
+    apart = ("#", "**", "Read: ", OF_THE_DISK)
+    lines = {line for line in report.splitlines() if (line and not line.startswith(apart)) or "####" in line}
     return {_in_words_of_today(line) for line in lines}
 
 
