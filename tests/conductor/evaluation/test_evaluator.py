@@ -373,3 +373,14 @@ async def test_an_agent_s_own_notes_are_no_complaints_about_its_findings(story: 
     assert isinstance(answer, Checked)
     assert answer.output == answer.findings
     assert json.loads(story.blobs[answer.output])["notes"] == ["I did not look at the tests."]
+
+
+async def test_an_answer_with_too_few_findings_is_sent_back(story: Story, workspace: Path) -> None:
+    """Keeps F3."""
+    step = agent("first")
+    step.agent.output.findings, step.agent.output.min_items = True, 2
+    await story.begin(flow_of(step), workspace)
+    answer = await story.agent("first", result={"findings": [claim()]})
+
+    assert isinstance(answer, OutputInvalid)
+    assert answer.failure.message == "it has 1 finding, and at least 2 are asked for"
