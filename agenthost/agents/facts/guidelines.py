@@ -7,7 +7,7 @@ changes them is a finding (see `rules_of_review`).
 import re
 from typing import Any
 
-from .subject import Subject
+from .subject import Subject, as_told
 
 MAX_GUIDELINES = 20
 MAX_CHARACTERS_EACH = 12_000
@@ -27,7 +27,7 @@ def is_guideline(path: str) -> bool:
 def scan_guidelines(subject: Subject) -> list[dict[str, Any]]:
     """Returns the guidelines, those nearest to the top first, cut where they are long."""
     texts = {path: text for path in subject.snapshot.paths if is_guideline(path) and (text := _present(subject, path))}
-    texts |= subject.base_guidelines
+    texts |= {path: text for path, text in subject.base_guidelines.items() if text}
     found: list[dict[str, Any]] = []
     room = MAX_CHARACTERS
     for path in sorted(texts, key=lambda path: (path.count("/"), path)):
@@ -43,7 +43,7 @@ def scan_guidelines(subject: Subject) -> list[dict[str, Any]]:
 
 def _present(subject: Subject, path: str) -> str:
     """Returns a guideline of the snapshot; nothing of one that the run's changes brought."""
-    if subject.is_compared and path in subject.changed:
+    if subject.is_compared and (path in subject.changed or as_told(path) in subject.base_guidelines):
         return ""
     source = subject.read(path)
     return source.text if source else ""

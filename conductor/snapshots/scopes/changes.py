@@ -5,8 +5,9 @@
      "files_left_out": 0, "notes": [], "guidelines": [{"path", "text"}]}
 
 Paths are text as everywhere (see `entries.shown`). A hunk's `start` and `lines` are the diff's: without lines, the change stands
-behind line `start`. `partial` tells that hunks of this file are left out, or unknown. `guidelines` are those that changed, as the
-base has them. Everything is bounded; `notes` say what is left out.
+behind line `start`. `partial` tells that hunks of this file are left out, or unknown. `guidelines` are those that changed, also
+outside of the caller's paths, as the base has them: without a text where it has none. Everything is bounded; `notes` say what is
+left out.
 """
 
 import json

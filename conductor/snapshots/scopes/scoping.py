@@ -34,13 +34,14 @@ class Scoping:
             return plan, b""
         found = await find_base(self.source, self.scope, plan.head_commit)
         base = await copy_base(self.source, self.store, found, self.ref) if self.source and found else ""
-        files, notes = await compare(self.store.git, base or EMPTY_TREE, plan.commit)
+        compared = base or EMPTY_TREE
+        files, notes = await compare(self.store.git, compared, plan.commit)
         converted = frozenset(map(shown, self.converted))
         files = [file for file in files if not (file.path in converted and _is_bare(file))]
         await self._require_paths(plan.commit, files)
         places = [_place(path) for path in self.scope.paths]
         kept = [file for file in files if not places or any(_is_at(file, place) for place in places)]
-        guidelines = await read_guidelines(self.store.git, base, files) if base else {}
+        guidelines = await read_guidelines(self.store.git, compared, files)
         document = encode_changes(kept, notes, guidelines)
         named = tuple(file.named() for file in kept[:MAX_NAMED_FILES])
         digest = hashlib.sha256(document).hexdigest()
