@@ -10,7 +10,6 @@ from conductor.cli.text.failure import CommandError
 LARGEST_EXACT = 2**53 - 1
 _SCALARS = {bool: "boolean", int: "integer", str: "string", list: "array", dict: "object", type(None): "null"}
 _EVERY = frozenset({*_SCALARS.values(), "number"})
-_DEEPEST = 32
 
 
 class _InexactError(ValueError):
@@ -93,10 +92,23 @@ def _types_of_input(name: str, schema: Mapping[str, Any]) -> frozenset[str]:
     return frozenset().union(*taken) if taken else _EVERY
 
 
-def _types(schema: Any, root: Mapping[str, Any], depth: int = 0) -> frozenset[str]:
-    """Returns the types that a schema allows, as far as it names them; all where it names none."""
-    if not isinstance(schema, Mapping) or depth > _DEEPEST:
+def _types(schema: Any, root: Mapping[str, Any], known: dict[int, frozenset[str]] | None = None) -> frozenset[str]:
+    """Returns the types that a schema allows, as far as it names them; all where it names none.
+
+    Each part is read once: parts may refer to each other many times, and in circles.
+    """
+    known = {} if known is None else known
+    if not isinstance(schema, Mapping):
         return _EVERY
+    if id(schema) not in known:
+        known[id(schema)] = _EVERY
+        known[id(schema)] = _named_types(schema, root, known)
+    return known[id(schema)]
+
+
+def _named_types(
+    schema: Mapping[str, Any], root: Mapping[str, Any], known: dict[int, frozenset[str]]
+) -> frozenset[str]:
     named = schema.get("type", _EVERY)
     found = frozenset({named} if isinstance(named, str) else named)
     found |= {"integer"} & frozenset({"integer"} if "number" in found else ())
@@ -104,12 +116,12 @@ def _types(schema: Any, root: Mapping[str, Any], depth: int = 0) -> frozenset[st
     if isinstance(values, list):
         found &= frozenset().union(*map(_kinds, values))
     if isinstance(schema.get("$ref"), str):
-        found &= _types(_part(root, schema["$ref"]), root, depth + 1)
+        found &= _types(_part(root, schema["$ref"]), root, known)
     for each in schema.get("allOf") or ():
-        found &= _types(each, root, depth + 1)
+        found &= _types(each, root, known)
     for choice in ("anyOf", "oneOf"):
         if schema.get(choice):
-            found &= frozenset().union(*(_types(each, root, depth + 1) for each in schema[choice]))
+            found &= frozenset().union(*(_types(each, root, known) for each in schema[choice]))
     return found or _EVERY
 
 

@@ -39,6 +39,7 @@ class _Types:
     def __init__(self, root: Mapping[str, Any]) -> None:
         self._root = root
         self.inexact: list[tuple[str, str]] = []
+        self._chosen: dict[int, frozenset[str]] = {}
 
     def as_text(self, value: Any, schema: Any) -> Any:
         """Returns an input as the text that the schema wants, where it is a plain value of no other type that is admitted."""
@@ -75,7 +76,7 @@ class _Types:
         self.inexact.append((where, text))
         return value
 
-    def _kinds(self, part: Mapping[str, Any], depth: int = 0) -> frozenset[str]:
+    def _kinds(self, part: Mapping[str, Any]) -> frozenset[str]:
         """Returns the types that a part admits; empty where it does not say."""
         declared = part.get("type")
         if isinstance(declared, str):
@@ -87,10 +88,17 @@ class _Types:
         if isinstance(values := part.get("enum"), list):
             return frozenset(kind for value in values for kind in _kinds_of(value))
         for word in ("anyOf", "oneOf"):
-            if isinstance(choices := part.get(word), list) and depth < MAX_REFERENCES:
-                each = [self._kinds(self._followed(choice), depth + 1) for choice in choices]
-                return frozenset().union(*each) if all(each) else frozenset()
+            if isinstance(choices := part.get(word), list):
+                return self._kinds_among(part, choices)
         return frozenset()
+
+    def _kinds_among(self, part: Mapping[str, Any], choices: list[Any]) -> frozenset[str]:
+        """Returns the types of all choices, each part read once: parts may refer to each other many times, and in circles."""
+        if id(part) not in self._chosen:
+            self._chosen[id(part)] = frozenset()
+            each = [self._kinds(self._followed(choice)) for choice in choices]
+            self._chosen[id(part)] = frozenset().union(*each) if all(each) else frozenset()
+        return self._chosen[id(part)]
 
     def _followed(self, schema: Any) -> Mapping[str, Any]:
         for _ in range(MAX_REFERENCES):

@@ -10,8 +10,8 @@ jsonschema is imported only when there is a schema: few flows have one, and the 
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from itertools import islice
+from collections.abc import Callable, Iterator, Mapping
+from itertools import count, islice
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 MAX_SCHEMA_BYTES = 64 * 1024
 MAX_VIOLATIONS = 50
+# Followed for one value: 25 pairs of references, one behind the other, would be followed 33 million times.
+MAX_REFERENCES = 100_000
+_REFERRING = ("$ref", "$dynamicRef", "$recursiveRef")
 _DRAFTS = {
     "draft-04": "https://json-schema.org/draft-04/schema",
     "draft-06": "https://json-schema.org/draft-06/schema",
@@ -157,13 +160,32 @@ def errors_of(schema: Mapping[str, Any], value: Any, most: int) -> "list[Validat
 
     draft = _draft(schema) or jsonschema.Draft202012Validator
     # An explicit registry: the default one would fetch references.
-    validator = draft(dict(schema), registry=referencing.Registry())
+    validator = _bounded(draft)(dict(schema), registry=referencing.Registry())
     try:
         return list(islice(validator.iter_errors(value), most))
     except RecursionError as error:
         raise EndlessSchemaError("refers to itself without end") from error
     except (ArithmeticError, referencing.exceptions.Unresolvable) as error:
         raise EndlessSchemaError(f"cannot be applied: {error}"[:500]) from error
+
+
+def _bounded(draft: "type[Validator]") -> "type[Validator]":
+    """Returns a draft's validator that follows MAX_REFERENCES references at most."""
+    import jsonschema
+
+    followed = count(1)
+
+    def bounded(follow: Callable[..., Any]) -> Callable[..., Any]:
+        def follow_one(*arguments: Any) -> Any:
+            if next(followed) > MAX_REFERENCES:
+                raise EndlessSchemaError(f"follows more than {MAX_REFERENCES} references: let fewer parts name others")
+            return follow(*arguments)
+
+        return follow_one
+
+    keywords = {name: bounded(draft.VALIDATORS[name]) for name in _REFERRING if name in draft.VALIDATORS}
+    made: type[Validator] = jsonschema.validators.extend(draft, keywords)  # type: ignore[no-untyped-call]
+    return made
 
 
 def _draft(schema: Mapping[str, Any]) -> "type[Validator] | None":

@@ -121,3 +121,10 @@ def test_options_say_what_a_run_is_about(given: dict[str, Any], scope: int, base
 def test_two_scopes_at_once_are_refused(given: dict[str, Any]) -> None:
     with pytest.raises(CommandError, match="--uncommitted"):
         request(**given)
+
+
+def test_parts_that_refer_to_each_other_many_times_are_read_once() -> None:
+    pairs = {f"d{n}": {"anyOf": [{"$ref": f"#/$defs/d{n - 1}"}] * 2} for n in range(1, 26)}
+    schema = {"$defs": {"d0": {"type": "integer"}, **pairs}, "properties": {"count": {"$ref": "#/$defs/d25"}}}
+
+    assert typed_inputs([("count", "5")], schema) == {"count": 5}

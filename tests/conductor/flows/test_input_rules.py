@@ -195,6 +195,18 @@ def test_a_number_that_cannot_be_exact_is_refused_by_name(name: str, given: obje
     assert said in text
 
 
+def pairs(word: str, leaf: dict[str, Any]) -> dict[str, Any]:
+    """Returns 25 parts of a schema, each of which names the one before it twice."""
+    named = {f"d{n}": {word: [{"$ref": f"#/$defs/d{n - 1}"}] * 2} for n in range(1, 26)}
+    return {"$defs": {"d0": leaf, **named}, "properties": {"n": {"$ref": "#/$defs/d25"}}}
+
+
+def test_parts_that_refer_to_each_other_many_times_are_read_once_and_followed_so_often_only() -> None:
+    assert judge_inputs(flow(pairs("anyOf", {"type": "integer"})), {"n": "5"}).values["n"] == 5
+    ((where, text),) = judge_inputs(flow(pairs("allOf", {"type": "string"})), {"n": "x"}).violations
+    assert (where, "follows more than 100000 references" in text) == ("inputs", True)
+
+
 OLD_BOUND = {"properties": {"n": {"type": "number", "minimum": 1, "exclusiveMinimum": True}}}
 NEW_BOUND = {"properties": {"n": {"type": "number", "exclusiveMinimum": 1}}}
 PAIR = {"properties": {"n": {"items": [{"type": "integer"}], "additionalItems": False}}}
