@@ -188,13 +188,13 @@ class RunCreation:
             pinned = await self._pin(folder, request.workspace)
         launch = await self._judge(bundle, given, pinned.plan if pinned else None)
         inputs = launch.inputs
-        known = list_known_agents(self._engine.state.hosts, self._hosts)
+        seated = self._seated_agents()
         steps = plan_steps(loaded.filled, launch.excluded, self._clocks, inputs.band)
-        steps = steps if known is None else seat_panels(steps, known)
+        steps = steps if seated is None else seat_panels(steps, seated)
         if len(steps) > (most := self._engine.state.limits.steps_per_run):
             raise InvalidRequestError(Violation("flow", f"has {len(steps)} steps; a run has at most {most}"))
         called = (step for flow in loaded.calls.values() for step in plan_steps(flow, {}, self._clocks))
-        check((*steps, *(called if known is None else seat_panels(called, known))))
+        check((*steps, *(called if seated is None else seat_panels(called, seated))))
         pinned = pinned or await self._pin(folder, request.workspace)
         values = json.dumps(inputs.values, ensure_ascii=False, sort_keys=True).encode()
         blobs = tuple(_blob(data) for data in (bundle, values, pinned.changes) if data)
@@ -219,6 +219,11 @@ class RunCreation:
             title=request.title.strip(),
         )
         return replace(plan, plan_hash=hash_plan(plan)), blobs
+
+    def _seated_agents(self) -> list[str] | None:
+        """Returns the agents that panels ask; None while a host is away, which may bring others."""
+        known = list_known_agents(self._engine.state.hosts, self._hosts)
+        return None if known is None else list_usable_agents(self._engine.state.hosts, self._hosts)
 
     def require_known_agents(self, steps: "Sequence[StepPlan]") -> None:
         """Raises AgentUnknownError for a step whose agent no host knows, once every host is connected."""

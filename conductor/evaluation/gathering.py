@@ -377,6 +377,6 @@ def _notes(run: Run, documents: Mapping[str, Mapping[str, Any]]) -> dict[str, li
             text = f"{more} left out: the step takes the first {step.items.count}"
             notes.setdefault(name, []).append(text)
         if isinstance(step.plan.work, ForeachPlan) and step.plan.work.absent:
-            text = f"no connected host knows {', '.join(step.plan.work.absent)}, so the panel was asked without"
+            text = f"no host can run {', '.join(step.plan.work.absent)}, so the panel was asked without"
             notes.setdefault(name, []).append(text)
     return notes

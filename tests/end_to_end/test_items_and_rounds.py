@@ -110,7 +110,7 @@ def test_each_item_has_its_chain_and_the_report_says_what_was_left_out(pair: Pai
     assert sorted(finding.title for finding in findings) == ["Found for quick", "Found for slow"]
     assert "1 more item was left out: the step takes the first 3" in report
     assert (steps["panel"].kind, steps["panel"].items.count) == (pb.Step.KIND_PANEL, 1)
-    assert "no connected host knows nobody, so the panel was asked without" in report.replace("\\", "")
+    assert "no host can run nobody, so the panel was asked without" in report.replace("\\", "")
     assert "1 finding was left out, which fewer than 2 agents name" in report
 
 

@@ -89,7 +89,7 @@ class ForeachPlan:
     """The plan of running steps once for each item.
 
     The ids and needs of `steps` are names: each item makes paths of them. `min_success` None stands for all items. Where
-    `agents` are given, they are the items: each is asked by the steps of its own. `absent` are those of them that no host knows.
+    `agents` are given, they are the items: each is asked by the steps of its own. `absent` are those of them that no host can run.
     """
 
     kind: ClassVar[str] = "foreach"

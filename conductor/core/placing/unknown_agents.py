@@ -1,4 +1,4 @@
-"""Finds steps whose agents no host knows, once every configured host has said which agents it has. Pure.
+"""Finds steps whose agents no host knows, and seats panels, once every configured host has said which agents it has. Pure.
 
 A host that has an agent and cannot run it now knows it: a person may mend that while the step waits.
 """
@@ -22,21 +22,21 @@ def list_usable_agents(hosts: Mapping[str, Host], configured: Collection[str]) -
     return sorted({agent for name in configured if name in hosts for agent in hosts[name].agents})
 
 
-def seat_panels(steps: Iterable[StepPlan], known: Collection[str]) -> tuple[StepPlan, ...]:
-    """Returns the steps, their panels without the agents that no host knows, where there is another one."""
-    return tuple(replace(step, work=_seat(step.work, known)) for step in steps)
+def seat_panels(steps: Iterable[StepPlan], usable: Collection[str]) -> tuple[StepPlan, ...]:
+    """Returns the steps, their panels without the agents that no host can run, where it can run another one."""
+    return tuple(replace(step, work=_seat(step.work, usable)) for step in steps)
 
 
-def _seat(work: WorkPlan, known: Collection[str]) -> WorkPlan:
+def _seat(work: WorkPlan, usable: Collection[str]) -> WorkPlan:
     match work:
         case ForeachPlan(agents=agents) if agents:
-            there = tuple(agent for agent in agents if agent in known)
+            there = tuple(agent for agent in agents if agent in usable)
             if not there or there == agents:
                 return work
-            absent = tuple(agent for agent in agents if agent not in known)
+            absent = tuple(agent for agent in agents if agent not in usable)
             return replace(work, agents=there, absent=absent, max_parallel=len(there))
         case ForeachPlan() | LoopPlan():
-            return replace(work, steps=seat_panels(work.steps, known))
+            return replace(work, steps=seat_panels(work.steps, usable))
         case _:
             return work
 

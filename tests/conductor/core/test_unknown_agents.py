@@ -3,8 +3,13 @@
 import pytest
 
 from conductor.core.model.conductor_state import Host
-from conductor.core.model.plan import AgentPlan, StepPlan
-from conductor.core.placing.unknown_agents import find_unknown_agents, list_known_agents, list_usable_agents
+from conductor.core.model.plan import AgentPlan, ForeachPlan, StepPlan
+from conductor.core.placing.unknown_agents import (
+    find_unknown_agents,
+    list_known_agents,
+    list_usable_agents,
+    seat_panels,
+)
 
 HERE = Host("here", connected=True, agents=frozenset({"survey"}), unusable={"reader": "no model"})
 DRAINING = Host("there", connected=True, draining=True, agents=frozenset({"codex"}))
@@ -42,3 +47,20 @@ def test_an_agent_is_usable_that_one_host_can_run() -> None:
 
     assert list_usable_agents({"here": HERE}, ["here"]) == ["survey"]
     assert list_usable_agents({"here": HERE, "other": other}, ["here", "other"]) == ["reader", "survey"]
+
+
+@pytest.mark.parametrize(
+    ("usable", "asked", "absent"),
+    [
+        (["codex", "qwen", "reader"], ("qwen", "codex"), ()),
+        (["qwen"], ("qwen",), ("codex",)),
+        (["reader"], ("qwen", "codex"), ()),
+    ],
+)
+def test_a_panel_asks_the_agents_that_a_host_can_run_and_all_where_it_can_run_none(
+    usable: list[str], asked: tuple[str, ...], absent: tuple[str, ...]
+) -> None:
+    (seated,) = seat_panels([StepPlan("panel", ForeachPlan((), 2, agents=("qwen", "codex")))], usable)
+
+    assert isinstance(seated.work, ForeachPlan)
+    assert (seated.work.agents, seated.work.absent) == (asked, absent)
