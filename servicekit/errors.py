@@ -2,7 +2,9 @@
 
     StatusError
     ├── RequestError            the caller must change something
-    │   └── InvalidRequestError (+ violations)
+    │   ├── InvalidRequestError (+ violations)
+    │   ├── UnauthenticatedError
+    │   └── RoleNotAllowedError
     ├── ConfigurationError      the operator must change a setting
     └── ServiceError            the service cannot do that now
         ├── ShuttingDownError
@@ -56,6 +58,20 @@ class InvalidRequestError(RequestError):
             message or "; ".join(f"{v.field}: {v.text}" if v.field else v.text for v in violations), hint=hint
         )
         self.violations = violations
+
+
+class UnauthenticatedError(RequestError):
+    """This call needs a token or a client certificate."""
+
+    code = "UNAUTHENTICATED"
+    reason = "UNAUTHENTICATED"
+
+
+class RoleNotAllowedError(RequestError):
+    """The caller's role does not allow this."""
+
+    code = "PERMISSION_DENIED"
+    reason = "ROLE_NOT_ALLOWED"
 
 
 class ConfigurationError(StatusError):

@@ -10,6 +10,7 @@ import grpc
 from grpc_health.v1 import health_pb2_grpc
 
 from servicekit.addresses import Address, SocketLock, unusable
+from servicekit.calls.callers import Admit
 from servicekit.calls.health_servicer import HealthServicer
 from servicekit.calls.interceptor import StatusInterceptor
 from servicekit.calls.reflection import DescriptorLibrary, ReflectionServicer
@@ -25,9 +26,11 @@ Registration = tuple[Callable[[Any, Any], None], object]
 class Server:
     """Serves some servicers at an address."""
 
-    def __init__(self, address: Address, registrations: Sequence[Registration], service: str) -> None:
+    def __init__(
+        self, address: Address, registrations: Sequence[Registration], service: str, admit: Admit | None = None
+    ) -> None:
         self._address = address
-        self._interceptor = StatusInterceptor(service)
+        self._interceptor = StatusInterceptor(service, admit)
         self._library = DescriptorLibrary.load(service)
         self._health = HealthServicer(self._library.services)
         self._lock = SocketLock(address.socket) if address.socket else None
@@ -35,12 +38,15 @@ class Server:
         self._port = 0
 
     @classmethod
-    async def start(cls, address: Address, registrations: Sequence[Registration], *, service: str) -> Self:
+    async def start(
+        cls, address: Address, registrations: Sequence[Registration], *, service: str, admit: Admit | None = None
+    ) -> Self:
         """Listens and serves; raises AddressInUseError when another process listens there, AddressError when none can.
 
         `service` is the package whose descriptors are served and whose name stands in errors: `conductor`, `agenthost`.
+        `admit` decides about each call, those of health and reflection too; without it every call is served.
         """
-        server = cls(address, registrations, service)
+        server = cls(address, registrations, service, admit)
         server._bind()
         await server._server.start()
         return server

@@ -1,7 +1,8 @@
-"""The outermost interceptor: every exception becomes a status, every request has its limit, every call its place.
+"""The outermost interceptor: every exception becomes a status, every call has its caller and its place, every request its limit.
 
 Servicers only raise. Handlers may be coroutines or async generators, of all four kinds; streaming ones must take requests from
-their iterator, not from `context.read()`, because the limit is kept there. `statuses` decides about errors.
+their iterator, not from `context.read()`, because the limit is kept there. `statuses` decides about errors, and `admit` about
+callers, before anything of the request is read.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ import structlog
 from google.protobuf.message import DecodeError
 from google.rpc import status_pb2
 
+from servicekit.calls.callers import Admit, set_caller
 from servicekit.calls.rooms import Rooms
 from servicekit.errors import InvalidRequestError, ShuttingDownError, Violation
 from servicekit.statuses import DETAILS_KEY, describe, describe_defect, find_rich
@@ -32,8 +34,9 @@ Call = Callable[[Any, Any], Awaitable[Any]]
 class StatusInterceptor(grpc.aio.ServerInterceptor):
     """Turns exceptions into statuses, and knows the calls that are at work."""
 
-    def __init__(self, domain: str) -> None:
+    def __init__(self, domain: str, admit: Admit | None = None) -> None:
         self._domain = domain
+        self._admit = admit
         # The calls at work; True for streamed answers, which may have no end of their own.
         self._calls: dict[asyncio.Task[Any], bool] = {}
         self._ended: set[asyncio.Task[Any]] = set()
@@ -76,14 +79,17 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
 
     def _guarded(self, handler: Any, method: str) -> Call:
         call = _call_of(handler)
+        read = _read_stream if handler.request_streaming else _read_one
 
         async def guarded(request: Any, context: Any) -> Any:
             task = _current_task()
             self._calls[task] = bool(handler.response_streaming)
             try:
+                if self._admit:
+                    set_caller(self._admit(method, context))
                 self._check_open(method)
                 with self._rooms.place(method, is_stream=bool(handler.response_streaming)):
-                    return await call(_readable(request), context)
+                    return await call(await read(request, context), context)
             except asyncio.CancelledError:
                 if task in self._ended and task.cancelling() == 1:
                     task.uncancel()
@@ -128,12 +134,8 @@ def _call_of(handler: Any) -> Call:
 
 
 def _wrapped(handler: Any, call: Call) -> Any:
-    make = {
-        (False, False): grpc.unary_unary_rpc_method_handler,
-        (False, True): grpc.unary_stream_rpc_method_handler,
-        (True, False): grpc.stream_unary_rpc_method_handler,
-        (True, True): grpc.stream_stream_rpc_method_handler,
-    }[bool(handler.request_streaming), bool(handler.response_streaming)]
+    # gRPC would read a single request, of up to 16 MiB, before it calls the handler, and so before the caller is known.
+    make = grpc.stream_stream_rpc_method_handler if handler.response_streaming else grpc.stream_unary_rpc_method_handler
     return make(
         call,
         request_deserializer=_limited(handler.request_deserializer),
@@ -161,10 +163,17 @@ def _unreadable(text: str) -> InvalidRequestError:
     return InvalidRequestError(Violation("", text))
 
 
-def _readable(request: Any) -> Any:
+async def _read_one(_: Any, context: Any) -> Any:
+    request = await context.read()
+    if request is grpc.aio.EOF:
+        raise _unreadable("the call has no request")
     if isinstance(request, InvalidRequestError):
         raise request
-    return _checked(request) if isinstance(request, AsyncIterator) or hasattr(request, "__aiter__") else request
+    return request
+
+
+async def _read_stream(requests: AsyncIterator[Any], _: Any) -> AsyncIterator[Any]:
+    return _checked(requests)
 
 
 async def _checked(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
