@@ -71,6 +71,7 @@ def _command(unit: str, places: dict[str, str]) -> list[str]:
     return line.split()
 
 
+@pytest.mark.long
 def test_the_recipe_for_systemd_starts_both_services(tmp_path: Path) -> None:
     recipe = page("operations").block("sh systemd")
     (root,) = re.findall(r"^mkdir -p (\S+)$", recipe, re.MULTILINE)

@@ -101,6 +101,7 @@ async def test_a_full_disk_stops_what_must_be_stored_and_nothing_else_until_ther
     assert damages(small_disk) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("with_git", [True, False])
 async def test_a_snapshot_without_room_is_refused_with_what_helps_and_leaves_nothing_behind(
     tmp_path: Path, small_disk: Path, *, with_git: bool

@@ -97,6 +97,7 @@ def _open(tunnel: subprocess.Popen[bytes], near: Path) -> Iterator[None]:
         tunnel.wait()
 
 
+@pytest.mark.long
 def test_a_host_behind_an_ssh_tunnel_loses_no_word_when_the_tunnel_breaks(
     tmp_path: Path, far_machine: FarMachine
 ) -> None:

@@ -184,6 +184,7 @@ def test_a_pipeline_needs_no_service_and_gets_the_report_alone(flow: str, tmp_pa
     assert (tmp_path / "kept" / "conductor").is_dir()
 
 
+@pytest.mark.long
 def test_an_interrupted_pipeline_leaves_no_process_and_no_folder(tmp_path: Path) -> None:
     flow, err = tmp_path / "hanging.yaml", tmp_path / "err"
     flow.write_text(HANGING)

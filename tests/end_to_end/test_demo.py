@@ -98,6 +98,7 @@ def test_the_demo_streams_from_two_hosts_and_ends_in_checked_findings(
     assert list(place.iterdir()) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_an_interrupted_demo_stops_what_it_started_and_says_so_by_its_code(
     number: signal.Signals, repository: UserRepository, place: Path, tmp_path: Path
@@ -114,6 +115,7 @@ def test_an_interrupted_demo_stops_what_it_started_and_says_so_by_its_code(
     assert repository.state() == before
 
 
+@pytest.mark.long
 def test_when_the_demo_is_killed_outright_its_services_end_by_themselves(
     repository: UserRepository, place: Path, tmp_path: Path
 ) -> None:

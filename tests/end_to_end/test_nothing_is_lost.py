@@ -116,6 +116,7 @@ def test_a_conductor_killed_in_mid_run_loses_and_repeats_nothing(pair: Pair, tmp
     assert len(spawned(pair, run)) == len(set(spawned(pair, run))) == STEPS
 
 
+@pytest.mark.long
 def test_a_conductor_killed_again_and_again_still_ends_every_run_once(pair: Pair, tmp_path: Path) -> None:
     workspace = flows.plain_workspace(tmp_path / "w")
     runs = []

@@ -143,6 +143,7 @@ async def test_of_several_models_one_that_can_chat_is_asked_and_told(tmp_path: P
     assert "agents ask chat-big; to name another:  --model-name NAME" in it.said
 
 
+@pytest.mark.long
 @pytest.mark.timeout(120)
 async def test_the_trial_of_an_agent_is_told_over_all_hosts_and_named_in_the_report(
     tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch

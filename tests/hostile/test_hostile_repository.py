@@ -266,6 +266,7 @@ def test_no_command_prints_what_a_terminal_would_obey(
     assert not hostile.marker.exists()
 
 
+@pytest.mark.long
 def test_a_demo_within_it_runs_nothing_of_it(hostile: HostileRepository, before: object) -> None:
     """The command of a newcomer starts services from within the folder: they must not take modules from there."""
     assert before

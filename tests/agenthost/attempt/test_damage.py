@@ -68,6 +68,7 @@ async def speak(client: Client, step: str, *script: str) -> Conversation:
     return conversation
 
 
+@pytest.mark.long
 async def test_each_damaged_file_ends_its_own_attempt_with_a_reason_and_no_other(
     short_path: Path, repository: Path
 ) -> None:
@@ -224,6 +225,7 @@ async def test_a_start_whose_folder_cannot_be_made_is_refused_and_says_where(
     assert again.outcome == pb.Finished.OUTCOME_SUCCEEDED
 
 
+@pytest.mark.long
 async def test_what_is_no_attempt_in_the_folder_of_attempts_stops_no_daemon(short_path: Path, repository: Path) -> None:
     """Keeps I4: neither one that serves and clears away after an attempt, nor the next one that starts."""
     attempts = short_path / "data" / "attempts"

@@ -261,6 +261,7 @@ async def test_an_agent_that_ends_turns_that_it_was_not_given_ends_one(client: C
     assert finished.outcome == SUCCEEDED
 
 
+@pytest.mark.long
 async def test_between_two_turns_silence_is_no_hang_and_in_the_next_one_it_is(client: Client) -> None:
     start = client.start_of("say one", "turn", "hang", turns=2, idle_timeout="20s", first_output_timeout="3s")
     async with client.open(start=start) as conversation:

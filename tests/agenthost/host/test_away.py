@@ -70,6 +70,7 @@ async def resumed(client: Client, before: Conversation, step: str) -> Conversati
     return conversation
 
 
+@pytest.mark.long
 async def test_neither_a_frozen_daemon_nor_readers_that_do_not_read_hold_an_agent_up(
     short_path: Path, repository: Path
 ) -> None:

@@ -18,6 +18,7 @@ SCRIPT = ("process", "turn", "process", "received", "turn", "process", "received
 PROMPTS = {1: "the second", 2: "the third"}
 
 
+@pytest.mark.long
 @dataclass
 class Ledger:
     """What a conductor has stored: every frame, so all that is due is known from it."""

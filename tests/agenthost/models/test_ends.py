@@ -79,6 +79,7 @@ CASES = {
 }  # fmt: skip
 
 
+@pytest.mark.long
 async def test_every_end_is_told_as_what_it_is(
     short_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

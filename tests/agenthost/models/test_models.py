@@ -140,6 +140,7 @@ async def test_a_stream_of_a_model_reaches_the_conductor_while_it_is_spoken(
     assert finished.outcome == pb.Finished.OUTCOME_SUCCEEDED
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 async def test_a_host_that_goes_cuts_no_agent_off_its_model(
     short_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch, number: int
@@ -233,6 +234,7 @@ def test_settings_that_are_shown_show_no_key(tmp_path: Path) -> None:
     assert KEY not in repr(model)
 
 
+@pytest.mark.long
 async def test_the_doctor_names_agents_that_are_only_not_installed_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

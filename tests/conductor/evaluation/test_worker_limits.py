@@ -34,6 +34,7 @@ async def limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
         yield told
 
 
+@pytest.mark.long
 async def test_an_author_s_pattern_that_explodes_is_a_violation_and_the_service_lives(
     limited: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
