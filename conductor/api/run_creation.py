@@ -4,20 +4,17 @@ Nothing of a run exists before the engine has stored it whole. So a caller that 
 leaves later cancels nothing (B1); a retry with the same request id tells which it was.
 """
 
-import asyncio
 import hashlib
 import json
 from collections.abc import Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from conductor.api.launching.plan_hash import hash_plan, require_plan
+from conductor.api.launching.workspaces import Workspaces, workspace_violations
 from conductor.api.messages.inputs import read_inputs
 from conductor.api.messages.library import read_library
-from conductor.api.messages.runs import MODES
-from conductor.api.messages.scopes import MAX_REVISION_CHARACTERS, read_scope, scope_violations
 from conductor.api.request_ids import digest_of, read_request_id
 from conductor.api.run_ids import new_run_id
 from conductor.clock import Clock
@@ -46,11 +43,8 @@ from conductor.flows.checks.inputs import AUTO
 from conductor.flows.language.counts import MAX_AGENTS
 from conductor.flows.library.catalogue import Catalogue, LoadedFlow
 from conductor.flows.plans import plan_steps, run_timeout
-from conductor.snapshots.keyed_locks import KeyedLocks
 from conductor.snapshots.roots import WorkspaceRoots
-from conductor.snapshots.shared_work import SharedWork
-from conductor.snapshots.store import Pinned, SnapshotStore
-from conductor.snapshots.storing.pin import WorkspaceMode
+from conductor.snapshots.store import SnapshotStore
 from conductor.store.port import Store
 from conductor.store.refusals import run_was_deleted
 from conductor.v1 import run_service_pb2 as pb
@@ -64,13 +58,6 @@ MAX_TOLD = 5
 MAX_LABEL_CHARACTERS = 128
 MAX_PRIORITY = 100
 MAX_TITLE_CHARACTERS = 200
-# Longer than a repository with an endless configuration keeps its place (see `snapshots.reading.blocking_files`).
-MAX_PLACE_WAIT_SECONDS = 25.0
-
-_MODE_NAMES = {
-    pb.Workspace.MODE_UNSPECIFIED: WorkspaceMode.WORKING_TREE,
-    **{value: name for name, value in MODES.items()},
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +71,7 @@ class Pinning:
 
 
 class RunCreation:
-    """Creates runs; a few at once, because pinning a large workspace takes the disk."""
+    """Creates runs."""
 
     def __init__(self, store: Store, engine: Engine, pinning: Pinning, clock: Clock, settings: Settings) -> None:
         self._store = store
@@ -93,10 +80,7 @@ class RunCreation:
         self._clock = clock
         self._clocks = settings.clocks
         self._hosts = tuple(host.name for host in settings.hosts)
-        self._most = settings.limits.creations_at_once
-        self._places = asyncio.Semaphore(self._most)
-        self._workspaces = KeyedLocks()
-        self._pins = SharedWork[Pinned]()
+        self._workspaces = Workspaces(pinning.snapshots, pinning.roots, settings.limits.creations_at_once)
         self._creating = 0
 
     async def create(self, request: pb.CreateRunRequest) -> str:
@@ -136,36 +120,6 @@ class RunCreation:
         finally:
             self._creating -= 1
 
-    async def _pin(self, folder: Path, workspace: pb.Workspace) -> Pinned:
-        """Pins a workspace; callers that wait for the same share a pin that begins after all of them asked.
-
-        A caller who gets no place in time is told so before their own deadline passes.
-        """
-        mode, revision = _MODE_NAMES[workspace.mode], workspace.revision
-        scope = read_scope(workspace)
-
-        async def work(begin: "Callable[[], None]") -> Pinned:
-            async with self._place(folder):
-                begin()
-                return await self._pinning.snapshots.pin_scope(folder, mode, revision, scope)
-
-        return await self._pins.join((folder, mode, revision, scope), work)
-
-    @asynccontextmanager
-    async def _place(self, folder: Path) -> "AsyncIterator[None]":
-        """Holds a place among the pins: one for each workspace, so that requests for one workspace take no other's place."""
-        async with AsyncExitStack() as stack:
-            try:
-                async with asyncio.timeout(MAX_PLACE_WAIT_SECONDS):
-                    await stack.enter_async_context(self._workspaces.hold(str(folder)))
-                    await stack.enter_async_context(self._places)
-            except TimeoutError as error:
-                text = (
-                    f"{self._most} runs are being created, or one over this workspace, for {MAX_PLACE_WAIT_SECONDS:g} s"
-                )
-                raise NoCapacityError(text, hint="retry with the same request id") from error
-            yield
-
     async def find_known(self, request_id: str, digest: str) -> str:
         """Returns the id of the run that a request created before; empty where it is new."""
         known = (await self._store.requests((request_id,))).get(request_id) if request_id else None
@@ -180,12 +134,12 @@ class RunCreation:
     async def _plan(
         self, request: pb.CreateRunRequest, check: "Callable[[Sequence[StepPlan]], None]"
     ) -> tuple[RunPlan, tuple[Blob, ...]]:
-        folder = await asyncio.to_thread(self._pinning.roots.resolve, request.workspace.path)
+        workspace = await self._workspaces.locate(request.workspace)
         loaded = _selected(await self._load(request), request.selector)
         given, pinned = read_inputs(request), None
         bundle = loaded.bundle(json.dumps(given, ensure_ascii=False))
         if given.get("band") == AUTO:  # the snapshot decides it
-            pinned = await self._pin(folder, request.workspace)
+            pinned = await self._workspaces.pin(workspace)
         launch = await self._judge(bundle, given, pinned.plan if pinned else None)
         inputs = launch.inputs
         seated = self._seated_agents()
@@ -195,7 +149,7 @@ class RunCreation:
             raise InvalidRequestError(Violation("flow", f"has {len(steps)} steps; a run has at most {most}"))
         called = (step for flow in loaded.calls.values() for step in plan_steps(flow, {}, self._clocks))
         check((*steps, *(called if seated is None else seat_panels(called, seated))))
-        pinned = pinned or await self._pin(folder, request.workspace)
+        pinned = pinned or await self._workspaces.pin(workspace)
         values = json.dumps(inputs.values, ensure_ascii=False, sort_keys=True).encode()
         blobs = tuple(_blob(data) for data in (bundle, values, pinned.changes) if data)
         plan = RunPlan(
@@ -204,9 +158,9 @@ class RunCreation:
             flow_revision=loaded.flow.revision,
             bundle=blobs[0].digest,
             inputs=blobs[1].digest,
-            workspace_path=str(folder),
-            workspace_mode=str(_MODE_NAMES[request.workspace.mode]),
-            workspace_revision=request.workspace.revision,
+            workspace_path=str(workspace.folder),
+            workspace_mode=workspace.mode,
+            workspace_revision=workspace.revision,
             workspace_base_revision=request.workspace.base_revision,
             snapshot=pinned.plan,
             band=inputs.band,
@@ -287,7 +241,7 @@ def agent_unknown(
 
 def _check_shape(request: pb.CreateRunRequest) -> str:
     """Returns the request's id."""
-    violations = [*_source_violations(request), *_workspace_violations(request), *_label_violations(request)]
+    violations = [*_source_violations(request), *workspace_violations(request.workspace), *_label_violations(request)]
     if len(request.title) > MAX_TITLE_CHARACTERS:
         violations.append(Violation("title", f"has more than {MAX_TITLE_CHARACTERS} characters"))
     if not -MAX_PRIORITY <= request.priority <= MAX_PRIORITY:
@@ -316,18 +270,6 @@ def _source_violations(request: pb.CreateRunRequest) -> list[Violation]:
             return [Violation("library", "goes with an inline flow only: a flow by name has its own")]
         case _:
             return []
-
-
-def _workspace_violations(request: pb.CreateRunRequest) -> list[Violation]:
-    workspace = request.workspace
-    violations = []
-    if not workspace.path:
-        violations.append(Violation("workspace.path", "is missing; give the absolute path of a directory"))
-    if workspace.mode not in _MODE_NAMES:
-        violations.append(Violation("workspace.mode", "is not a value of the enumeration"))
-    if len(workspace.revision) > MAX_REVISION_CHARACTERS:
-        violations.append(Violation("workspace.revision", f"has more than {MAX_REVISION_CHARACTERS} characters"))
-    return [*violations, *scope_violations(workspace)]
 
 
 def _label_violations(request: pb.CreateRunRequest) -> list[Violation]:

@@ -11,6 +11,7 @@ import pytest
 from google.protobuf.struct_pb2 import Struct
 
 from conductor.api import run_creation
+from conductor.api.launching import workspaces
 from conductor.config import Limits
 from conductor.snapshots.store import SnapshotStore
 from conductor.v1 import flow_service_pb2 as flow_pb
@@ -255,7 +256,7 @@ async def test_a_caller_that_waits_for_one_workspace_takes_no_place_from_others_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """E9: a repository whose configuration includes what never ends holds up its own runs, one at a time, and no others."""
-    monkeypatch.setattr(run_creation, "MAX_PLACE_WAIT_SECONDS", 0.2)
+    monkeypatch.setattr(workspaces, "MAX_PLACE_WAIT_SECONDS", 0.2)
     hostile = [tmp_path / f"hostile {number}" for number in range(2)]
     for folder in hostile:
         git(tmp_path, "init", "--quiet", str(folder))
