@@ -10,7 +10,7 @@ jsonschema is imported only when there is a schema: few flows have one, and the 
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import count, islice
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 
 MAX_SCHEMA_BYTES = 64 * 1024
 MAX_VIOLATIONS = 50
-# Followed for one value: 25 pairs of references, one behind the other, would be followed 33 million times.
-MAX_REFERENCES = 100_000
-_REFERRING = ("$ref", "$dynamicRef", "$recursiveRef")
+# Applied to one value: 25 parts that each name the one before it twice would be applied 33 million times.
+MAX_PARTS = 300_000
 _DRAFTS = {
     "draft-04": "https://json-schema.org/draft-04/schema",
     "draft-06": "https://json-schema.org/draft-06/schema",
@@ -170,22 +169,27 @@ def errors_of(schema: Mapping[str, Any], value: Any, most: int) -> "list[Validat
 
 
 def _bounded(draft: "type[Validator]") -> "type[Validator]":
-    """Returns a draft's validator that follows MAX_REFERENCES references at most."""
+    """Returns a draft's validator that applies MAX_PARTS parts at most, also those that name a draft of their own."""
     import jsonschema
 
-    followed = count(1)
+    applied, made = count(1), dict[Any, Any]()
 
-    def bounded(follow: Callable[..., Any]) -> Callable[..., Any]:
-        def follow_one(*arguments: Any) -> Any:
-            if next(followed) > MAX_REFERENCES:
-                raise EndlessSchemaError(f"follows more than {MAX_REFERENCES} references: let fewer parts name others")
-            return follow(*arguments)
+    def evolve(self: Any, **changes: Any) -> Any:
+        """Returns the validator of a part: jsonschema asks for one whenever it applies or follows one."""
+        if next(applied) > MAX_PARTS:
+            raise EndlessSchemaError(f"applies more than {MAX_PARTS} parts to one value: let fewer parts name others")
+        part = {"schema": self.schema, "registry": self._registry, "_resolver": self._resolver, **changes}
+        named = jsonschema.validators.validator_for(part["schema"], default=type(self))
+        return (named if named is type(self) else bounded(named))(**part)
 
-        return follow_one
+    def bounded(named: "type[Validator]") -> "type[Validator]":
+        if named not in made:
+            made[named] = jsonschema.validators.extend(named)  # type: ignore[no-untyped-call]
+            made[named].evolve = evolve
+        found: type[Validator] = made[named]
+        return found
 
-    keywords = {name: bounded(draft.VALIDATORS[name]) for name in _REFERRING if name in draft.VALIDATORS}
-    made: type[Validator] = jsonschema.validators.extend(draft, keywords)  # type: ignore[no-untyped-call]
-    return made
+    return bounded(draft)
 
 
 def _draft(schema: Mapping[str, Any]) -> "type[Validator] | None":

@@ -6,6 +6,7 @@ import pytest
 from google.protobuf import json_format
 
 from conductor.flows.checks.input_rules import MAX_QUESTION_CHARACTERS, judge_inputs
+from conductor.flows.language import schemas
 from conductor.flows.language.schemas import schema_problems
 from conductor.v1.flow_service_pb2 import BAND_LARGE, BAND_MEDIUM, Flow
 
@@ -201,10 +202,39 @@ def pairs(word: str, leaf: dict[str, Any]) -> dict[str, Any]:
     return {"$defs": {"d0": leaf, **named}, "properties": {"n": {"$ref": "#/$defs/d25"}}}
 
 
-def test_parts_that_refer_to_each_other_many_times_are_read_once_and_followed_so_often_only() -> None:
+def test_parts_that_refer_to_each_other_many_times_are_read_once() -> None:
     assert judge_inputs(flow(pairs("anyOf", {"type": "integer"})), {"n": "5"}).values["n"] == 5
-    ((where, text),) = judge_inputs(flow(pairs("allOf", {"type": "string"})), {"n": "x"}).violations
-    assert (where, "follows more than 100000 references" in text) == ("inputs", True)
+
+
+def with_drafts(schema: Any) -> Any:
+    """Returns the schema with a draft's name in each part that has parts."""
+    if isinstance(schema, list):
+        return [with_drafts(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    named = {"$schema": "https://json-schema.org/draft/2020-12/schema"} if {"allOf", "$ref"} & schema.keys() else {}
+    return {**named, **{word: with_drafts(part) for word, part in schema.items()}}
+
+
+def unevaluated(levels: int) -> dict[str, Any]:
+    part: dict[str, Any] = {"properties": {"n": {}}}
+    for _ in range(levels):
+        part = {"allOf": [part], "unevaluatedProperties": False}
+    return part
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [pairs("allOf", {"type": "string"}), with_drafts(pairs("allOf", {"type": "string"})), unevaluated(14)],
+    ids=["named twice by each other", "of a draft of their own", "of nested unevaluatedProperties"],
+)
+def test_only_so_many_parts_of_a_schema_are_applied_to_a_value(
+    schema: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schemas, "MAX_PARTS", 20_000)
+
+    ((where, text),) = judge_inputs(flow(schema), {"n": "x"}).violations
+    assert (where, "applies more than 20000 parts" in text) == ("inputs", True)
 
 
 OLD_BOUND = {"properties": {"n": {"type": "number", "minimum": 1, "exclusiveMinimum": True}}}
