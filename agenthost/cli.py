@@ -101,6 +101,16 @@ def doctor(agents_dirs: tuple[Path, ...], config: Path | None) -> int:
     return to_its_end(lambda tell: asyncio.run(examine(agents_dirs, tell, config)))
 
 
+@group.command()
+@click.argument("bundle", metavar="FILE", type=_DIRECTORY)
+@click.option("--data", type=_DIRECTORY, required=True, metavar="DIR", help="The host's data directory.")
+def join(bundle: Path, data: Path) -> int:
+    """Join a pool by the bundle FILE, which `conductor certs host` made; or renew this host's certificate by a new one."""
+    from agenthost.joining import join_pool
+
+    return join_pool(bundle, data)
+
+
 group.add_command(agents)
 
 

@@ -44,6 +44,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "doctor": ("doctor", "doctor", "Look for what is wrong, and say what to do."),
     "backup": ("upkeep.backups", "backup", "Back up a conductor's data, running or not."),
     "restore": ("upkeep.backups", "restore", "Restore a backup into a new data folder."),
+    "certs": ("certs.group", "certs", "Issue the certificates of a pool on several machines."),
     "up": ("up", "up", "Run a conductor and one agent host on this machine."),
     "serve": ("serve", "serve", "Run the conductor."),
     "demo": ("demo", "demo", "Start everything, survey a directory, and stop everything."),
@@ -52,7 +53,7 @@ DEFAULT_ADDRESS = "127.0.0.1:7410"
 OUTPUTS = ("auto", "plain", "json")
 
 # Commands that ask no conductor: they know no --address.
-_WITHOUT_CONDUCTOR = frozenset({"init", "validate", "serve", "up", "demo", "restore"})
+_WITHOUT_CONDUCTOR = frozenset({"init", "validate", "serve", "up", "demo", "restore", "certs"})
 # Commands that run services or write files, and print no result: they know no --output.
 _WITHOUT_RESULT = frozenset({"init", "serve", "up"})
 

@@ -1,0 +1,20 @@
+"""The commands of `conductor certs`."""
+
+import click
+
+from conductor.cli.commands.certs.issuing import client, host, init
+
+_COMMANDS = (init, host, client)
+
+
+@click.group()
+def certs() -> None:
+    """Issue the certificates of a pool: hosts, clients and conductors on several machines.
+
+    The pool's CA is made by `certs init`, in the conductor's data folder. Every bundle holds a key: carry it to its machine by a
+    way that you trust, such as scp, and remove the copy.
+    """
+
+
+for _command in _COMMANDS:
+    certs.add_command(_command)

@@ -1,0 +1,172 @@
+"""The files of certificates: reads them bounded, checks that they fit together, and writes them whole.
+
+Three PEM files make an end of TLS: the certificates of the CAs that it trusts, its own certificate, and its key. `TlsFolder` names
+those of a service's data folder. Errors say which file is wrong, and which command mends it.
+"""
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from servicekit.errors import ConfigurationError
+
+MAX_FILE_BYTES = 256 * 1024
+FOLDER = "tls"  # in a service's data folder
+_FOR_OTHERS = stat.S_IROTH | stat.S_IWOTH
+
+
+class TlsError(ConfigurationError):
+    """A certificate, a key or a bundle cannot be used."""
+
+    reason = "TLS_INVALID"
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """The bytes of an end of TLS, in PEM form."""
+
+    ca: bytes
+    certificate: bytes
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """Three paths. `remedy` is what to type where a file is missing, unreadable, or does not fit."""
+
+    ca: Path
+    certificate: Path
+    key: Path
+    remedy: str = ""
+
+    def read(self) -> Material:
+        """Reads the files; raises TlsError where one is missing or no file, or where other users can read the key."""
+        material = Material(*(read_bounded(path, self.remedy) for path in (self.ca, self.certificate, self.key)))
+        refuse_readable(self.key)
+        return material
+
+    def checked(self) -> Material:
+        """Reads the files and checks that they fit together; raises TlsError. The dates are not looked at."""
+        from servicekit.tls import certificates  # noqa: PLC0415 (settings name files where nothing reads them)
+
+        material = self.read()
+        path = self.ca
+        try:
+            authorities = certificates.read_certificates(material.ca)
+            path = self.certificate
+            own = certificates.read_certificates(material.certificate)[0]
+            path = self.key
+            key = certificates.read_key(material.key)
+        except certificates.UnreadableError as error:
+            raise TlsError(f"{path} cannot be used: {error}", hint=self.remedy) from error
+        if not certificates.belong_together(own, key):
+            raise TlsError(f"{self.key} is not the key of the certificate in {self.certificate}", hint=self.remedy)
+        if not any(certificates.facts_of(each).is_authority for each in authorities):
+            raise TlsError(f"{self.ca} holds no certificate of a CA", hint=self.remedy)
+        return material
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFolder:
+    """The certificates in a service's data folder, by name."""
+
+    path: Path
+
+    @classmethod
+    def of(cls, data: Path) -> "TlsFolder":
+        """Returns that of a data folder."""
+        return cls(data / FOLDER)
+
+    @property
+    def ca(self) -> Path:
+        """The trusted CAs: two during a rotation."""
+        return self.path / "ca.pem"
+
+    @property
+    def ca_key(self) -> Path:
+        """The key of the pool's CA; only where certificates are issued, and in no backup."""
+        return self.path / "ca-key.pem"
+
+    @property
+    def issued(self) -> Path:
+        """The record of what was issued."""
+        return self.path / "issued.json"
+
+    @property
+    def pool(self) -> Path:
+        """A host's place in its pool: pool, name, listen address."""
+        return self.path / "pool.json"
+
+    def serving(self, remedy: str = "") -> TlsFiles:
+        """Returns the files that the service serves with."""
+        return TlsFiles(self.ca, self.path / "server.pem", self.path / "server-key.pem", remedy)
+
+    def calling(self, remedy: str = "") -> TlsFiles:
+        """Returns the files that a conductor dials hosts with."""
+        return TlsFiles(self.ca, self.path / "client.pem", self.path / "client-key.pem", remedy)
+
+    def prepare(self) -> None:
+        """Makes the folder, for its user alone."""
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise TlsError(f"{self.path} cannot be made: {error.strerror}", hint="give another --data DIR") from error
+
+
+def read_bounded(path: Path, remedy: str = "", limit: int = MAX_FILE_BYTES) -> bytes:
+    """Reads a small regular file; raises TlsError for anything else. A pipe or a device is never waited for."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise TlsError(f"{path} is not a file", hint=remedy)
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                data = file.read(limit + 1)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise TlsError(f"{path} cannot be read: {error.strerror}", hint=remedy) from error
+    if len(data) > limit:
+        raise TlsError(f"{path} has more than {limit // 1024} KiB, so it is not what it should be", hint=remedy)
+    return data
+
+
+def refuse_readable(key: Path) -> None:
+    """Raises TlsError where other users can read or write a key."""
+    if key.stat().st_mode & _FOR_OTHERS:
+        raise TlsError(f"other users can read the key {key}", hint=f"chmod 600 {key}")
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Replaces a file, for its user alone, so that a reader or a power cut sees the old one or the new one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb", closefd=False) as file:
+                file.write(data)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        temporary.replace(path)
+        _sync(path.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise TlsError(
+            f"{path} cannot be written: {error.strerror}", hint="free the disk, or give another folder"
+        ) from error
+
+
+def refuse_there(path: Path) -> None:
+    """Raises TlsError where a file is there already."""
+    if os.path.lexists(path):
+        raise TlsError(f"{path} is there already; nothing was written", hint="move it away, or give another --out FILE")
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,99 @@
+"""Takes a bundle into a data folder: its holder is a member of the pool from then on.
+
+The same bundle may be taken in again, and a newer one of the same member replaces the older: that is how certificates are renewed
+on machines without the CA. A running service takes the new files up. Nothing of another member is ever overwritten.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from servicekit.tls.bundle import Bundle, Pair
+from servicekit.tls.certificates import UnreadableError, facts_of, read_certificates
+from servicekit.tls.files import TlsError, TlsFiles, TlsFolder, read_bounded, write_whole
+from servicekit.tls.identity import is_name
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """A host's place in its pool, as its folder keeps it. `listen` is the address to serve."""
+
+    pool: str
+    name: str
+    listen: str
+    addresses: tuple[str, ...] = ()
+
+
+def join(bundle: Bundle, folder: TlsFolder) -> bool:
+    """Writes the files of a bundle; returns whether any changed. Raises TlsError where the folder is another member's."""
+    folder.prepare()
+    _refuse_other(bundle, folder)
+    wanted = dict(_files(bundle, folder))
+    changed = [path for path, data in wanted.items() if not path.exists() or read_bounded(path) != data]
+    for path in changed:
+        write_whole(path, wanted[path])
+    return bool(changed)
+
+
+def read_membership(folder: TlsFolder) -> Membership | None:
+    """Returns a host's place in its pool; None where it has joined none. Raises TlsError where the file is damaged."""
+    if not folder.pool.exists():
+        return None
+    mend = "join again:  agenthost join FILE --data DIR"
+    try:
+        match json.loads(read_bounded(folder.pool, mend)):
+            case {"pool": str(pool), "name": str(name), "listen": str(listen), "addresses": [*addresses]} if (
+                is_name(pool) and is_name(name) and all(isinstance(each, str) for each in addresses)
+            ):
+                return Membership(pool, name, listen, tuple(addresses))
+    except (ValueError, RecursionError):
+        pass
+    raise TlsError(f"{folder.pool} is damaged", hint=mend)
+
+
+def listen_address(addresses: tuple[str, ...]) -> str:
+    """Returns what to listen at: the one address, if it is an IP's; else every interface, at its port.
+
+    A machine's own name often stands for a loopback address there, and several addresses need one socket for all.
+    """
+    host, _, port = addresses[0].rpartition(":")
+    is_ip = host.startswith("[") or host.replace(".", "").isdigit()
+    if len(addresses) == 1 and is_ip:
+        return addresses[0]
+    return f"[::]:{port}" if host.startswith("[") else f"0.0.0.0:{port}"
+
+
+def _files(bundle: Bundle, folder: TlsFolder) -> list[tuple[Path, bytes]]:
+    """Returns the files to write, in this order: who takes up a certificate has its CA already."""
+    files = [(folder.ca, bundle.ca)]
+    places: tuple[tuple[Pair | None, TlsFiles], ...] = (
+        (bundle.server, folder.serving()),
+        (bundle.client, folder.calling()),
+    )
+    for pair, place in places:
+        files += [(place.key, pair.key), (place.certificate, pair.certificate)] if pair else []
+    if bundle.addresses:
+        identity = bundle.identity
+        member = Membership(identity.pool, identity.name, listen_address(bundle.addresses), bundle.addresses)
+        files.append((folder.pool, json.dumps(asdict(member), indent=2).encode() + b"\n"))
+    return files
+
+
+def _refuse_other(bundle: Bundle, folder: TlsFolder) -> None:
+    away = f"give another --data DIR, or move {folder.path} away first"
+    for place in (folder.serving(), folder.calling()):
+        if not place.certificate.exists():
+            continue
+        try:
+            there = facts_of(read_certificates(read_bounded(place.certificate))[0])
+            trusted = set(read_certificates(read_bounded(folder.ca, away)))
+        except UnreadableError as error:
+            raise TlsError(f"{folder.path} holds files that cannot be read: {error}", hint=away) from error
+        if there.identity != bundle.identity:
+            of = there.identity.uri if there.identity else "another member"
+            raise TlsError(f"{folder.path} holds the certificate of {of}, not of {bundle.identity.uri}", hint=away)
+        if trusted.isdisjoint(read_certificates(bundle.ca)):
+            raise TlsError(
+                f"{folder.path} trusts another CA than this bundle, though both call their pool {bundle.identity.pool}",
+                hint=away,
+            )
