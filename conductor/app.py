@@ -46,7 +46,9 @@ from conductor.ring import Ground, Reach, Ring
 from conductor.snapshots import SnapshotStore
 from conductor.snapshots.roots import WorkspaceRoots
 from conductor.store.port import Store
+from conductor.store.sqlite.folder import DATABASE_NAME
 from conductor.store.sqlite.store import SqliteStore
+from conductor.telemetry.sources import Sources, make_metrics
 from conductor.v1 import (
     flow_service_pb2_grpc,
     gate_service_pb2_grpc,
@@ -145,7 +147,9 @@ class Conductor:
         self._new_worker = new_worker
         hosts = {host.name: Reach(host.address, opened.channels[host.name]) for host in settings.hosts}
         ground = Ground(opened.store, opened.clock, opened.snapshots, hosts, settings.limits.silence_seconds)
-        self._ring = Ring(ground, state, self._make_evaluator)
+        self.metrics = make_metrics(settings.metrics, self._sources()) if settings.metrics else None
+        observers = [self.metrics] if self.metrics else []
+        self._ring = Ring(ground, state, self._make_evaluator, observers=observers)
         self._engine = self._ring.engine
         self._retention = Retention(
             opened.store,
@@ -167,6 +171,7 @@ class Conductor:
                 MemoryReturn(),
                 *self._ring.hosts.values(),
                 *self._ring.executions.values(),
+                *([self.metrics] if self.metrics else []),
             )
             running = [tasks.create_task(part.run()) for part in parts]
             server = await self._start_server()
@@ -243,6 +248,16 @@ class Conductor:
             epoch=store.epoch,
             start_time=self._opened.clock.now(),
             settings=self._settings.shown(),
+        )
+
+    def _sources(self) -> Sources:
+        return Sources(
+            state=lambda: self._engine.state,
+            now=self._opened.clock.now,
+            hosts=lambda: [link.view for link in self._ring.hosts.values()],
+            watchers=lambda: self._opened.store.watcher_count,
+            database=self._settings.data / DATABASE_NAME,
+            version=release_number(),
         )
 
     def _make_evaluator(self, note: Callable[[Note], None], ongoing: Callable[[str], Run | None]) -> Evaluator:

@@ -7,6 +7,7 @@ Every limit that an operator may change has its name here. Reads files and envir
     [logs]       format = "json"             level = "info"
     [limits]     unfinished_runs = 200
     [clocks]     run_timeout_seconds = 86400
+    [metrics]    listen = "127.0.0.1:9464"
     [retention]  max_age = "90d"             max_bytes = "20GiB"     # nothing is deleted where neither is given
 """
 
@@ -27,7 +28,7 @@ SNAPSHOTS_FOLDER = "snapshots"  # in the data folder
 LOG_FORMATS = ("plain", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 _HOST_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
-_KEYS = frozenset({"listen", "data", "roots", "project", "hosts", "logs", "limits", "clocks", "retention"})
+_KEYS = frozenset({"listen", "data", "roots", "project", "hosts", "logs", "limits", "clocks", "retention", "metrics"})
 DAY_SECONDS = 24 * 3600.0
 # From the end of an agent's lease to its certain end: SIGTERM from its shim (2 s), and 10 s for a machine that slept.
 LEASE_MARGIN_SECONDS = 12.0
@@ -119,6 +120,7 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     clocks: Clocks = field(default_factory=Clocks)
     retention: Retention = field(default_factory=Retention)
+    metrics: Address | None = None  # where Prometheus reads; None serves no metrics
 
     def shown(self) -> dict[str, str]:
         """Returns the settings in force by name, for people. None of them is a secret; a secret must not be added here."""
@@ -129,6 +131,7 @@ class Settings:
             "project": _readable(self.project) if self.project else "",
             "logs.format": self.log_format,
             "logs.level": self.log_level,
+            "metrics.listen": self.metrics.text if self.metrics else "",
             "retention.max_age": f"{self.retention.max_age_seconds / 86_400:g}d"
             if self.retention.max_age_seconds
             else "",
@@ -154,6 +157,7 @@ def load(
     hosts: Sequence[str] = (),
     roots: Sequence[Path] = (),
     project: Path | None = None,
+    metrics: str | None = None,
 ) -> Settings:
     """Makes the settings of flags and file; a flag overrides its key in the file.
 
@@ -176,6 +180,7 @@ def load(
         limits=_limits(_table(document, "limits", problems), problems),
         clocks=_clocks(_table(document, "clocks", problems), problems),
         retention=_retention(_table(document, "retention", problems), problems),
+        metrics=_metrics(metrics, _table(document, "metrics", problems), problems),
     )
     if default_data is None and not data and not document.get("data"):
         problems.append("'data' is not set, and this user has no home folder: give --data DIR")
@@ -314,6 +319,12 @@ def _clocks(table: Mapping[str, Any], problems: list[str]) -> Clocks:
     clocks = Clocks(**taken)
     problems += clocks.problems()
     return clocks
+
+
+def _metrics(flag: str | None, table: Mapping[str, Any], problems: list[str]) -> Address | None:
+    problems += [f"there is no setting 'metrics.{key}'" for key in sorted(table.keys() - {"listen"})]
+    listen = flag or _text(table, "listen", "", problems)
+    return _address("metrics.listen", listen, problems) if listen else None
 
 
 def _retention(table: Mapping[str, Any], problems: list[str]) -> Retention:

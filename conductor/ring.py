@@ -4,7 +4,7 @@ It opens nothing and stops nothing: `app` supplies a store, a clock, channels an
 supplies others and runs the same parts (tests/simulation).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,6 +19,7 @@ from conductor.core.model.conductor_state import ConductorState
 from conductor.engine.dispatcher import Dispatcher, Evaluator
 from conductor.engine.inbox import Note
 from conductor.engine.loop import Advance, Engine
+from conductor.engine.stored import Observer
 from conductor.hosts.attempt_stream import Sources
 from conductor.hosts.executions import ExecutionLink
 from conductor.hosts.host_view import HostView
@@ -61,9 +62,18 @@ class Ring:
         state: ConductorState,
         make_evaluator: MakeEvaluator,
         advance: Advance = advance,
+        observers: Sequence[Observer] = (),
     ) -> None:
         self._ground = ground
-        self.engine = Engine(advance, state, ground.store, self.dispatch, ground.clock, recovered=recover(state))
+        self.engine = Engine(
+            advance,
+            state,
+            ground.store,
+            self.dispatch,
+            ground.clock,
+            recovered=recover(state),
+            observers=observers,
+        )
         self.evaluator = make_evaluator(self.engine.note, self.ongoing)
         self.hosts = {name: self._host_link(name, reach) for name, reach in ground.hosts.items()}
         self.executions = {name: self._execution_link(name, reach.channel) for name, reach in ground.hosts.items()}

@@ -14,6 +14,7 @@ It decides nothing itself. The store knows which request ids were used before (`
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TypeVar
@@ -27,6 +28,7 @@ from conductor.core.model.inputs import ExecutionReported, Input, Request
 from conductor.engine.inbox import Inbox, InboxLimits, Note
 from conductor.engine.requests import Requests
 from conductor.engine.run_log import log_changes
+from conductor.engine.stored import Observer, Stored
 from conductor.errors import DatabaseDamagedError, OutcomeUnknownError, ShuttingDownError, StorageError
 from conductor.store.port import Store
 
@@ -43,7 +45,10 @@ log = structlog.get_logger(__name__)
 
 
 class Engine:
-    """Drives `advance` over a state that starts where recovery left it; `recovered` are the commands that recovery asks for."""
+    """Drives `advance` over a state that starts where recovery left it; `recovered` are the commands that recovery asks for.
+
+    `observers` are told what was stored, after everything that follows from it was sent.
+    """
 
     def __init__(
         self,
@@ -55,6 +60,7 @@ class Engine:
         *,
         recovered: Sequence[Command] = (),
         limits: InboxLimits | None = None,
+        observers: Sequence[Observer] = (),
     ) -> None:
         self._advance = advance
         self._state = state
@@ -62,6 +68,7 @@ class Engine:
         self._dispatch = dispatch
         self._clock = clock
         self._recovered = recovered
+        self._observers = observers
         self._inbox = Inbox(limits)
         self._requests = Requests(store, self._inbox)
         self._wake_at: float | None = None
@@ -125,9 +132,12 @@ class Engine:
     async def _turn(self) -> None:
         inputs = await self._retry_until_stored(partial(self._requests.admit, self._inbox.take()))
         now = self._clock.now()
-        decision, state = self._advance(self._state, inputs, now)
+        before = self._state
+        decision, state = self._advance(before, inputs, now)
+        begun = time.perf_counter()
         if decision.to_store or decision.blobs or decision.cursors:
             await self._retry_until_stored(partial(self._store.append, decision, now))
+        seconds = time.perf_counter() - begun
         self._state = state
         self._wake_at = decision.wake_at
         for reply in decision.replies:
@@ -137,6 +147,9 @@ class Engine:
         # Yield before logging, so that recipients start first: a line of log costs as much as a decision.
         await asyncio.sleep(0)
         log_changes(decision.to_store)
+        if decision.to_store:
+            for observer in self._observers:
+                observer.note_stored(Stored(decision.to_store, before, state, now, seconds))
 
     async def _retry_until_stored(self, work: Callable[[], Awaitable[Result]]) -> Result:
         """Repeats a call of the store while its failures may pass; only once more after `stop`."""

@@ -78,6 +78,10 @@ class Store(Protocol):
     def watch(self, run: str = ALL_RUNS) -> AbstractContextManager[Watcher]:
         """Opens a watcher, which wakes after each decision that adds to the run, or to any. NoCapacityError: there are too many."""
 
+    @property
+    def watcher_count(self) -> int:
+        """The number of open watchers."""
+
     async def unfinished(self) -> list[StoredRun]:
         """Returns every run that has not ended, the oldest first. One that cannot be read says so in `damage`."""
 

@@ -39,6 +39,11 @@ class Wakeups:
         self._watchers: dict[str, set[Watcher]] = {}
         self._count = 0
 
+    @property
+    def count(self) -> int:
+        """Returns how many watchers there are."""
+        return self._count
+
     @contextmanager
     def watch(self, run: str) -> Iterator[Watcher]:
         """Opens a watcher of a run, or of ALL_RUNS. NoCapacityError above WATCHERS."""

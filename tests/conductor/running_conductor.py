@@ -106,6 +106,7 @@ async def running_conductor(
     clocks: Clocks | None = None,
     roots: tuple[Path, ...] = (),
     project: Path | None = None,
+    metrics: str = "",
 ) -> AsyncIterator[Running]:
     """Starts a conductor in `folder`; the same folder again is a restart. `absent` hosts are configured and not there.
 
@@ -133,6 +134,7 @@ async def running_conductor(
             project=project,
             limits=limits or Limits(stop_seconds=1),
             clocks=clocks or Clocks(),
+            metrics=Address.parse(metrics) if metrics else None,
         )
         conductor = await stack.enter_async_context(serving(settings, WorkerInProcess))
         tasks = await stack.enter_async_context(asyncio.TaskGroup())

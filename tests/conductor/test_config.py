@@ -200,3 +200,14 @@ def test_data_whose_name_is_not_text_can_be_told(tmp_path: Path) -> None:
     settings = load(**DEFAULTS, data=tmp_path / os.fsdecode(b"caf\xe9"))
 
     assert settings.shown()["data"] == f"{tmp_path}/caf\\xe9"
+
+
+def test_metrics_are_served_where_an_address_is_given_and_on_this_machine_only(tmp_path: Path) -> None:
+    """Keeps K11 and K3."""
+    config = written(tmp_path, '[metrics]\nlisten = "127.0.0.1:9464"\n')
+
+    assert load(**DEFAULTS).metrics is None
+    assert str(load(**DEFAULTS, config=config).shown()["metrics.listen"]) == "127.0.0.1:9464"
+    assert load(**DEFAULTS, config=config, metrics="unix:/tmp/m.sock").shown()["metrics.listen"] == "unix:/tmp/m.sock"
+    assert "metrics.listen: '0.0.0.0:9464' reaches beyond this machine" in problem(metrics="0.0.0.0:9464")
+    assert "there is no setting 'metrics.port'" in problem(config=written(tmp_path, "[metrics]\nport = 1\n"))

@@ -126,6 +126,10 @@ class MemoryStore(Store):
     async def append(self, decision: Decision, time: float) -> dict[str, int]:
         return self.write(Appended(decision, time))
 
+    @property
+    def watcher_count(self) -> int:
+        return self._wakeups.count
+
     @contextmanager
     def watch(self, run: str = ALL_RUNS) -> Iterator[Watcher]:
         with self._wakeups.watch(run) as watcher:

@@ -33,6 +33,7 @@ def usual_data() -> Path | None:
 @click.option(
     "--project", type=click.Path(path_type=Path), help="Directory whose .conductor/ holds flows and personas."
 )
+@click.option("--metrics", metavar="ADDRESS", help="Serve metrics for Prometheus at http://ADDRESS/metrics.")
 @click.option("--config", type=click.Path(path_type=Path), help="A TOML file with these and further settings.")
 @click.option("--until-eof", is_flag=True, hidden=True, help="Stop also when stdin ends.")
 @click.pass_obj
@@ -58,6 +59,7 @@ def serve(context: Context, /, **options: Any) -> int:
             hosts=options["hosts"],
             roots=options["roots"],
             project=options["project"],
+            metrics=options["metrics"],
         )
         if options["until_eof"]:
             stop_at_end_of(sys.stdin.fileno())

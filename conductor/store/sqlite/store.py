@@ -123,6 +123,10 @@ class SqliteStore(Store):
         with self._wakeups.watch(run) as watcher, self._recent.kept(run):
             yield watcher
 
+    @property
+    def watcher_count(self) -> int:
+        return self._wakeups.count
+
     async def unfinished(self) -> list[StoredRun]:
         return await self._readers.run(read_unfinished)
 
