@@ -50,6 +50,7 @@ from agenthost.system.clock import steady_clock
 from agenthost.v1 import execution_service_pb2_grpc, host_service_pb2_grpc, snapshot_service_pb2_grpc
 from servicekit.addresses import Address, AddressError, AddressInUseError, refuse_taken
 from servicekit.server import Registration, Server
+from servicekit.tls.settings import TlsSettings
 
 _log = structlog.get_logger()
 
@@ -87,9 +88,9 @@ def _cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 
 def parse_address(text: str) -> Address:
-    """Returns the address to listen at; raises ConfigurationError for anything but loopback and unix sockets."""
+    """Returns the address to listen at; raises ConfigurationError for a malformed one."""
     try:
-        return Address.parse(text)
+        return Address.parse(text, is_anywhere=True)
     except AddressError as error:
         raise ConfigurationError(f"--listen: {error}") from error
 
@@ -128,6 +129,7 @@ async def running_host(
                 (host_service_pb2_grpc.add_HostServiceServicer_to_server, watched),
                 (snapshot_service_pb2_grpc.add_SnapshotServiceServicer_to_server, SnapshotServicer(snapshots)),
             ],
+            settings.tls,
         )
         try:
             async with (
@@ -173,9 +175,15 @@ async def supervising(
         yield supervisor
 
 
-async def _listen(address: Address, registrations: Sequence[Registration]) -> Server:
+async def _listen(address: Address, registrations: Sequence[Registration], tls: TlsSettings) -> Server:
     with _address_errors():
-        return await Server.start(address, registrations, service="agenthost")
+        if not tls.serves(address):
+            return await Server.start(address, registrations, service="agenthost")
+        # A host without TLS does not load the library that reads certificates.
+        from agenthost.api.conductors import pool_door  # noqa: PLC0415
+
+        door = pool_door(tls)
+        return await Server.start(address, registrations, service="agenthost", admit=door.admit, tls=door.credentials)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from agenthost.errors import StatusError
 from servicekit.printing.commands import CommandGroup, run_command
 from servicekit.printing.output_lost import OutputLostError
 from servicekit.printing.page import say, to_its_end
+from servicekit.printing.tls_options import tls_options
 
 FAILED = 1
 
@@ -28,7 +29,7 @@ def group() -> None:
 
 
 @group.command()
-@click.option("--listen", metavar="ADDRESS", help="HOST:PORT on loopback (port 0: any), or unix:PATH.")
+@click.option("--listen", metavar="ADDRESS", help="HOST:PORT (port 0: any) or unix:PATH; beyond loopback it needs TLS.")
 @click.option("--data", type=_DIRECTORY, metavar="DIR", help="Directory for attempts and snapshots; one host each.")
 @click.option("--name", help="What this host is called.")
 @click.option("--slots", type=int, help="How many agents run at once.  [default: twice the processors]")
@@ -40,6 +41,7 @@ def group() -> None:
     "--model-name", metavar="NAME", help="Model to ask for there.  [default: the first that it lists and that can chat]"
 )
 @click.option("--key-env", metavar="NAME", help="Variable of the environment that holds the key of --model.")
+@tls_options
 @click.option("--config", type=_DIRECTORY, metavar="FILE", help="TOML file with these settings and [limits].")
 @click.option("--log-format", type=click.Choice(["plain", "json"]), help="How to write the log.  [default: plain]")
 @click.option(
@@ -122,7 +124,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _told(error: Exception) -> tuple[str, int] | None:
     if not isinstance(error, StatusError):
         return None
-    return f"agenthost: {error}" + (f"\n  {error.hint}" if error.hint else ""), FAILED
+    return "\n  ".join([f"agenthost: {error}", *error.hint.splitlines()]), FAILED
 
 
 if __name__ == "__main__":

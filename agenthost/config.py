@@ -3,7 +3,8 @@
 The file is TOML with the names of `Settings`. `[limits]` narrows what a Start may ask for (units as in `core.admission.order`), and
 sets how many snapshots are kept, and for how long (`core.snapshots.eviction.Keeping`). `[models.NAME]` names an endpoint that
 agents' specs may use (settings as in `core.models.endpoint`). `[commands.NAME]` is a program that flows may run
-(`core.admission.commands`). `[labels]` are what flows choose hosts by.
+(`core.admission.commands`). `[labels]` are what flows choose hosts by. `[tls]` names certificates of the operator's own PKI;
+without it those in the data folder serve, where `agenthost join` has put some.
 """
 
 import os
@@ -22,6 +23,7 @@ from agenthost.errors import ConfigurationError
 from agenthost.models.settings import ModelSettings, read_models
 from servicekit.addresses import Address, AddressError
 from servicekit.errors import shown, there_are
+from servicekit.tls.settings import KEYS, TlsSettingError, TlsSettings, read_tls
 
 PROGRAMS = Path(__file__).parent / "agents"  # ours, which run in sandboxes
 LOG_FORMATS = ("plain", "json")
@@ -64,6 +66,7 @@ class Settings:
     unheard_bytes: int = UNHEARD_BYTES
     labels: Mapping[str, str] = field(default_factory=dict)  # flows choose hosts by them
     commands: Mapping[str, AgentSpec] = field(default_factory=dict)  # that flows may run, by name
+    tls: TlsSettings = field(default_factory=TlsSettings)
     end_agents_on_stop: bool = False  # SIGTERM otherwise leaves them to the next daemon
     log_format: str = "plain"
     log_level: str = "info"
@@ -76,6 +79,7 @@ def load_settings(file: Path | None, flags: Mapping[str, Any]) -> Settings:
     flags = dict(flags)
     model = flags.pop("model", None)
     of_model = {name: flags.pop(flag, None) or "" for name, flag in (("model", "model_name"), ("key_env", "key_env"))}
+    tls_flags = {key: flags.pop(f"tls_{key}", None) for key in KEYS}
     if any(of_model.values()) and not model:
         raise ConfigurationError("--model-name and --key-env need --model URL")
     if unknown := sorted(set(table) - known):
@@ -97,9 +101,27 @@ def load_settings(file: Path | None, flags: Mapping[str, Any]) -> Settings:
     else:
         values["models"] = read_models(models)
     values["commands"] = _commands(values.get("commands", {}))
+    values["tls"] = _tls(values, tls_flags)
     settings = Settings(**values)
     _check(settings)
     return settings
+
+
+def _tls(values: Mapping[str, Any], flags: Mapping[str, Any]) -> TlsSettings:
+    """Reads the settings of TLS; raises ConfigurationError where other machines reach the address and there is none."""
+    address = Address.parse(str(values["listen"]), is_anywhere=True)
+    try:
+        tls = read_tls(values.get("tls", {}), flags, values["data"])
+    except TlsSettingError as error:
+        raise ConfigurationError(str(error)) from error
+    if not address.is_local and not tls.serves(address):
+        raise ConfigurationError(
+            f"listen: '{address.text}' reaches beyond this machine, which needs TLS, and there are no certificates",
+            hint=f"on the conductor's machine:  conductor certs host {values['name']} --address {address.text} --data DIR "
+            f"--out {values['name']}.agenthost\n"
+            f"then here, with that file:   agenthost join {values['name']}.agenthost --data {values['data']}",
+        )
+    return tls
 
 
 def _check_types(values: Mapping[str, Any]) -> None:
@@ -107,7 +129,7 @@ def _check_types(values: Mapping[str, Any]) -> None:
         if not isinstance(values[name], str | Path) or "\0" in str(values[name]):
             raise ConfigurationError(f"{name} is {shown(values[name])}: it must be a text")
     try:
-        Address.parse(str(values["listen"]))
+        Address.parse(str(values["listen"]), is_anywhere=True)
     except AddressError as error:
         raise ConfigurationError(f"listen: {error}") from error
     for name, known in (("log_format", LOG_FORMATS), ("log_level", LOG_LEVELS)):

@@ -2,7 +2,7 @@
 
     StatusError
     ├── RequestError   InvalidRequestError, NotFoundError, ExecutionExistsError, EpochSupersededError,
-    │                  StreamSupersededError, SnapshotInvalidError, PreconditionError (SNAPSHOT_MISSING …)
+    │                  StreamSupersededError, OtherConductorError, SnapshotInvalidError, PreconditionError (SNAPSHOT_MISSING …)
     └── ServiceError   ReadOnlyUnavailableError, AgentUnavailableError, NoCapacityError, InputQueueFullError, EndUnheardError,
                        StorageError, HostDrainingError, ShuttingDownError, ProgramError (ProgramUnavailableError)
 
@@ -34,6 +34,7 @@ __all__ = [
     "InvalidRequestError",
     "NoCapacityError",
     "NotFoundError",
+    "OtherConductorError",
     "OtherInstanceError",
     "PreconditionError",
     "ProgramError",
@@ -145,6 +146,13 @@ class EndUnheardError(ServiceError):
     """The end of this execution was sent, and not acknowledged in time; resume it to acknowledge it."""
 
     reason = "END_UNHEARD"
+
+
+class OtherConductorError(RequestError):
+    """A conductor named another one's id."""
+
+    code = "PERMISSION_DENIED"
+    reason = "OTHER_CONDUCTOR"
 
 
 class OtherInstanceError(ServiceError):

@@ -13,7 +13,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import grpc
 import structlog
@@ -40,6 +40,7 @@ from conductor.evaluation.evaluator import Evaluator
 from conductor.evaluation.workers.pool import NewWorker, Worker
 from conductor.flows.library.catalogue import Catalogue
 from conductor.flows.library.layers import folders
+from conductor.hosts.channels import HostChannels
 from conductor.maintenance.compaction import Compaction
 from conductor.maintenance.retention import Retention
 from conductor.ring import Ground, Reach, Ring
@@ -57,12 +58,16 @@ from conductor.v1 import (
     server_service_pb2_grpc,
 )
 from servicekit.addresses import AddressError, refuse_taken
-from servicekit.channels import open_channel
+from servicekit.calls.callers import Caller
+from servicekit.errors import UnauthenticatedError
 from servicekit.logs import configure_logs
 from servicekit.memory import MemoryReturn, limit_arenas
 from servicekit.release import release_number
 from servicekit.server import Registration, Server
 from servicekit.statuses import find_rich
+from servicekit.tls.files import TlsError
+from servicekit.tls.identity import Kind
+from servicekit.tls.settings import TlsSettings
 
 _log = structlog.get_logger(__name__)
 
@@ -104,10 +109,27 @@ async def serving(settings: Settings, new_worker: NewWorker = Worker) -> AsyncIt
         clock = await read_time(store)
         limits = Limits(unfinished_runs=settings.limits.unfinished_runs, lost_after=settings.clocks.lost_after_seconds)
         state = await read_state(store, clock.now(), limits)
-        channels = {host.name: open_channel(host.target, many_streams=True) for host in settings.hosts}
+        host_channels = _host_channels(settings.tls, store.conductor_id)
+        channels = {host.name: host_channels.open(host.name, host.address) for host in settings.hosts}
         for channel in channels.values():
             stack.push_async_callback(channel.close)
-        yield Conductor(settings, Opened(store, snapshots, roots, clock, channels), state, new_worker)
+        yield Conductor(settings, Opened(store, snapshots, roots, clock, host_channels, channels), state, new_worker)
+
+
+def _host_channels(tls: TlsSettings, conductor_id: str) -> HostChannels:
+    if tls.calling is None:
+        return HostChannels()
+    # A conductor without TLS does not load the library that reads certificates.
+    from servicekit.tls.credentials import WatchedFiles  # noqa: PLC0415
+
+    watched = WatchedFiles(tls.calling)
+    if watched.identity.kind is not Kind.CONDUCTOR or watched.identity.name != conductor_id:
+        raise TlsError(
+            f"{tls.calling.certificate} is the certificate of {watched.identity.uri}, and this is the conductor "
+            f"{conductor_id}: hosts would refuse it",
+            hint="make its own:  conductor certs renew --data DIR, or conductor certs conductor NAME where the pool's CA is",
+        )
+    return HostChannels(watched)
 
 
 @contextlib.contextmanager
@@ -133,6 +155,7 @@ class Opened:
     snapshots: SnapshotStore
     roots: WorkspaceRoots
     clock: SystemClock
+    host_channels: HostChannels
     channels: dict[str, grpc.aio.Channel]
 
 
@@ -169,6 +192,7 @@ class Conductor:
                 self._retention,
                 Compaction(self._opened.store, self._opened.clock),
                 MemoryReturn(),
+                self._opened.host_channels,
                 *self._ring.hosts.values(),
                 *self._ring.executions.values(),
                 *([self.metrics] if self.metrics else []),
@@ -189,7 +213,7 @@ class Conductor:
 
     async def _start_server(self) -> Server:
         with _telling_of_taken():
-            server = await Server.start(self._settings.listen, self._registrations(), service="conductor")
+            server = await self._serve()
         self.address = server.address.text
         _log.info(
             "service_started", address=self.address, epoch=self._opened.store.epoch, hosts=sorted(self._ring.hosts)
@@ -197,6 +221,23 @@ class Conductor:
         if not self._ring.hosts:
             _log.warning("no_hosts", hint="no agent can run; name a host:  conductor serve --host NAME=ADDRESS")
         return server
+
+    async def _serve(self) -> Server:
+        settings = self._settings
+        if settings.tls.serving is None or not settings.tls.serves(settings.listen):
+            return await Server.start(settings.listen, self._registrations(), service="conductor")
+        from conductor.api.door import open_door  # noqa: PLC0415 (as in _host_channels)
+
+        door = open_door(settings.tls.serving, settings.data)
+
+        def admit(_: str, context: Any) -> Caller:
+            if (caller := door.known(context)) is None:
+                raise UnauthenticatedError
+            return caller
+
+        return await Server.start(
+            settings.listen, self._registrations(), service="conductor", admit=admit, tls=door.front
+        )
 
     def _registrations(self) -> list[Registration]:
         opened, settings = self._opened, self._settings

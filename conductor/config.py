@@ -8,6 +8,7 @@ Every limit that an operator may change has its name here. Reads files and envir
     [limits]     unfinished_runs = 200
     [clocks]     run_timeout_seconds = 86400
     [metrics]    listen = "127.0.0.1:9464"
+    [tls]        cert = "server.pem"         key = "server-key.pem"      ca = "ca.pem"     # else DATA/tls, where that exists
     [retention]  max_age = "90d"             max_bytes = "20GiB"     # nothing is deleted where neither is given
 """
 
@@ -23,12 +24,15 @@ from typing import Any
 from conductor.errors import ConfigurationError
 from servicekit.addresses import Address, AddressError
 from servicekit.errors import shown, there_are
+from servicekit.tls.settings import TlsSettingError, TlsSettings, read_tls
 
 SNAPSHOTS_FOLDER = "snapshots"  # in the data folder
 LOG_FORMATS = ("plain", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 _HOST_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
-_KEYS = frozenset({"listen", "data", "roots", "project", "hosts", "logs", "limits", "clocks", "retention", "metrics"})
+_KEYS = frozenset(
+    {"listen", "data", "roots", "project", "hosts", "logs", "limits", "clocks", "retention", "metrics", "tls"}
+)
 DAY_SECONDS = 24 * 3600.0
 # From the end of an agent's lease to its certain end: SIGTERM from its shim (2 s), and 10 s for a machine that slept.
 LEASE_MARGIN_SECONDS = 12.0
@@ -103,7 +107,7 @@ class HostSetting:
     @property
     def target(self) -> str:
         """Its address for gRPC."""
-        return Address.parse(self.address).target
+        return Address.parse(self.address, is_anywhere=True).target
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +125,7 @@ class Settings:
     clocks: Clocks = field(default_factory=Clocks)
     retention: Retention = field(default_factory=Retention)
     metrics: Address | None = None  # where Prometheus reads; None serves no metrics
+    tls: TlsSettings = field(default_factory=TlsSettings)
 
     def shown(self) -> dict[str, str]:
         """Returns the settings in force by name, for people. None of them is a secret; a secret must not be added here."""
@@ -132,6 +137,7 @@ class Settings:
             "logs.format": self.log_format,
             "logs.level": self.log_level,
             "metrics.listen": self.metrics.text if self.metrics else "",
+            "tls.cert": _readable(self.tls.serving.certificate) if self.tls.serving else "",
             "retention.max_age": f"{self.retention.max_age_seconds / 86_400:g}d"
             if self.retention.max_age_seconds
             else "",
@@ -158,6 +164,7 @@ def load(
     roots: Sequence[Path] = (),
     project: Path | None = None,
     metrics: str | None = None,
+    tls: Mapping[str, Path | None] | None = None,
 ) -> Settings:
     """Makes the settings of flags and file; a flag overrides its key in the file.
 
@@ -169,9 +176,10 @@ def load(
     problems += [f"there is no setting '{key}'{there_are(key, known)}" for key in sorted(document.keys() - _KEYS)]
     logs = _table(document, "logs", problems)
     named = [_split_host(text, problems) for text in hosts] or list(_table(document, "hosts", problems).items())
+    folder = _folder("data", data or _text(document, "data", str(default_data or ""), problems), problems)
     settings = Settings(
-        listen=_address("listen", listen or _text(document, "listen", default_listen, problems), problems),
-        data=_folder("data", data or _text(document, "data", str(default_data or ""), problems), problems),
+        listen=_listen(listen or _text(document, "listen", default_listen, problems), problems),
+        data=folder,
         hosts=tuple(_hosts(named, problems)),
         roots=tuple(_roots(roots or _paths(document, "roots", problems), problems)),
         project=_project(project or _text(document, "project", "", problems), problems),
@@ -181,13 +189,41 @@ def load(
         clocks=_clocks(_table(document, "clocks", problems), problems),
         retention=_retention(_table(document, "retention", problems), problems),
         metrics=_metrics(metrics, _table(document, "metrics", problems), problems),
+        tls=_tls(document.get("tls", {}), tls or {}, folder, problems),
     )
     if default_data is None and not data and not document.get("data"):
         problems.append("'data' is not set, and this user has no home folder: give --data DIR")
     problems += [f"there is no setting 'logs.{key}'" for key in sorted(logs.keys() - {"format", "level"})]
-    if problems:
-        raise ConfigurationError("; ".join(problems), hint=f"see {config}" if config else "")
+    hints = [f"see {config}"] if problems and config else []
+    bare = list(_bare_addresses(settings))
+    if problems or bare:
+        hints += [*_MAKE_CERTIFICATES] if bare else []
+        raise ConfigurationError("; ".join([*problems, *bare]), hint="\n".join(hints))
     return settings
+
+
+_MAKE_CERTIFICATES = (
+    "make the pool's certificates:  conductor certs init --data DIR --address ADDRESS",
+    "then start it again with them: conductor serve --data DIR --listen ADDRESS",
+)
+
+
+def _bare_addresses(settings: Settings) -> Iterable[str]:
+    """Returns what is wrong with addresses that other machines reach: they need TLS."""
+    listen, tls = settings.listen, settings.tls
+    if listen.text and not listen.is_local and not tls.serves(listen):
+        yield f"listen: '{listen.text}' reaches beyond this machine, which needs TLS, and there are no certificates"
+    for host in settings.hosts:
+        if host.address and not Address.parse(host.address, is_anywhere=True).is_local and tls.calling is None:
+            yield f"hosts.{host.name}: '{host.address}' is another machine, which needs TLS, and there are no certificates"
+
+
+def _tls(table: object, flags: Mapping[str, Path | None], data: Path, problems: list[str]) -> TlsSettings:
+    try:
+        return read_tls(table, flags, data)
+    except TlsSettingError as error:
+        problems.append(str(error))
+        return TlsSettings()
 
 
 def _read(path: Path | None, problems: list[str]) -> Mapping[str, Any]:
@@ -232,9 +268,18 @@ def _address(name: str, text: str, problems: list[str]) -> Address:
         return Address("")
 
 
+def _listen(text: str, problems: list[str]) -> Address:
+    """Returns the address to serve, wherever it is: `_bare_addresses` asks for TLS."""
+    try:
+        return Address.parse(text, is_anywhere=True)
+    except AddressError as error:
+        problems.append(f"listen: {error}")
+        return Address("")
+
+
 def _dialled(name: str, given: object, problems: list[str]) -> str:
     try:
-        return Address.parse_dialled(given if isinstance(given, str) else shown(given)).text
+        return Address.parse_dialled(given if isinstance(given, str) else shown(given), is_anywhere=True).text
     except AddressError as error:
         problems.append(f"{name}: {error}")
         return ""

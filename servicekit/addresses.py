@@ -1,4 +1,4 @@
-"""Addresses: `unix:/path/socket` or `HOST:PORT` on loopback. Nothing else is served or dialled before there is TLS.
+"""Addresses: `unix:/path/socket` or `HOST:PORT`. One that other machines reach is refused, unless the caller looks after TLS.
 
 This module reads addresses, locks their sockets and finds out whether one is in use; it serves nothing. gRPC reads addresses as
 URIs: it decodes `%2F`, cuts at `?` and `#`, and takes `::1:7410` for an address without a port. So what reaches it is quoted
@@ -63,7 +63,7 @@ class Address:
         _check_host(host, port, text)
         if not is_anywhere and not _is_loopback(host):
             raise AddressError(
-                f"'{text}' reaches beyond this machine, which needs TLS and tokens, and there are none yet: "
+                f"'{text}' reaches beyond this machine, which needs TLS, and there is none here: "
                 "give 127.0.0.1:PORT, [::1]:PORT or unix:/path/to/socket"
             )
         return cls(f"{host}:{port}", f"{host}:{port}")
@@ -75,6 +75,11 @@ class Address:
         if address.socket is None and address.text.endswith(":0"):
             raise AddressError(f"'{text}' has port 0, at which nothing listens: give the port that the server has")
         return address
+
+    @property
+    def is_local(self) -> bool:
+        """True for unix sockets and loopback: no other machine reaches it, and it needs no TLS."""
+        return self.socket is not None or _is_loopback(self.text.rpartition(":")[0])
 
 
 def _port(digits: str, text: str) -> int:

@@ -51,6 +51,20 @@ CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
 EXECUTION_OPTIONS: tuple[tuple[str, int], ...] = (*CHANNEL_OPTIONS, ("grpc.http2.bdp_probe", 0))
 
 
-def open_channel(target: str, *, many_streams: bool = False) -> grpc.aio.Channel:
-    """Opens a channel without TLS; `many_streams` keeps the buffers of unread streams small."""
-    return grpc.aio.insecure_channel(target, options=EXECUTION_OPTIONS if many_streams else CHANNEL_OPTIONS)
+def open_channel(
+    target: str,
+    *,
+    many_streams: bool = False,
+    credentials: grpc.ChannelCredentials | None = None,
+    server_name: str = "",
+) -> grpc.aio.Channel:
+    """Opens a channel, with TLS where there are credentials; `many_streams` keeps the buffers of unread streams small.
+
+    `server_name` is the name that the server's certificate must have, whatever the address is.
+    """
+    options: tuple[tuple[str, int | str], ...] = EXECUTION_OPTIONS if many_streams else CHANNEL_OPTIONS
+    if credentials is None:
+        return grpc.aio.insecure_channel(target, options=options)
+    if server_name:
+        options = (*options, ("grpc.ssl_target_name_override", server_name))
+    return grpc.aio.secure_channel(target, credentials, options=options)

@@ -4,7 +4,7 @@ It owns listening and stopping, and no state of the application: its owner stops
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import grpc
 from grpc_health.v1 import health_pb2_grpc
@@ -16,6 +16,9 @@ from servicekit.calls.interceptor import StatusInterceptor
 from servicekit.calls.reflection import DescriptorLibrary, ReflectionServicer
 from servicekit.calls.rooms import MAX_CALLS
 from servicekit.channels import SERVER_OPTIONS
+
+if TYPE_CHECKING:  # it needs a library that a server without TLS does not load
+    from servicekit.tls.front import Front
 
 LAST_CALLS_SECONDS = 0.5
 
@@ -30,6 +33,7 @@ class Server:
         self, address: Address, registrations: Sequence[Registration], service: str, admit: Admit | None = None
     ) -> None:
         self._address = address
+        self._front: Front | None = None
         self._interceptor = StatusInterceptor(service, admit)
         self._library = DescriptorLibrary.load(service)
         self._health = HealthServicer(self._library.services)
@@ -39,16 +43,22 @@ class Server:
 
     @classmethod
     async def start(
-        cls, address: Address, registrations: Sequence[Registration], *, service: str, admit: Admit | None = None
+        cls,
+        address: Address,
+        registrations: Sequence[Registration],
+        *,
+        service: str,
+        admit: Admit | None = None,
+        tls: "grpc.ServerCredentials | Front | None" = None,
     ) -> Self:
         """Listens and serves; raises AddressInUseError when another process listens there, AddressError when none can.
 
         `service` is the package whose descriptors are served and whose name stands in errors: `conductor`, `agenthost`.
-        `admit` decides about each call, those of health and reflection too; without it every call is served.
+        `admit` decides about each call, those of health and reflection too; without it every call is served. `tls` is for
+        addresses of TCP: credentials of gRPC, which require a client certificate, or a front, which does not.
         """
         server = cls(address, registrations, service, admit)
-        server._bind()
-        await server._server.start()
+        await server._listen(tls)
         return server
 
     @property
@@ -56,7 +66,7 @@ class Server:
         """The address that it listens on, with the port that port 0 became."""
         if self._address.socket:
             return self._address
-        return Address.parse(f"{self._address.text.rpartition(':')[0]}:{self._port}")
+        return Address.parse(f"{self._address.text.rpartition(':')[0]}:{self._port}", is_anywhere=True)
 
     @property
     def target(self) -> str:
@@ -74,6 +84,8 @@ class Server:
         # Handlers refuse the calls that came meanwhile; without a moment for that, they would end as CANCELLED.
         await self._server.stop(LAST_CALLS_SECONDS)
         await self._interceptor.end_calls(0)
+        if self._front:
+            await self._front.close()
         if self._lock:
             self._lock.release()
 
@@ -89,11 +101,25 @@ class Server:
         ReflectionServicer(self._library).add_to(server)
         return server
 
-    def _bind(self) -> None:
+    async def _listen(self, tls: "grpc.ServerCredentials | Front | None") -> None:
+        if tls is None or self._address.socket:
+            self._bind()
+        elif isinstance(tls, grpc.ServerCredentials):
+            self._bind(tls)
+        else:
+            self._front = tls
+            self._server.add_insecure_port(f"unix:{tls.inner}")
+            self._port = await tls.listen(self._address)
+        await self._server.start()
+
+    def _bind(self, credentials: grpc.ServerCredentials | None = None) -> None:
         if self._lock:
             self._lock.acquire()
         try:
-            self._port = self._server.add_insecure_port(self._address.target)
+            if credentials is None:
+                self._port = self._server.add_insecure_port(self._address.target)
+            else:
+                self._port = self._server.add_secure_port(self._address.target, credentials)
         except RuntimeError as error:
             if self._lock:
                 self._lock.release()

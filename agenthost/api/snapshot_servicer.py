@@ -5,6 +5,7 @@ from typing import Any
 
 from agenthost.api.first_message import first_of
 from agenthost.errors import InvalidRequestError, Violation
+from agenthost.host.fences import require_own_id
 from agenthost.snapshots.packs import Offer
 from agenthost.snapshots.pushes import HEADER_SECONDS, Push
 from agenthost.snapshots.store import SnapshotStore
@@ -38,6 +39,8 @@ class SnapshotServicer(rpc.SnapshotServiceServicer):
         if first is None or first.WhichOneof("part") != "header":
             raise InvalidRequestError(Violation("header", "must come first"))
         offer = Offer(first.header.snapshot, tuple(first.header.bases), tuple(first.header.shallow))
+        if first.header.conductor_id:
+            require_own_id(first.header.conductor_id)
         push = Push(first.header.conductor_id[:MAX_NAME] or context.peer())
         ready = await self._snapshots.receive(offer, _chunks(requests, push), push)
         return pb.PushSnapshotResponse(

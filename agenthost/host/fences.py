@@ -17,9 +17,11 @@ from agenthost.errors import (
     EpochTooFarError,
     InvalidRequestError,
     NoCapacityError,
+    OtherConductorError,
     Violation,
 )
 from agenthost.system.files import append_lines, compact_lines, read_json_lines
+from servicekit.calls.callers import current_caller
 
 CONDUCTOR_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 MAX_FIRST_EPOCH = 2**40
@@ -51,6 +53,7 @@ class Fences:
     async def admit(self, conductor: str, epoch: int) -> None:
         """Returns when this epoch may act and is stored; raises EpochSupersededError when a newer one was seen."""
         _check(conductor, epoch)
+        require_own_id(conductor)
         if not is_newer(conductor, epoch, self._epochs.get(conductor, 0)):
             self._epochs[conductor] = self._epochs.pop(conductor)
             return
@@ -75,6 +78,16 @@ class Fences:
 
     def _lines(self) -> list[bytes]:
         return [_line(conductor, epoch) for conductor, epoch in self._epochs.items()]
+
+
+def require_own_id(conductor: str) -> None:
+    """Raises OtherConductorError where the caller's certificate is of another conductor than it names."""
+    caller = current_caller()
+    if caller.kind == "certificate" and caller.name != conductor:
+        raise OtherConductorError(
+            f"the certificate is of conductor {caller.name}, and the request names conductor {conductor}",
+            hint="renew the certificate in that conductor's own data folder:  conductor certs renew --data DIR",
+        )
 
 
 def is_newer(conductor: str, epoch: int, known: int) -> bool:

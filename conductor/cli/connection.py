@@ -3,9 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import click
 import grpc
 
+from conductor.cli.main import Context
 from conductor.cli.text.failure import ANSWER_SECONDS, CONNECT_SECONDS, CommandError, from_rpc
+from conductor.cli.tls import TlsChoice
 from conductor.v1 import (
     flow_service_pb2_grpc,
     gate_service_pb2_grpc,
@@ -43,16 +46,31 @@ class Connection:
 @contextmanager
 def connected(address: str, seconds: float = CALL_SECONDS) -> Iterator[Connection]:
     """Yields a connection. A failed call inside becomes a CommandError that a person can use. Calls inside wait for `seconds`."""
-    with grpc.insecure_channel(_target(address), options=_OPTIONS) as channel:
+    with _channel(_parsed(address)) as channel:
         try:
             yield Connection(channel)
         except grpc.RpcError as error:
             raise from_rpc(error, address, seconds) from error
 
 
-def _target(address: str) -> str:
+def _channel(address: Address) -> grpc.Channel:
+    tls = None if address.socket else given_tls().read()
+    if tls is None:
+        return grpc.insecure_channel(address.target, options=_OPTIONS)
+    credentials = grpc.ssl_channel_credentials(tls.ca, tls.key, tls.certificate)
+    named = (("grpc.ssl_target_name_override", tls.server_name),) if tls.server_name else ()
+    return grpc.secure_channel(address.target, credentials, options=(*_OPTIONS, *named))
+
+
+def given_tls() -> TlsChoice:
+    """Returns the certificates that the command line names; none outside of a command."""
+    command = click.get_current_context(silent=True)
+    return command.obj.tls if command is not None and isinstance(command.obj, Context) else TlsChoice()
+
+
+def _parsed(address: str) -> Address:
     """Returns an address for gRPC; raises a CommandError for what gRPC would misread, or look up for as long as that takes."""
     try:
-        return Address.parse_dialled(address, is_anywhere=True).target
+        return Address.parse_dialled(address, is_anywhere=True)
     except AddressError as error:
         raise CommandError(str(error)) from error

@@ -6,11 +6,14 @@ Ends of a command are exceptions of `conductor.cli.text.failure`; here alone the
 import importlib
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from conductor.cli.text.failure import CommandError
+from conductor.cli.tls import TlsChoice
 from servicekit.printing.commands import CommandGroup, run_command
 from servicekit.printing.streams import as_text, is_utf8
 
@@ -64,6 +67,13 @@ class Context:
 
     address: str
     output: str
+    tls: TlsChoice = field(default_factory=TlsChoice)
+    is_address_given: bool = True
+
+    def take_address(self) -> None:
+        """Takes the conductor's address out of the bundle, where no other is given."""
+        if not self.is_address_given and self.tls.bundle and (tls := self.tls.read()) is not None and tls.address:
+            self.address = tls.address
 
     @property
     def is_json(self) -> bool:
@@ -79,8 +89,27 @@ class Context:
 
 def _set_shared(ctx: click.Context, parameter: click.Parameter, given: str | None) -> None:
     """Lets an option after the command override the one before it."""
-    if given is not None and isinstance(ctx.obj, Context) and parameter.name is not None:
-        setattr(ctx.obj, parameter.name, given)
+    if given is None or not isinstance(ctx.obj, Context) or parameter.name is None:
+        return
+    setattr(ctx.obj.tls if parameter.name in _TLS_OPTIONS else ctx.obj, parameter.name, given)
+    ctx.obj.is_address_given |= parameter.name == "address"
+    if parameter.name == "bundle":
+        ctx.obj.take_address()
+
+
+_TLS_OPTIONS = {
+    "bundle": "Your bundle: certificate, key and CA in one file, of `conductor certs client`.",
+    "tls_ca": "CA that the conductor's certificate is of; with --token, or with the next two.",
+    "tls_cert": "Your certificate.",
+    "tls_key": "Its key.",
+}
+
+
+def _tls_options(**more: Any) -> list[click.Option]:
+    return [
+        click.Option([f"--{name.replace('_', '-')}"], metavar="FILE", help=text, **more)
+        for name, text in _TLS_OPTIONS.items()
+    ]
 
 
 def _shared_options(command: str) -> list[click.Option]:
@@ -89,7 +118,8 @@ def _shared_options(command: str) -> list[click.Option]:
     output = click.Option(
         ["--output"], type=click.Choice(OUTPUTS), expose_value=False, callback=_set_shared, help="How to print."
     )
-    options = [] if command in _WITHOUT_CONDUCTOR else [address]
+    tls = _tls_options(expose_value=False, callback=_set_shared)
+    options = [] if command in _WITHOUT_CONDUCTOR else [address, *tls]
     return options if command in _WITHOUT_RESULT else [*options, output]
 
 
@@ -117,10 +147,14 @@ class LazyGroup(CommandGroup):
 @click.option(
     "--address", envvar="CONDUCTOR_ADDRESS", default=DEFAULT_ADDRESS, show_default=True, help="The conductor."
 )
+@click.option("--bundle", metavar="FILE", envvar="CONDUCTOR_BUNDLE", default="", help=_TLS_OPTIONS["bundle"])
+@click.option("--tls-ca", metavar="FILE", default="", help=_TLS_OPTIONS["tls_ca"])
+@click.option("--tls-cert", metavar="FILE", default="", help=_TLS_OPTIONS["tls_cert"])
+@click.option("--tls-key", metavar="FILE", default="", help=_TLS_OPTIONS["tls_key"])
 @click.option("--output", type=click.Choice(OUTPUTS), default="auto", show_default=True, help="How to print.")
 @click.version_option(package_name="conductor-agenthost")
 @click.pass_context
-def group(ctx: click.Context, address: str, output: str) -> None:
+def group(ctx: click.Context, /, address: str, output: str, **tls: str) -> None:
     """Ask hard questions of a codebase with a pool of read-only agents."""
     if output != "auto" and ctx.invoked_subcommand in _WITHOUT_RESULT:
         raise click.UsageError(f"{ctx.invoked_subcommand} prints no result, and takes no --output")
@@ -128,6 +162,10 @@ def group(ctx: click.Context, address: str, output: str) -> None:
         ctx.obj = Context(address=as_text(address, "CONDUCTOR_ADDRESS"), output=output)
     except ValueError as error:
         raise CommandError(str(error)) from None
+    if ctx.invoked_subcommand not in _WITHOUT_CONDUCTOR:
+        ctx.obj.tls = TlsChoice(**tls)
+        ctx.obj.is_address_given = ctx.get_parameter_source("address") is not ParameterSource.DEFAULT
+        ctx.obj.take_address()
 
 
 def main(arguments: list[str] | None = None) -> int:

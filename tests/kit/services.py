@@ -67,9 +67,13 @@ class Pair:
     conductor: Service
     hosts: dict[str, Service]
     folder: Path
+    credentials: grpc.ChannelCredentials | None = None
 
     def channel(self) -> grpc.Channel:
-        return grpc.insecure_channel(self.address, options=[("grpc.max_receive_message_length", 16 * 1024 * 1024)])
+        options = [("grpc.max_receive_message_length", 16 * 1024 * 1024)]
+        if self.credentials is not None:
+            return grpc.secure_channel(self.address, self.credentials, options)
+        return grpc.insecure_channel(self.address, options)
 
     def wait_until_ready(self) -> None:
         """Waits until every host is ready; shows the logs when that does not happen."""
@@ -123,8 +127,14 @@ def running_pair(
         services[name] = Service(serve, folder / f"{name}.log")
         arguments += ["--host", f"{name}={listen}"]
     conductor = Service(arguments, folder / "conductor.log", {"XDG_CONFIG_HOME": str(folder / "config")})
-    pair = Pair(address, conductor, services, folder)
-    everything = [*services.values(), conductor]
+    with running(Pair(address, conductor, services, folder)) as pair:
+        yield pair
+
+
+@contextmanager
+def running(pair: Pair) -> Iterator[Pair]:
+    """Starts all services of a pair, yields when the hosts are ready, and stops them all."""
+    everything = [*pair.hosts.values(), pair.conductor]
     try:
         for service in everything:
             service.start()

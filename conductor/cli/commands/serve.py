@@ -7,6 +7,7 @@ import click
 
 from conductor.cli.main import DEFAULT_ADDRESS, Context
 from conductor.cli.text.failure import CommandError
+from servicekit.printing.tls_options import tls_options
 from servicekit.process import user_folder
 
 
@@ -19,7 +20,7 @@ def usual_data() -> Path | None:
 @click.command()
 @click.option(
     "--listen",
-    help=f"Address to serve: HOST:PORT on loopback, or unix:PATH.  [default: CONDUCTOR_ADDRESS, or {DEFAULT_ADDRESS}]",
+    help=f"HOST:PORT, with TLS beyond loopback, or unix:PATH.  [default: CONDUCTOR_ADDRESS, or {DEFAULT_ADDRESS}]",
 )
 @click.option("--data", type=click.Path(path_type=Path), help="Folder for the database and the snapshots.")
 @click.option(
@@ -34,6 +35,7 @@ def usual_data() -> Path | None:
     "--project", type=click.Path(path_type=Path), help="Directory whose .conductor/ holds flows and personas."
 )
 @click.option("--metrics", metavar="ADDRESS", help="Serve metrics for Prometheus at http://ADDRESS/metrics.")
+@tls_options
 @click.option("--config", type=click.Path(path_type=Path), help="A TOML file with these and further settings.")
 @click.option("--until-eof", is_flag=True, hidden=True, help="Stop also when stdin ends.")
 @click.pass_obj
@@ -60,10 +62,11 @@ def serve(context: Context, /, **options: Any) -> int:
             roots=options["roots"],
             project=options["project"],
             metrics=options["metrics"],
+            tls={key: options[f"tls_{key}"] for key in ("cert", "key", "ca")},
         )
         if options["until_eof"]:
             stop_at_end_of(sys.stdin.fileno())
         take_descriptors()
         return run(settings)
     except StatusError as error:
-        raise CommandError(str(error), lines=(error.hint,) if error.hint else (), code=1) from error
+        raise CommandError(str(error), lines=tuple(error.hint.splitlines()), code=1) from error

@@ -1,0 +1,51 @@
+"""Lets conductors of the host's own pool in, by their certificates, and nobody else: neither clients nor other hosts.
+
+A host that listens by TLS has one door for all of its services. What a conductor may do there depends on its id alone: `Fences`
+refuse requests with the id of another one.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+
+from servicekit.calls.callers import Admit, Caller
+from servicekit.errors import RoleNotAllowedError, UnauthenticatedError
+from servicekit.tls.admission import check_certificate
+from servicekit.tls.credentials import WatchedFiles, server_credentials
+from servicekit.tls.files import TlsError
+from servicekit.tls.identity import Kind
+from servicekit.tls.peer import Peers
+from servicekit.tls.settings import TlsSettings
+
+CONDUCTOR = "conductor"  # the role of a caller that is one
+
+
+@dataclass(frozen=True, slots=True)
+class PoolDoor:
+    """How a host serves by TLS: its credentials, and whom it admits."""
+
+    credentials: grpc.ServerCredentials
+    admit: Admit
+
+
+def pool_door(tls: TlsSettings, is_revoked: Callable[[int], bool] = lambda _: False) -> PoolDoor:
+    """Reads the certificates of a host that serves by TLS; raises TlsError where they cannot be used."""
+    if tls.serving is None:
+        raise TlsError("this host has no certificates")
+    watched, peers = WatchedFiles(tls.serving), Peers()
+
+    def admit(_: str, context: Any) -> Caller:
+        facts = peers.find(context).certificate
+        if facts is None:
+            raise UnauthenticatedError("this host takes calls of conductors with certificates alone")
+        identity = check_certificate(facts, watched.identity.pool, is_revoked)
+        if identity.kind is not Kind.CONDUCTOR:
+            raise RoleNotAllowedError(
+                f"this host takes calls of conductors alone, and this is the {identity.kind} '{identity.name}'",
+                hint="ask the conductor:  conductor hosts",
+            )
+        return Caller(identity.name, "certificate", CONDUCTOR)
+
+    return PoolDoor(server_credentials(watched), admit)

@@ -1,0 +1,48 @@
+"""The door of a conductor that serves by TLS: clients show a certificate of its pool, or bring a token.
+
+A certificate stands for a client with the role that its subject names. A host's certificate is not for calling, and TLS refuses it;
+another conductor's stands for no client.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from servicekit.calls.callers import Caller
+from servicekit.errors import RoleNotAllowedError
+from servicekit.tls.admission import check_certificate
+from servicekit.tls.credentials import WatchedFiles
+from servicekit.tls.files import TlsFiles, TlsFolder
+from servicekit.tls.front import Front
+from servicekit.tls.identity import Kind
+from servicekit.tls.peer import Peers
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """How a conductor serves by TLS. `known` returns the caller that a certificate stands for; None where it showed none."""
+
+    front: Front
+    known: Callable[[Any], Caller | None]
+
+
+def open_door(files: TlsFiles, data: Path, is_revoked: Callable[[int], bool] = lambda _: False) -> Door:
+    """Reads the certificates to serve with; raises TlsError where they cannot be used."""
+    watched, peers, folder = WatchedFiles(files), Peers(), TlsFolder.of(data)
+    folder.prepare()
+
+    def known(context: Any) -> Caller | None:
+        facts = peers.find(context).certificate
+        if facts is None:
+            return None
+        identity = check_certificate(facts, watched.identity.pool, is_revoked)
+        if identity.kind is not Kind.CLIENT or not facts.role:
+            what = "a client with a role" if identity.kind is Kind.CLIENT else f"a client, but the {identity.kind}"
+            raise RoleNotAllowedError(
+                f"the certificate of '{identity.name}' is not one of {what}",
+                hint="make one:  conductor certs client NAME --role viewer|operator|admin --out FILE",
+            )
+        return Caller(identity.name, "certificate", facts.role)
+
+    return Door(Front(watched, peers, folder.path), known)

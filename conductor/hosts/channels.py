@@ -1,0 +1,140 @@
+"""The channels to hosts. One with TLS is opened again with another certificate while calls go on.
+
+A host is dialled at any address, and must show the certificate of its name: host A cannot answer for B. Unix sockets are dialled
+without TLS. gRPC's credentials for channels are fixed. So the stubs of a host's links call through `HostChannel`, and each new call
+takes the channel that is the newest then. Streams of an older one are ended, and begin again by themselves; other calls may end.
+"""
+
+import asyncio
+import weakref
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import grpc
+
+from servicekit.addresses import Address
+from servicekit.channels import open_channel
+from servicekit.tls.files import TlsError
+from servicekit.tls.identity import Identity, Kind
+
+if TYPE_CHECKING:  # it needs a library that a conductor without TLS does not load
+    from servicekit.tls.credentials import WatchedFiles
+
+# How often the certificate's files are looked at.
+LOOK_SECONDS = 5.0
+# For calls of an older channel, such as pushes of snapshots, which end by themselves.
+CLOSING_SECONDS = 1800.0
+
+OpenChannel = Callable[[], grpc.aio.Channel]
+
+
+class HostChannels:
+    """Opens channels to hosts, with the conductor's certificate where there is one."""
+
+    def __init__(self, watched: "WatchedFiles | None" = None) -> None:
+        self._watched = watched
+        self._opened: weakref.WeakSet[HostChannel] = weakref.WeakSet()
+
+    def open(self, name: str, address: str) -> grpc.aio.Channel:
+        """Opens a channel to the host of that name; raises TlsError where there is no certificate for it."""
+        place = Address.parse_dialled(address, is_anywhere=True)
+        if self._watched is None and not place.is_local:
+            raise TlsError(
+                f"the host '{name}' at '{address}' is another machine, which needs TLS, and this conductor has no certificates",
+                hint=MAKE_CERTIFICATES,
+            )
+        if self._watched is None or place.socket:
+            return open_channel(place.target, many_streams=True)
+        channel = HostChannel(partial(self._open_with_tls, name, place.target, self._watched))
+        self._opened.add(channel)
+        return channel  # type: ignore[return-value] # stubs and owners use no more of a channel than it has
+
+    @staticmethod
+    def _open_with_tls(name: str, target: str, watched: "WatchedFiles") -> grpc.aio.Channel:
+        from servicekit.tls.credentials import channel_credentials  # noqa: PLC0415
+
+        credentials = channel_credentials(watched.material)
+        server_name = Identity(watched.identity.pool, Kind.HOST, name).server_name
+        return open_channel(target, many_streams=True, credentials=credentials, server_name=server_name)
+
+    async def run(self) -> None:
+        """Opens all channels again whenever the certificate has changed, until it is cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            if self._watched is not None and self._watched.refresh():
+                for channel in tuple(self._opened):
+                    channel.open_again()
+
+
+MAKE_CERTIFICATES = "make them, and start again:  conductor certs init --data DIR, conductor serve --data DIR"
+
+
+class HostChannel:
+    """Stands for the channel to a host."""
+
+    def __init__(self, open_channel: OpenChannel) -> None:
+        self._open = open_channel
+        self._channel = open_channel()
+        self._closing: dict[asyncio.Task[None], grpc.aio.Channel] = {}
+        self.streams: weakref.WeakSet[Any] = weakref.WeakSet()
+        self.generation = 0
+
+    def unary_unary(self, *described: Any, **options: Any) -> "_Method":
+        """Returns the method, for a stub."""
+        return _Method(self, "unary_unary", described, options)
+
+    def unary_stream(self, *described: Any, **options: Any) -> "_Method":
+        """Returns the method, for a stub."""
+        return _Method(self, "unary_stream", described, options)
+
+    def stream_unary(self, *described: Any, **options: Any) -> "_Method":
+        """Returns the method, for a stub."""
+        return _Method(self, "stream_unary", described, options)
+
+    def stream_stream(self, *described: Any, **options: Any) -> "_Method":
+        """Returns the method, for a stub."""
+        return _Method(self, "stream_stream", described, options)
+
+    def callable_of(self, kind: str, described: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """Returns the newest channel's own method."""
+        return getattr(self._channel, kind)(*described, **options)
+
+    def open_again(self) -> None:
+        """Opens a new channel for all further calls, and ends the streams of the one before."""
+        before, self._channel = self._channel, self._open()
+        self.generation += 1
+        for call in tuple(self.streams):
+            call.cancel()
+        closing = asyncio.get_running_loop().create_task(before.close(CLOSING_SECONDS))
+        self._closing[closing] = before
+        closing.add_done_callback(lambda task: self._closing.pop(task, None))
+
+    async def close(self) -> None:
+        """Closes all channels now."""
+        waiting, channels = tuple(self._closing), (self._channel, *self._closing.values())
+        for closing in waiting:
+            closing.cancel()
+        if waiting:
+            await asyncio.wait(waiting)
+        for channel in channels:
+            await channel.close()
+
+
+class _Method:
+    """A method of a stub; each call of it is one of the newest channel."""
+
+    def __init__(self, channel: HostChannel, kind: str, described: tuple[Any, ...], options: dict[str, Any]) -> None:
+        self._channel = channel
+        self._made = (kind, described, options)
+        self._generation = -1
+        self._callable: Any = None
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        if self._generation != self._channel.generation:
+            self._callable = self._channel.callable_of(*self._made)
+            self._generation = self._channel.generation
+        call = self._callable(*arguments, **options)
+        if self._made[0].endswith("_stream"):
+            self._channel.streams.add(call)
+        return call

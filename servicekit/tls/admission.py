@@ -1,0 +1,46 @@
+"""Checks the certificate of a caller for one call. TLS has proven that the caller holds its key, and that a trusted CA signed it.
+
+Dates are checked here for each call, and again for open streams: a connection outlives its certificate otherwise.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from servicekit.errors import UnauthenticatedError
+from servicekit.tls.certificates import CALLING, Facts
+from servicekit.tls.identity import Identity, Kind
+
+# Tells whether a serial number was revoked.
+IsRevoked = Callable[[int], bool]
+
+
+def check_certificate(facts: Facts, pool: str, is_revoked: IsRevoked) -> Identity:
+    """Returns whom a certificate of this pool stands for; raises UnauthenticatedError where it must not be used now."""
+    identity, now = facts.identity, datetime.now(UTC)
+    if identity is None:
+        raise UnauthenticatedError(
+            "this client certificate names no client or conductor of a pool",
+            hint="it needs one URI as conductor://POOL/client/NAME; make one:  conductor certs client NAME --role ROLE",
+        )
+    told, again = f"the certificate of {identity.kind} '{identity.name}'", _again(identity)
+    if identity.pool != pool:
+        raise UnauthenticatedError(f"{told} is of the pool '{identity.pool}', and this is '{pool}'", hint=again)
+    if CALLING not in facts.usages:
+        raise UnauthenticatedError(f"{told} is not for calling (it lacks clientAuth)", hint=again)
+    if not facts.not_before <= now <= facts.not_after:
+        when = f"ended at {clock(facts.not_after)}" if now > facts.not_after else f"begins at {clock(facts.not_before)}"
+        raise UnauthenticatedError(f"{told} {when}, and the clock here says {clock(now)}", hint=again)
+    if is_revoked(facts.serial):
+        raise UnauthenticatedError(f"{told} was revoked", hint=again)
+    return identity
+
+
+def clock(time: datetime) -> str:
+    """Returns a time for people, in UTC."""
+    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _again(identity: Identity) -> str:
+    if identity.kind is Kind.CONDUCTOR:
+        return "renew it on the conductor's machine:  conductor certs renew --data DIR"
+    return f"make another one:  conductor certs client {identity.name} --role ROLE --out FILE"

@@ -1,0 +1,72 @@
+"""How the caller of an RPC is connected, and the certificate that it showed. It decides nothing: `admit` of each service does.
+
+gRPC's own TLS tells the certificate in the call's auth context. Behind a `Front` the connection's name tells it.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+from typing import Any
+
+from servicekit.tls.certificates import Facts, UnreadableError, facts_of, read_certificates
+
+# In the name that a front gives each of its connections. Nothing else connects from a socket with a name.
+FRONT_NAME = "conductor-tls-"
+_ABSTRACT = "unix-abstract:"
+
+
+class Way(StrEnum):
+    """The ways of connecting."""
+
+    LOOPBACK = "loopback"
+    SOCKET = "socket"
+    TLS = "tls"
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """The other end of a connection. `certificate` is None where it showed none."""
+
+    way: Way
+    certificate: Facts | None = None
+
+
+class Peers:
+    """Finds the peer of a call; keeps the certificates of connections that a front has open."""
+
+    def __init__(self) -> None:
+        self._fronted: dict[str, Facts | None] = {}
+
+    def note(self, name: str, pem: bytes | None) -> None:
+        """Notes a connection of a front; raises UnreadableError where its certificate cannot be read."""
+        self._fronted[name] = read_facts(pem) if pem else None
+
+    def forget(self, name: str) -> None:
+        """Forgets a connection that has ended."""
+        self._fronted.pop(name, None)
+
+    def find(self, context: Any) -> Peer:
+        """Returns the peer of a call."""
+        peer: str = context.peer()
+        if peer.startswith(_ABSTRACT + FRONT_NAME):
+            return Peer(Way.TLS, self._fronted.get(peer.removeprefix(_ABSTRACT)))
+        if peer.startswith("unix"):
+            return Peer(Way.SOCKET)
+        told = context.auth_context()
+        if told.get("transport_security_type") != [b"ssl"]:
+            return Peer(Way.LOOPBACK)
+        shown = told.get("x509_pem_cert")
+        return Peer(Way.TLS, _readable(shown[0]) if shown else None)
+
+
+def _readable(pem: bytes) -> Facts | None:
+    try:
+        return read_facts(pem)
+    except UnreadableError:
+        return None
+
+
+@lru_cache(maxsize=1024)
+def read_facts(pem: bytes) -> Facts:
+    """Returns what a certificate says; raises UnreadableError. Each call asks for those of its connection."""
+    return facts_of(read_certificates(pem)[0])
