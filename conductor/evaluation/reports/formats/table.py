@@ -8,6 +8,7 @@ from conductor.evaluation.reports.formats.html import render_html
 from conductor.evaluation.reports.formats.junit import render_junit
 from conductor.evaluation.reports.formats.options import Options, with_dismissals
 from conductor.evaluation.reports.formats.sarif import render_sarif
+from conductor.evaluation.reports.former import completed
 from conductor.evaluation.reports.overview import overview
 from conductor.evaluation.reports.report import built_in_markdown
 from conductor.evaluation.reports.shortening import leave_out
@@ -41,7 +42,7 @@ class TooLargeError(Exception):
 
 def render_report(form: str, values: Mapping[str, Any], files: CitedFiles, options: Options) -> bytes:
     """Returns the report in this form. One that would be too large loses its last findings, and says so."""
-    told = with_dismissals(values, options)
+    told = with_dismissals(completed(values), options)
     kept = len(told["findings"])
     while True:
         body = FORMATS[form](leave_out(told, kept), files, options).encode(errors="replace")
