@@ -14,6 +14,7 @@ The trunk is in `servicekit.errors`, for both services. A docstring is the defau
 from servicekit.errors import (
     ConfigurationError,
     InvalidRequestError,
+    NoCapacityError,
     ProgramError,
     ProgramUnavailableError,
     RequestError,
@@ -119,14 +120,6 @@ class StreamSupersededError(RequestError):
 
     code = "ABORTED"
     reason = "STREAM_SUPERSEDED"
-
-
-class NoCapacityError(ServiceError):
-    """There is no room now; try again later."""
-
-    code = "RESOURCE_EXHAUSTED"
-    reason = "NO_CAPACITY"
-    retry_after_seconds = 2.0
 
 
 class InputQueueFullError(ServiceError):

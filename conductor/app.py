@@ -27,8 +27,9 @@ from conductor.api.reading.gate_reading import GateReading
 from conductor.api.run_creation import Pinning, RunCreation
 from conductor.api.run_servicer import Launching, RunServicer
 from conductor.api.server_servicer import ServerFacts, ServerServicer
+from conductor.api.workspace_servicer import WorkspaceServicer
 from conductor.clock import SystemClock
-from conductor.config import SNAPSHOTS_FOLDER, Settings
+from conductor.config import PUSHED_FOLDER, SNAPSHOTS_FOLDER, Settings
 from conductor.core.decide.endings.loss import count_of_earlier_instances
 from conductor.core.folded.run import Run
 from conductor.core.model.conductor_state import ConductorState, Limits
@@ -45,6 +46,7 @@ from conductor.maintenance.compaction import Compaction
 from conductor.maintenance.retention import Retention
 from conductor.ring import Ground, Reach, Ring
 from conductor.snapshots import SnapshotStore
+from conductor.snapshots.pushed.store import PushedSnapshots
 from conductor.snapshots.roots import WorkspaceRoots
 from conductor.store.port import Store
 from conductor.store.sqlite.folder import DATABASE_NAME
@@ -56,6 +58,7 @@ from conductor.v1 import (
     pool_service_pb2_grpc,
     run_service_pb2_grpc,
     server_service_pb2_grpc,
+    workspace_service_pb2_grpc,
 )
 from servicekit.addresses import AddressError, refuse_taken
 from servicekit.calls.callers import Caller
@@ -174,6 +177,7 @@ class Conductor:
         observers = [self.metrics] if self.metrics else []
         self._ring = Ring(ground, state, self._make_evaluator, observers=observers)
         self._engine = self._ring.engine
+        self._pushed = PushedSnapshots(settings.data / PUSHED_FOLDER, settings.pushes)
         self._retention = Retention(
             opened.store,
             opened.snapshots,
@@ -242,7 +246,7 @@ class Conductor:
     def _registrations(self) -> list[Registration]:
         opened, settings = self._opened, self._settings
         catalogue = Catalogue(folders(settings.project, os.environ), self._evaluator)
-        pinning = Pinning(catalogue, self._evaluator, opened.snapshots, opened.roots)
+        pinning = Pinning(catalogue, self._evaluator, opened.snapshots, opened.roots, self._pushed)
         creation = RunCreation(opened.store, self._engine, pinning, opened.clock, settings)
         launching = Launching(
             creation,
@@ -277,6 +281,7 @@ class Conductor:
             (run_service_pb2_grpc.add_RunServiceServicer_to_server, runs),
             (gate_service_pb2_grpc.add_GateServiceServicer_to_server, gates),
             (flow_service_pb2_grpc.add_FlowServiceServicer_to_server, FlowServicer(catalogue)),
+            (workspace_service_pb2_grpc.add_WorkspaceServiceServicer_to_server, WorkspaceServicer(self._pushed)),
             (pool_service_pb2_grpc.add_PoolServiceServicer_to_server, pool),
             (server_service_pb2_grpc.add_ServerServiceServicer_to_server, server),
         ]

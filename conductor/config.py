@@ -10,6 +10,7 @@ Every limit that an operator may change has its name here. Reads files and envir
     [metrics]    listen = "127.0.0.1:9464"
     [tls]        cert = "server.pem"         key = "server-key.pem"      ca = "ca.pem"     # else DATA/tls, where that exists
     [retention]  max_age = "90d"             max_bytes = "20GiB"     # nothing is deleted where neither is given
+    [pushes]     caller_bytes = "8GiB"       total_bytes = "64GiB"   keep = "7d"
 """
 
 import os
@@ -26,12 +27,15 @@ from servicekit.addresses import Address, AddressError
 from servicekit.errors import shown, there_are
 from servicekit.tls.settings import TlsSettingError, TlsSettings, read_tls
 
-SNAPSHOTS_FOLDER = "snapshots"  # in the data folder
+SNAPSHOTS_FOLDER, PUSHED_FOLDER = "snapshots", "pushed"  # in the data folder
 LOG_FORMATS = ("plain", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 _HOST_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _KEYS = frozenset(
-    {"listen", "data", "roots", "project", "hosts", "logs", "limits", "clocks", "retention", "metrics", "tls"}
+    {
+        *("listen", "data", "roots", "project", "hosts", "logs", "limits", "clocks", "retention"),
+        *("metrics", "tls", "pushes"),
+    }
 )
 DAY_SECONDS = 24 * 3600.0
 # From the end of an agent's lease to its certain end: SIGTERM from its shim (2 s), and 10 s for a machine that slept.
@@ -98,6 +102,15 @@ class Retention:
 
 
 @dataclass(frozen=True, slots=True)
+class Pushes:
+    """The limits of snapshots that callers push: bytes on the disk of each caller and of all, and how long they are kept unused."""
+
+    caller_bytes: int = 8 * 1024**3
+    total_bytes: int = 64 * 1024**3
+    keep_seconds: int = 7 * 86_400
+
+
+@dataclass(frozen=True, slots=True)
 class HostSetting:
     """A host to drive."""
 
@@ -126,6 +139,7 @@ class Settings:
     retention: Retention = field(default_factory=Retention)
     metrics: Address | None = None  # where Prometheus reads; None serves no metrics
     tls: TlsSettings = field(default_factory=TlsSettings)
+    pushes: Pushes = field(default_factory=Pushes)
 
     def shown(self) -> dict[str, str]:
         """Returns the settings in force by name, for people. None of them is a secret; a secret must not be added here."""
@@ -142,6 +156,9 @@ class Settings:
             if self.retention.max_age_seconds
             else "",
             "retention.max_bytes": str(self.retention.max_bytes or ""),
+            "pushes.caller_bytes": str(self.pushes.caller_bytes),
+            "pushes.total_bytes": str(self.pushes.total_bytes),
+            "pushes.keep": f"{self.pushes.keep_seconds / 86_400:g}d",
         }
         shown |= {f"hosts.{host.name}": host.address for host in self.hosts}
         shown |= {f"limits.{each.name}": str(getattr(self.limits, each.name)) for each in fields(Limits)}
@@ -190,6 +207,7 @@ def load(
         retention=_retention(_table(document, "retention", problems), problems),
         metrics=_metrics(metrics, _table(document, "metrics", problems), problems),
         tls=_tls(document.get("tls", {}), tls or {}, folder, problems),
+        pushes=_pushes(_table(document, "pushes", problems), problems),
     )
     if default_data is None and not data and not document.get("data"):
         problems.append("'data' is not set, and this user has no home folder: give --data DIR")
@@ -377,6 +395,18 @@ def _retention(table: Mapping[str, Any], problems: list[str]) -> Retention:
     return Retention(
         max_age_seconds=_quantity("retention.max_age", table, AGES, problems),
         max_bytes=_quantity("retention.max_bytes", table, SIZES, problems),
+    )
+
+
+def _pushes(table: Mapping[str, Any], problems: list[str]) -> Pushes:
+    known = {"caller_bytes": SIZES, "total_bytes": SIZES, "keep": AGES}
+    problems += [f"there is no setting 'pushes.{key}'{there_are(key, known)}" for key in sorted(table.keys() - known)]
+    given = {name: _quantity(f"pushes.{name}", table, units, problems) for name, units in known.items()}
+    default = Pushes()
+    return Pushes(
+        caller_bytes=given["caller_bytes"] or default.caller_bytes,
+        total_bytes=given["total_bytes"] or default.total_bytes,
+        keep_seconds=given["keep"] or default.keep_seconds,
     )
 
 

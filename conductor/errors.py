@@ -6,7 +6,7 @@
     │   ├── NotFoundError       (RUN_, STEP_, FLOW_, HOST_NOT_FOUND …)
     │   ├── RequestIdReusedError, AgentUnknownError
     │   ├── PreconditionError   (RUN_NOT_RUNNING, SOURCE_NOT_SETTLED, WORKSPACE_GONE …)
-    │   └── RootNotAllowedError
+    │   └── RootNotAllowedError, SnapshotInvalidError, PushSupersededError
     ├── ConfigurationError, BackupError   the operator must
     └── ServiceError            the service must
         ├── NoCapacityError     ├── ShuttingDownError   ├── ProgramError (ProgramUnavailableError)
@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from servicekit.errors import (
     ConfigurationError,
     InvalidRequestError,
+    NoCapacityError,
     ProgramError,
     ProgramUnavailableError,
     RequestError,
@@ -47,12 +48,14 @@ __all__ = [
     "PreconditionError",
     "ProgramError",
     "ProgramUnavailableError",
+    "PushSupersededError",
     "QuestionRequiredError",
     "RequestError",
     "RequestIdReusedError",
     "RootNotAllowedError",
     "ServiceError",
     "ShuttingDownError",
+    "SnapshotInvalidError",
     "StatusError",
     "StorageError",
     "Violation",
@@ -139,19 +142,26 @@ class PreconditionError(RequestError):
         self.subject = subject
 
 
+class SnapshotInvalidError(RequestError):
+    """The pack does not hold a snapshot that a run can read."""
+
+    code = "INVALID_ARGUMENT"
+    reason = "SNAPSHOT_INVALID"
+
+
+class PushSupersededError(RequestError):
+    """A newer call pushes the same pack."""
+
+    code = "ABORTED"
+    reason = "PUSH_SUPERSEDED"
+    kind = "RECOVERABLE"
+
+
 class RootNotAllowedError(RequestError):
     """The path lies outside the allowed roots."""
 
     code = "PERMISSION_DENIED"
     reason = "ROOT_NOT_ALLOWED"
-
-
-class NoCapacityError(ServiceError):
-    """There is no room now; try again later."""
-
-    code = "RESOURCE_EXHAUSTED"
-    reason = "NO_CAPACITY"
-    retry_after_seconds = 5.0
 
 
 class StorageError(ServiceError):

@@ -8,6 +8,7 @@
     ├── ConfigurationError      the operator must change a setting
     └── ServiceError            the service cannot do that now
         ├── ShuttingDownError
+        ├── NoCapacityError
         └── ProgramError (ProgramUnavailableError)
 
 A docstring is the default message. `code` is the name of a gRPC code; `kind` is `class` in ErrorInfo's metadata.
@@ -93,6 +94,14 @@ class ShuttingDownError(ServiceError):
     """The service is stopping."""
 
     reason = "SHUTTING_DOWN"
+
+
+class NoCapacityError(ServiceError):
+    """There is no room now; try again later."""
+
+    code = "RESOURCE_EXHAUSTED"
+    reason = "NO_CAPACITY"
+    retry_after_seconds: ClassVar[float] = 5.0
 
 
 class ProgramError(ServiceError):

@@ -7,10 +7,10 @@ from agenthost.api.first_message import first_of
 from agenthost.errors import InvalidRequestError, Violation
 from agenthost.host.fences import require_own_id
 from agenthost.snapshots.packs import Offer
-from agenthost.snapshots.pushes import HEADER_SECONDS, Push
 from agenthost.snapshots.store import SnapshotStore
 from agenthost.v1 import snapshot_service_pb2 as pb
 from agenthost.v1 import snapshot_service_pb2_grpc as rpc
+from servicekit.packs.pushes import HEADER_SECONDS, Push
 
 MAX_COMMITS = 1000
 MAX_NAME = 64  # of a conductor's id

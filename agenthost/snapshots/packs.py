@@ -14,19 +14,9 @@ from pathlib import Path
 
 from agenthost.errors import SnapshotInvalidError
 from agenthost.snapshots.git import Git, check, make_folder
+from servicekit.packs.soundness import STRICT
 
 MAX_PACK_BYTES = 4 * 1024 * 1024 * 1024
-
-# Faults of old commits and trees that public histories have and that do no harm: nothing here executes them, and
-# the paths of the tree that is checked out are checked on their own (see `tree`).
-_TOLERATED = """
-    badDate badDateOverflow badEmail badFilemode badName badTimezone duplicateEntries emptyName fullPathname
-    gitmodulesBlob gitmodulesLarge gitmodulesMissing gitmodulesName gitmodulesParse gitmodulesPath gitmodulesSymlink
-    gitmodulesUpdate gitmodulesUrl hasDot hasDotdot hasDotgit missingAuthor missingCommitter missingEmail
-    missingNameBeforeEmail missingSpaceBeforeDate missingSpaceBeforeEmail missingTaggerEntry multipleAuthors
-    nulInCommit nullSha1 treeNotSorted zeroPaddedDate zeroPaddedFilemode
-"""
-STRICT = "--strict=" + ",".join(f"{name.lower()}=ignore" for name in _TOLERATED.split())
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,9 +30,9 @@ from agenthost.snapshots.eviction import Eviction
 from agenthost.snapshots.git import Git
 from agenthost.snapshots.index_file import write_index
 from agenthost.snapshots.packs import History, Offer, take_in
-from agenthost.snapshots.pushes import Push, Pushes
 from agenthost.snapshots.readiness import Ready, held, read_ready, write_ready
 from agenthost.snapshots.tree import parse
+from servicekit.packs.pushes import Push, Pushes
 from servicekit.snapshot_rules import MAX_FILES, Entry
 from servicekit.threads import in_thread
 

@@ -43,6 +43,7 @@ from conductor.flows.checks.inputs import AUTO
 from conductor.flows.language.counts import MAX_AGENTS
 from conductor.flows.library.catalogue import Catalogue, LoadedFlow
 from conductor.flows.plans import plan_steps, run_timeout
+from conductor.snapshots.pushed.store import PushedSnapshots
 from conductor.snapshots.roots import WorkspaceRoots
 from conductor.snapshots.store import SnapshotStore
 from conductor.store.port import Store
@@ -68,6 +69,7 @@ class Pinning:
     evaluator: Evaluator
     snapshots: SnapshotStore
     roots: WorkspaceRoots
+    pushed: PushedSnapshots
 
 
 class RunCreation:
@@ -80,7 +82,9 @@ class RunCreation:
         self._clock = clock
         self._clocks = settings.clocks
         self._hosts = tuple(host.name for host in settings.hosts)
-        self._workspaces = Workspaces(pinning.snapshots, pinning.roots, settings.limits.creations_at_once)
+        self._workspaces = Workspaces(
+            pinning.snapshots, pinning.pushed, pinning.roots, settings.limits.creations_at_once
+        )
         self._creating = 0
 
     async def create(self, request: pb.CreateRunRequest) -> str:
@@ -158,10 +162,11 @@ class RunCreation:
             flow_revision=loaded.flow.revision,
             bundle=blobs[0].digest,
             inputs=blobs[1].digest,
-            workspace_path=str(workspace.folder),
+            workspace_path=workspace.path,
             workspace_mode=workspace.mode,
             workspace_revision=workspace.revision,
             workspace_base_revision=request.workspace.base_revision,
+            workspace_snapshot=workspace.snapshot,
             snapshot=pinned.plan,
             band=inputs.band,
             band_reason=launch.band_reason,

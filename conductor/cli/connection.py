@@ -15,6 +15,7 @@ from conductor.v1 import (
     pool_service_pb2_grpc,
     run_service_pb2_grpc,
     server_service_pb2_grpc,
+    workspace_service_pb2_grpc,
 )
 from servicekit.addresses import Address, AddressError
 
@@ -40,6 +41,7 @@ class Connection:
         self.runs = run_service_pb2_grpc.RunServiceStub(channel)
         self.gates = gate_service_pb2_grpc.GateServiceStub(channel)
         self.pool = pool_service_pb2_grpc.PoolServiceStub(channel)
+        self.workspaces = workspace_service_pb2_grpc.WorkspaceServiceStub(channel)
         self.server = server_service_pb2_grpc.ServerServiceStub(channel)
 
 

@@ -91,8 +91,8 @@ class Gathering:
         found = await self._documents(run, _list_finders(run, run.steps))
         counted = _list_counted(run, run.steps)
         plan = run.plan
-        changes = None  # its caller tells of a sub-run's workspace
-        if plan.parent is None:
+        changes = None  # its caller tells of a sub-run's workspace, and a pushed one is elsewhere
+        if plan.parent is None and not plan.workspace_snapshot:
             changes = await self._snapshots.changes(plan.workspace_path, plan.workspace_mode, plan.snapshot)
         sub_runs = await self._sub_runs(run, "")
         header = {

@@ -43,6 +43,7 @@ def plan_sub_run(
         workspace_mode=plan.workspace_mode,
         workspace_revision=plan.workspace_revision,
         workspace_base_revision=plan.workspace_base_revision,
+        workspace_snapshot=plan.workspace_snapshot,
         snapshot=plan.snapshot,
         band=asked["band"],
         steps=plan_steps(flow, asked["excluded"], clocks, asked["band"]),

@@ -16,6 +16,9 @@ from conductor.core.model.plan import SnapshotPlan
 from conductor.errors import InvalidRequestError, ProgramError, Violation
 from conductor.snapshots.git import DiskFullError
 from conductor.snapshots.keyed_locks import KeyedLocks
+from conductor.snapshots.pushed.adoption import adopt
+from conductor.snapshots.pushed.caller_store import CallerStore
+from conductor.snapshots.pushed.records import Record
 from conductor.snapshots.reading.changes import Comparison, compared
 from conductor.snapshots.reading.entries import shown
 from conductor.snapshots.reading.listing import list_tree
@@ -92,12 +95,26 @@ class SnapshotStore:
                 before = await self._objects.named(pin.ref)
                 plan = await self._pinned(pin, source, mode, revision)
                 plan, changes = await self._scoped(pin, source, scope, plan)
-                if before.get(pin.ref, plan.commit) != plan.commit:
-                    await self._objects.point(f"{WORKSPACES}/{key}/previous", before[pin.ref])
-                self._pinned_at |= {commit: monotonic() for commit in (plan.commit, plan.base_commit) if commit}
+                await self._keep_previous(key, before.get(pin.ref, plan.commit), plan)
                 return Pinned(plan, changes)
         except OSError as error:
             raise self._unreadable(error) from error
+
+    async def pin_pushed(self, store: CallerStore, record: Record, path: str, scope: Scope = WHOLE) -> Pinned:
+        """Pins a snapshot that a caller pushed; `path` is the workspace's place on the caller's machine."""
+        key = hashlib.sha256(os.fsencode(f"{store.git.folder}\0{path}")).hexdigest()[:24]
+        ref = f"{WORKSPACES}/{key}/latest"
+        async with self._turns.together(), self._pinning.hold(key):
+            before = await self._objects.named(ref)
+            plan, changes = await adopt(self._objects, store, record, scope, ref)
+            await self._keep_previous(key, before.get(ref, plan.commit), plan)
+            return Pinned(plan, changes)
+
+    async def _keep_previous(self, key: str, before: str, plan: SnapshotPlan) -> None:
+        """Keeps the snapshot before this one as a base of packs, and this one for a while."""
+        if before != plan.commit:
+            await self._objects.point(f"{WORKSPACES}/{key}/previous", before)
+        self._pinned_at |= {commit: monotonic() for commit in (plan.commit, plan.base_commit) if commit}
 
     @contextlib.asynccontextmanager
     async def _source(self, folder: Path) -> AsyncIterator[Source | None]:

@@ -7,9 +7,12 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import pytest
 from google.protobuf import json_format
 
+from conductor.cli.connection import Connection
+from conductor.cli.pushing.push import push_workspace
 from conductor.v1 import run_service_pb2 as pb
 from conductor.v1 import run_service_pb2_grpc
 from tests.kit.services import Pair, running_pair
@@ -56,10 +59,15 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def stub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[run_service_pb2_grpc.RunServiceStub]:
+def channel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[grpc.Channel]:
     with running_pair(tmp_path_factory.mktemp("pair")) as pair, pair.channel() as channel:
         assert isinstance(pair, Pair)
-        yield run_service_pb2_grpc.RunServiceStub(channel)
+        yield channel
+
+
+@pytest.fixture(scope="module")
+def stub(channel: grpc.Channel) -> run_service_pb2_grpc.RunServiceStub:
+    return run_service_pb2_grpc.RunServiceStub(channel)
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +121,39 @@ def test_every_citation_was_checked_and_stands(
     for evidence in (evidence for found in findings for evidence in found.evidence):
         lines = (repository / evidence.path).read_text().splitlines()
         assert evidence.quote == "\n".join(lines[evidence.start_line - 1 : evidence.end_line])
+
+
+@pytest.fixture
+def pushed(channel: grpc.Channel, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pb.Workspace:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    workspace = push_workspace(Connection(channel), pb.Workspace(path=str(repository)))
+    workspace.path = "/home/anna/app"  # of the caller's machine
+    return workspace
+
+
+def test_a_pushed_workspace_gives_the_same_snapshot_with_the_same_verified_findings(
+    stub: run_service_pb2_grpc.RunServiceStub,
+    told: list[pb.WatchRunResponse],
+    pushed: pb.Workspace,
+) -> None:
+    """Keeps J5."""
+    run = stub.CreateRun(pb.CreateRunRequest(flow="flows/survey", workspace=pushed), timeout=60)
+    end = list(stub.WatchRun(pb.WatchRunRequest(name=run.name), timeout=90))[-1].run
+    findings, own = (
+        stub.ListFindings(pb.ListFindingsRequest(parent=name), timeout=10).findings
+        for name in (run.name, told[-1].run.name)
+    )
+
+    assert end.state == pb.Run.STATE_SUCCEEDED
+    assert end.snapshot == told[-1].run.snapshot
+    assert end.workspace == pb.Workspace(
+        path="/home/anna/app",
+        mode=pb.Workspace.MODE_WORKING_TREE,
+        scope=pb.Workspace.SCOPE_WHOLE,
+        snapshot=pushed.snapshot,
+    )
+    assert {found.status for found in findings} == {pb.Evidence.STATUS_VERIFIED}
+    assert [found.title for found in findings] == [found.title for found in own]
 
 
 def test_the_report_says_what_was_found_and_how_it_was_confined(

@@ -1,4 +1,7 @@
-"""Finds the workspace that a request names, and pins it: a few at once, because pinning a large one takes the disk."""
+"""Finds the workspace that a request names, and pins it: a few at once, because pinning a large one takes the disk.
+
+A workspace is a folder that the conductor can see, or a snapshot that its caller pushed.
+"""
 
 import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -6,22 +9,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from conductor.api.messages.pushes import COMMIT_ID
 from conductor.api.messages.runs import MODES
 from conductor.api.messages.scopes import MAX_REVISION_CHARACTERS, read_scope, scope_violations
-from conductor.errors import NoCapacityError, Violation
+from conductor.errors import NoCapacityError, NotFoundError, Violation
 from conductor.snapshots.keyed_locks import KeyedLocks
+from conductor.snapshots.pushed.caller_store import CallerStore
+from conductor.snapshots.pushed.records import Record
+from conductor.snapshots.pushed.store import PushedSnapshots
 from conductor.snapshots.roots import WorkspaceRoots
 from conductor.snapshots.scopes.scope import Scope
 from conductor.snapshots.shared_work import SharedWork
 from conductor.snapshots.store import Pinned, SnapshotStore
 from conductor.snapshots.storing.pin import WorkspaceMode
 from conductor.v1 import run_service_pb2 as pb
+from servicekit.calls.callers import LOOPBACK, Caller, current_caller
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
 # Longer than a repository with an endless configuration keeps its place (see `snapshots.reading.blocking_files`).
 MAX_PLACE_WAIT_SECONDS = 25.0
+MAX_SHOWN_PATH = 4000  # of a path on the caller's machine
+# An empty role stands for code outside of a call, and for a server that admits every caller.
+READS_ALL = frozenset({"admin", ""})
 
 _MODE_NAMES = {
     pb.Workspace.MODE_UNSPECIFIED: WorkspaceMode.WORKING_TREE,
@@ -33,17 +44,20 @@ _MODE_NAMES = {
 class Located:
     """A workspace that may be read. Two requests with equal ones mean the same content, if they ask at the same moment."""
 
-    folder: Path
+    path: str
     mode: str
     revision: str
     scope: Scope
+    snapshot: str = ""
+    caller: Caller = LOOPBACK
 
 
 class Workspaces:
     """Pins workspaces for runs; `most` at once."""
 
-    def __init__(self, snapshots: SnapshotStore, roots: WorkspaceRoots, most: int) -> None:
+    def __init__(self, snapshots: SnapshotStore, pushed: PushedSnapshots, roots: WorkspaceRoots, most: int) -> None:
         self._snapshots = snapshots
+        self._pushed = pushed
         self._roots = roots
         self._most = most
         self._places = asyncio.Semaphore(most)
@@ -52,8 +66,13 @@ class Workspaces:
 
     async def locate(self, workspace: pb.Workspace) -> Located:
         """Returns the workspace of a request without violations; raises RequestError where it may not be read."""
+        mode, scope = str(_MODE_NAMES[workspace.mode]), read_scope(workspace)
+        if workspace.snapshot:
+            located = Located(workspace.path, mode, workspace.revision, scope, workspace.snapshot, current_caller())
+            await self._find_pushed(located)
+            return located
         folder = await asyncio.to_thread(self._roots.resolve, workspace.path)
-        return Located(folder, str(_MODE_NAMES[workspace.mode]), workspace.revision, read_scope(workspace))
+        return Located(str(folder), mode, workspace.revision, scope)
 
     async def pin(self, located: Located) -> Pinned:
         """Pins a workspace; callers that wait for the same share a pin that begins after all of them asked.
@@ -62,11 +81,22 @@ class Workspaces:
         """
 
         async def work(begin: "Callable[[], None]") -> Pinned:
-            async with self._place(str(located.folder)):
+            async with self._place(located.snapshot or located.path):
                 begin()
-                return await self._snapshots.pin_scope(located.folder, located.mode, located.revision, located.scope)
+                if located.snapshot:
+                    store, record = await self._find_pushed(located)
+                    return await self._snapshots.pin_pushed(store, record, located.path, located.scope)
+                folder = Path(located.path)
+                return await self._snapshots.pin_scope(folder, located.mode, located.revision, located.scope)
 
         return await self._pins.join(located, work)
+
+    async def _find_pushed(self, located: Located) -> tuple[CallerStore, Record]:
+        caller = located.caller
+        found = await self._pushed.find(caller.identity, located.snapshot, reads_all=caller.role in READS_ALL)
+        if found is None:
+            raise NotFoundError("snapshot", located.snapshot, hint="push it first: WorkspaceService.PushWorkspace")
+        return found
 
     @asynccontextmanager
     async def _place(self, name: str) -> "AsyncIterator[None]":
@@ -87,7 +117,11 @@ class Workspaces:
 def workspace_violations(workspace: pb.Workspace) -> list[Violation]:
     """Returns the faults in the form of a request's workspace."""
     violations = []
-    if not workspace.path:
+    if workspace.snapshot and not COMMIT_ID.fullmatch(workspace.snapshot):
+        violations.append(Violation("workspace.snapshot", "must be a commit id of 40 hexadecimal digits"))
+    if workspace.snapshot and len(workspace.path) > MAX_SHOWN_PATH:
+        violations.append(Violation("workspace.path", f"has more than {MAX_SHOWN_PATH} characters"))
+    if not workspace.path and not workspace.snapshot:
         violations.append(Violation("workspace.path", "is missing; give the absolute path of a directory"))
     if workspace.mode not in _MODE_NAMES:
         violations.append(Violation("workspace.mode", "is not a value of the enumeration"))

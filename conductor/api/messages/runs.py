@@ -201,6 +201,7 @@ def _plan_message(plan: RunPlan, inputs: Struct) -> pb.Run:
             revision=plan.workspace_revision,
             mode=MODES.get(plan.workspace_mode, pb.Workspace.MODE_UNSPECIFIED),
             base_revision=plan.workspace_base_revision,
+            snapshot=plan.workspace_snapshot,
             paths=plan.snapshot.paths,
             scope=SCOPES.get(plan.snapshot.scope, pb.Workspace.SCOPE_UNSPECIFIED),
         ),

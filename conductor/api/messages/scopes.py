@@ -15,7 +15,9 @@ def scope_violations(workspace: pb.Workspace) -> list[Violation]:
         return [Violation("workspace.scope", "is not a value of the enumeration")]
     if len(workspace.base_revision) > MAX_REVISION_CHARACTERS:
         return [Violation(BASE, f"has more than {MAX_REVISION_CHARACTERS} characters")]
-    return _asked(workspace).faults(is_commit=workspace.mode == pb.Workspace.MODE_COMMIT)
+    return _asked(workspace).faults(
+        is_commit=workspace.mode == pb.Workspace.MODE_COMMIT, is_pushed=bool(workspace.snapshot)
+    )
 
 
 def read_scope(workspace: pb.Workspace) -> Scope:

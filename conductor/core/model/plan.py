@@ -229,6 +229,7 @@ class RunPlan:
     band_reason: str = ""  # why the conductor chose the band; empty where the caller did
     parent: ParentStep | None = None
     workspace_base_revision: str = ""
+    workspace_snapshot: str = ""  # the snapshot that the caller pushed: the path is one of the caller's machine then
 
     @property
     def root(self) -> str:

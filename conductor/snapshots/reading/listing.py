@@ -27,7 +27,12 @@ async def list_tree(git: Git, tree: str) -> dict[bytes, TreeEntry]:
     """Returns every file, link and submodule of a tree, by its path."""
     listing = await git.run("ls-tree", "-r", "-l", "-z", "--full-tree", tree)
     # Beside the event loop: half a million lines would delay every stream.
-    return await asyncio.to_thread(lambda: _by_path(map(_entry, _records(listing))))
+    return await asyncio.to_thread(parse_tree, listing)
+
+
+def parse_tree(listing: bytes) -> dict[bytes, TreeEntry]:
+    """Reads the output of `git ls-tree -r -l -z`."""
+    return _by_path(map(_entry, _records(listing)))
 
 
 async def list_workspace(view: View, left_out: LeftOut) -> tuple[Listed, ...]:

@@ -32,19 +32,21 @@ class Scope:
         """Returns whether the snapshot is compared with a base."""
         return self.kind != ScopeKind.WHOLE
 
-    def faults(self, *, is_commit: bool) -> list[Violation]:
-        """Returns why it cannot be a scope of a working tree, or of a commit."""
-        return [*self._kind_faults(is_commit=is_commit), *self._path_faults()]
+    def faults(self, *, is_commit: bool, is_pushed: bool = False) -> list[Violation]:
+        """Returns why it cannot be a scope of a working tree, of a commit, or of a snapshot that was pushed."""
+        kind = self._kind_faults(is_commit=is_commit and not is_pushed, is_pushed=is_pushed)
+        return [*kind, *self._path_faults()]
 
     def shortest(self) -> "Scope":
         """Returns the scope with each path in its shortest form, once."""
         short = [_shortest(path) for path in self.paths]
         return replace(self, paths=() if "" in short else tuple(dict.fromkeys(short)))
 
-    def _kind_faults(self, *, is_commit: bool) -> Iterator[Violation]:
+    def _kind_faults(self, *, is_commit: bool, is_pushed: bool) -> Iterator[Violation]:
         if self.kind == ScopeKind.DIFF and not self.base_revision:
             yield Violation(BASE, "is missing: a diff needs the revision that the workspace is compared with")
-        if self.kind != ScopeKind.DIFF and self.base_revision:
+        takes_base = self.kind == ScopeKind.DIFF or (is_pushed and self.kind == ScopeKind.UNCOMMITTED)
+        if self.base_revision and not takes_base:
             yield Violation(BASE, "is for SCOPE_DIFF only")
         if self.kind == ScopeKind.UNCOMMITTED and is_commit:
             yield Violation(

@@ -24,19 +24,25 @@ class Scoping:
     source: Source | None
     scope: Scope
     ref: str
-    converted: Collection[bytes] = ()
+    converted: Collection[bytes | str] = ()
 
     async def apply(self, plan: SnapshotPlan) -> tuple[SnapshotPlan, bytes]:
         """Returns the plan with its scope, and the document of its changes; raises InvalidRequestError where there is no base."""
+        if not self.scope.is_compared:
+            return await self.between(plan, "")
+        found = await find_base(self.source, self.scope, plan.head_commit)
+        base = await copy_base(self.source, self.store, found, self.ref) if self.source and found else ""
+        return await self.between(plan, base)
+
+    async def between(self, plan: SnapshotPlan, base: str) -> tuple[SnapshotPlan, bytes]:
+        """Returns the plan with its scope, compared with a base that the store has; an empty one stands for no files."""
         plan = replace(plan, scope=self.scope.kind, paths=self.scope.paths)
         if not self.scope.is_compared:
             await self._require_paths(plan.commit, ())
             return plan, b""
-        found = await find_base(self.source, self.scope, plan.head_commit)
-        base = await copy_base(self.source, self.store, found, self.ref) if self.source and found else ""
         compared = base or EMPTY_TREE
         files, notes = await compare(self.store.git, compared, plan.commit)
-        converted = frozenset(map(shown, self.converted))
+        converted = frozenset(shown(path) if isinstance(path, bytes) else path for path in self.converted)
         files = [file for file in files if not (file.path in converted and _is_bare(file))]
         await self._require_paths(plan.commit, files)
         places = [_place(path) for path in self.scope.paths]

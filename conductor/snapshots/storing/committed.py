@@ -22,10 +22,17 @@ async def check_commit(tree: Mapping[bytes, TreeEntry]) -> None:
 
 async def check_links(git: Git, tree: Mapping[bytes, TreeEntry]) -> None:
     """Raises InvalidRequestError where hosts would refuse the target of a symbolic link."""
+    _refuse(await why_links_refused(git, tree))
+
+
+async def why_links_refused(git: Git, tree: Mapping[bytes, TreeEntry]) -> str:
+    """Returns why hosts would refuse the target of a symbolic link; empty where they would not."""
     for links in _in_parts([(path, entry.oid) for path, entry in tree.items() if entry.mode == LINK]):
         targets = await read_contents(git, tuple(dict.fromkeys(oid for _, oid in links)))
         for path, oid in links:
-            _refuse(why_target_refused(path, targets[oid]))
+            if why := why_target_refused(path, targets[oid]):
+                return why
+    return ""
 
 
 def _told(entry: TreeEntry) -> tuple[str, str, int]:

@@ -22,6 +22,7 @@ from conductor.snapshots.reading.view import remove_views
 from conductor.snapshots.storing.commit_writer import CommitWriter
 from conductor.snapshots.storing.history import History, bounded, parse_rows, revisions
 from servicekit.programs import Running
+from servicekit.threads import in_thread
 
 CONFIGURATION = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n\tlogAllRefUpdates = false\n"
 MAX_PACKS = 50
@@ -73,6 +74,13 @@ class ObjectStore:
                 return
             self.write_shallow(self.shallow() | (history.shallow - have))
             await self._transfer(source, revisions(history, have))
+            await self._clean_shallow()
+
+    async def adopt(self, packs: Path, shallow: Collection[str]) -> None:
+        """Moves packs with their indexes in, out of a folder on the same disk. `shallow` are commits whose parents are left out."""
+        async with self._copying, self._written():
+            self.write_shallow(self.shallow() | frozenset(shallow))
+            await in_thread(_move_packs, packs, self._folder / "objects" / "pack")
             await self._clean_shallow()
 
     async def copy_tree(self, source: Git, tree: str) -> None:
@@ -183,6 +191,12 @@ class ObjectStore:
         parents = _raw_parents(raw)
         here = await self.present(sorted({parent for group in parents.values() for parent in group}))
         self.write_shallow([commit for commit in shallow if not here.issuperset(parents.get(commit, ("",)))])
+
+
+def _move_packs(source: Path, target: Path) -> None:
+    # A pack exists for git as soon as its index does.
+    for path in sorted(source.glob("*"), key=lambda path: path.suffix == ".idx"):
+        path.replace(target / path.name)
 
 
 def _raw_parents(batch: bytes) -> dict[str, tuple[str, ...]]:

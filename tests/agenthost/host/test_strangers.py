@@ -10,9 +10,9 @@ from agenthost.api import first_message
 from agenthost.errors import EpochSupersededError, EpochTooFarError, InvalidRequestError, NoCapacityError
 from agenthost.host import fences as fences_module
 from agenthost.host.fences import MAX_EPOCH, MAX_EPOCH_STEP, MAX_FIRST_EPOCH, Fences
-from agenthost.snapshots import pushes
-from agenthost.snapshots.pushes import Push, Pushes
 from agenthost.system.files import append_lines
+from servicekit.packs import pushes
+from servicekit.packs.pushes import Push, Pushes
 
 
 @pytest.mark.parametrize("made_up", [7 + MAX_EPOCH_STEP + 1, 2**31, 2**40, 2**53])
@@ -102,7 +102,7 @@ async def test_a_slow_push_gives_its_place_to_the_next(monkeypatch: pytest.Monke
 
     slow = [asyncio.create_task(push_slowly(f"slow-{number}")) for number in range(pushes.MAX_PUSHES)]
     await asyncio.sleep(0)
-    with pytest.raises(NoCapacityError, match="already receiving"):
+    with pytest.raises(NoCapacityError, match="being pushed already"):
         async with places.place(Push("early")):
             pass
     await asyncio.sleep(0.1)
@@ -118,7 +118,7 @@ async def test_a_slow_push_gives_its_place_to_the_next(monkeypatch: pytest.Monke
 async def test_one_conductor_takes_no_more_than_its_share_of_the_places() -> None:
     places = Pushes()
     async with places.place(Push("one")), places.place(Push("one")):
-        with pytest.raises(NoCapacityError, match="this conductor"):
+        with pytest.raises(NoCapacityError, match="this caller"):
             async with places.place(Push("one")):
                 pass
         async with places.place(Push("two")):

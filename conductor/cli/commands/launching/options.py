@@ -28,6 +28,11 @@ _OPTIONS = (
     ),
     click.option("--uncommitted", is_flag=True, help="Judge what the working tree changed since HEAD."),
     click.option(
+        "--push",
+        is_flag=True,
+        help="Send PATH to the conductor, which cannot see it.  [default: where the conductor is on another machine]",
+    ),
+    click.option(
         "--paths", multiple=True, metavar="PATH", help="Judge only this file or folder below PATH; may be repeated."
     ),
     click.option(

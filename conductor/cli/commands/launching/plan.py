@@ -32,10 +32,14 @@ def plan(context: Context, /, flow: str, path: Path, *, prompts: bool, **options
 
     `conductor run … --plan-hash HASH` starts a run only while its plan is this one.
     """
+    from conductor.cli.commands.launching.sent import needs_push
     from conductor.cli.commands.requests import create_request, flow_of
+    from conductor.cli.pushing.push import push_workspace
 
     with connected(context.address) as connection:
         request = create_request(flow, path, {**options, "request_id": None, "plan_hash": ""}, flow_of(connection))
+        if needs_push(context, options):
+            request.workspace.CopyFrom(push_workspace(connection, request.workspace))
         with refused_for(context, request, flow):
             planned = ask_plan(connection, request)
     if context.is_json:
