@@ -16,9 +16,12 @@ A docstring is the default message. `code` is the name of a gRPC code; `kind` is
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import islice
 from typing import ClassVar
 
 MAX_SHOWN = 80
+# Of the names that would have been right, so many are told.
+MAX_NAMES = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +129,9 @@ def shown(value: object) -> str:
 
 def there_are(name: str, known: Collection[str]) -> str:
     """Returns `: did you mean 'prompt'? There are argv, prompt` for a close name, else `; there are argv, prompt`."""
-    names, close = ", ".join(known) or "none", closest(name, known)
-    return f": did you mean '{close}'? There are {names}" if close else f"; there are {names}"
+    more = " …" if len(known) > MAX_NAMES else ""
+    names, close = ", ".join(islice(known, MAX_NAMES)) or "none", closest(name, known)
+    return f": did you mean '{close}'? There are {names}{more}" if close else f"; there are {names}{more}"
 
 
 def closest(name: str, known: Collection[str]) -> str:

@@ -12,6 +12,7 @@ from conductor.flows.kinds.flow import flow_name
 from conductor.flows.language.nesting import inner_steps
 from conductor.flows.language.schemas import is_open
 from conductor.v1 import flow_service_pb2
+from servicekit.errors import there_are
 
 Flow = flow_service_pb2.Flow
 
@@ -93,8 +94,7 @@ def _missing(name: str, known: Mapping[str, Flow | None]) -> str:
     short = name.removeprefix("flows/")
     if name in known:
         return f"the flow '{short}' has problems of its own: see  conductor flows validate"
-    there = ", ".join(sorted(one.removeprefix("flows/") for one in known)) or "none"
-    return f"there is no flow '{short}'; there are {there}"
+    return f"there is no flow '{short}'{there_are(short, sorted(one.removeprefix('flows/') for one in known))}"
 
 
 def _judge_inputs(step: Flow.Step, called: Flow) -> Iterator[tuple[str, str]]:

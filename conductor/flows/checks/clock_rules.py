@@ -75,9 +75,17 @@ def judge_duration(message: Message, name: str, where: str, most: int, problems:
         return
     seconds = _seconds(duration)
     if not 0 < seconds <= most:
-        problems.add(where, f"must be more than 0 and at most {most} s, not {seconds:.10g} s")
+        problems.add(where, f"must be more than 0 and at most {_told(most)}, not {_told(seconds)}")
 
 
 def _seconds(duration: Duration) -> float:
     # Rounded to microseconds, as in plans; ToTimedelta raises beyond its range.
     return round(duration.seconds + duration.nanos / 1e9, 6)
+
+
+def _told(seconds: float) -> str:
+    """Returns a time as a flow writes it: in days or hours where it is whole ones."""
+    for unit, length in (("d", 86_400), ("h", 3_600)):
+        if seconds and seconds % length == 0 and (unit == "h" or seconds > length):
+            return f"{seconds // length:.0f}{unit}"
+    return f"{seconds:.10g} s"

@@ -24,6 +24,7 @@ from conductor.flows.language.schemas import is_open, schema_problems
 from conductor.flows.language.templates import template_problems
 from conductor.flows.language.value_types import input_types
 from conductor.v1 import flow_service_pb2
+from servicekit.errors import shown
 
 Flow = flow_service_pb2.Flow
 
@@ -86,7 +87,9 @@ def _read_schema(flow: Flow, problems: Problems) -> dict[str, Any]:
 def _judge_head(flow: Flow, problems: Problems) -> None:
     if flow.name and not FLOW_NAME.match(flow.name):
         problems.add(
-            "name", "must be flows/NAME, where NAME is a-z, 0-9, _ and -, begins with a letter, at most 64 characters"
+            "name",
+            "must be flows/NAME, where NAME is a-z, 0-9, _ and -, begins with a letter, at most 64 characters, "
+            f"not {shown(flow.name)}: rename the file, or give the flow a name",
         )
     problems.add_if_longer("title", flow.title, MAX_TITLE_CHARACTERS)
     if "\n" in flow.title.strip():

@@ -17,6 +17,7 @@ from conductor.flows.kinds.kind import Expression, Planning, Step
 from conductor.flows.language.marks import is_template
 from conductor.flows.language.problems import Problems
 from conductor.v1 import flow_service_pb2
+from servicekit.errors import there_are
 
 Flow = flow_service_pb2.Flow
 AgentWork = flow_service_pb2.AgentWork
@@ -128,7 +129,7 @@ def _judge_limits(agent: AgentWork, where: str, problems: Problems) -> None:
 def _unknown(what: str, name: str, known: Collection[str], library: Library) -> str:
     if why := dict(library.unusable).get(name):
         return f"the {what} '{name}' cannot be used: {why}"
-    return f"there is no {what} '{name}'; there are {', '.join(sorted(known)) or 'none'}"
+    return f"there is no {what} '{name}'{there_are(name, sorted(known))}"
 
 
 def _lease(work: AgentWork, clocks: Clocks) -> tuple[float, float]:

@@ -34,6 +34,13 @@ _CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\
 # YAML has no surrogate pairs; JSON writes every character beyond the first plane as one.
 _SURROGATES = re.compile(r"(\\\\)|\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
 
+# What mostly helps, by a part of what the parser says.
+_REMEDIES = {
+    "mapping values are not allowed": "A text that holds ': ' needs quotes; a line that goes on needs the right indentation",
+    "did not find expected key": "Compare the indentation of this line, and the quotes, with the lines before it",
+    "quoted scalar found unexpected end": "A quote is never closed",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Node:
@@ -106,7 +113,7 @@ class _Composer:
         for event in self._until(yaml.MappingEndEvent):
             line = _line_of(event)
             if not isinstance(event, yaml.ScalarEvent):
-                raise DocumentError(line, "a key must be a plain word")
+                raise DocumentError(line, "a key must be a plain word. A text that begins with {{ needs quotes")
             key = event.value.translate(self.restored) if self.restored else event.value
             value = self.node(next(self.events), depth + 1, line)
             is_merge = key == _MERGE and not event.style
@@ -164,11 +171,19 @@ def read_document(data: bytes) -> tuple[Node, list[tuple[int, str]]]:
         if "nesting depth" in (error.problem or ""):  # libyaml's own limit, which is reached before ours
             raise DocumentError(line, f"this is nested more than {MAX_DEPTH} deep") from error
         problem = " ".join(part for part in (error.context, error.problem) if part)
-        raise DocumentError(line, f"this is not YAML: {problem}") from error
+        raise DocumentError(line, f"this is not YAML: {problem}{_remedy(problem, text, line)}") from error
     except yaml.YAMLError as error:
         raise DocumentError(1, f"this is not YAML: {str(error).splitlines()[0]}") from error
     except RecursionError as error:
         raise DocumentError(1, f"this is nested more than {MAX_DEPTH} deep") from error
+
+
+def _remedy(problem: str, text: str, line: int) -> str:
+    """Returns what mostly helps against a problem of the parser; empty where that is not known."""
+    lines = _LINE_END.split(text)
+    if "cannot start any token" in problem and line <= len(lines) and lines[line - 1][:1].isspace():
+        return ". Indent with spaces, not with tabs" if "\t" in lines[line - 1] else ". Put the text in quotes"
+    return next((f". {remedy}" for part, remedy in _REMEDIES.items() if part in problem), "")
 
 
 def _merged(node: Node) -> dict[str, Node]:

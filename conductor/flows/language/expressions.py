@@ -24,9 +24,11 @@ from conductor.flows.language.value_types import (
     SNAPSHOT_FIELDS,
     ValueTypes,
 )
+from servicekit.errors import there_are
 
 if TYPE_CHECKING:
     from conductor.flows.kinds.kind import Wanted
+    from conductor.flows.language.value_types import Holders
 
 MAX_EXPRESSION_CHARACTERS = 4000
 _PLACE = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
@@ -36,6 +38,14 @@ _AT_LAUNCH = {
     "undeclared reference to 'steps": "no step has a result at launch: only skip_when can look at steps",
     "undeclared reference to 'run'": "a run has no name at launch: only skip_when and templates can look at it",
     "undeclared reference to 'snapshot": "the snapshot is pinned after launch: only skip_when and templates can look at it",
+}
+_OF_OTHER_LANGUAGES = {
+    "Syntax error: token recognition error at: '= '": "a single or a third '=' is no operator of CEL: compare with ==",
+    "Syntax error: mismatched input 'and'": "'and' is no operator of CEL: write &&",
+    "Syntax error: mismatched input 'or'": "'or' is no operator of CEL: write ||",
+    "undeclared reference to 'not'": "'not' is no operator of CEL: write !",
+    "undeclared reference to 'len'": "'len' is no function of CEL: write size()",
+    "Syntax error: mismatched input '}'": "an expression is CEL, and stands without {{ }}",
 }
 _UNKNOWN = re.compile(r"undefined field '([^']*)' not found in struct 'flow\.(\w+)'")
 
@@ -196,16 +206,23 @@ def _without_null_tests(expression: str, silent: Iterable[str]) -> str:
     return compared.sub(lambda match: "true" if (match["is"] or match["was"]) == "==" else "false", expression)
 
 
-def _errors_in(message: str, holders: Mapping[str, str] | None = None) -> list[tuple[int, str]]:
+def _errors_in(message: str, holders: "Holders | None" = None) -> list[tuple[int, str]]:
     """Returns the checker's errors with their lines, without its drawings and repetitions."""
     placed = _PLACE.findall(message)
+    if placed and (hint := _hint(placed[0][2])):  # what the checker says after that is about the same place
+        placed = [(*placed[0][:2], hint)]
     found = [(int(line), f"{_reword(text, holders or {})} (column {column})") for line, column, text in placed]
     return (
         [(line, text) for line, text in found if not text.startswith(_ECHO)] or found or [(1, message.splitlines()[0])]
     )
 
 
-def _reword(text: str, holders: Mapping[str, str]) -> str:
+def _hint(text: str) -> str:
+    """Returns what to write in place of an operator or a function of another language; empty where nothing is known."""
+    return next((hint for beginning, hint in _OF_OTHER_LANGUAGES.items() if text.startswith(beginning)), "")
+
+
+def _reword(text: str, holders: "Holders") -> str:
     """Returns an error of the checker in the words of a flow, where it is about our own types."""
     for beginning, words in _AT_LAUNCH.items():
         if text.startswith(beginning):
@@ -222,6 +239,6 @@ def _reword(text: str, holders: Mapping[str, str]) -> str:
         "Run": f"a run has no '{name}'; it has {', '.join(RUN_FIELDS)}",
         "Snapshot": f"the snapshot has no '{name}'; it has {', '.join(SNAPSHOT_FIELDS)}",
         "Error": f"an error has no '{name}'; it has {', '.join(ERROR_FIELDS)}",
-        **{each: f"{what} has no '{name}'" for each, what in holders.items()},
+        **{each: f"{what} has no '{name}'{there_are(name, known)}" for each, (what, known) in holders.items()},
     }
     return told.get(holder, f"a step has no '{name}'; it has {', '.join(RESULT_FIELDS)}")

@@ -14,6 +14,8 @@ from collections.abc import Iterator, Mapping
 from itertools import count, islice
 from typing import TYPE_CHECKING, Any
 
+from servicekit.errors import shown, there_are
+
 if TYPE_CHECKING:
     from jsonschema import ValidationError
     from jsonschema.protocols import Validator
@@ -36,6 +38,7 @@ _CLASSES = {
     "2019-09": "Draft201909Validator",
     "2020-12": "Draft202012Validator",
 }
+_TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
 _FORBIDDEN = ("question", "band")
 _OPENING = frozenset(
     {
@@ -70,9 +73,16 @@ def schema_faults(schema: Mapping[str, Any]) -> list[str]:
     if draft is None:
         return [f"$schema is {str(schema['$schema'])[:100]!r}, but only these drafts are known: {', '.join(_DRAFTS)}"]
     meta = draft(draft.META_SCHEMA)
-    faults = (f"{describe_path(error.absolute_path)}: {error.message}" for error in meta.iter_errors(schema))
+    faults = (f"{describe_path(error.absolute_path)}: {_fault(error)}" for error in meta.iter_errors(schema))
     found = [fault.removeprefix(": ") for fault in islice(faults, MAX_VIOLATIONS)]
     return found or [*_dangling(schema), *_unreadable_patterns(schema)]
+
+
+def _fault(error: "ValidationError") -> str:
+    """Returns the fault of a schema; of a type that JSON does not have, the types there are."""
+    if isinstance(error.instance, str) and error.absolute_path and error.absolute_path[-1] == "type":
+        return f"there is no type {shown(error.instance)}{there_are(error.instance, _TYPES)}"
+    return str(error.message)
 
 
 def _dangling(schema: Mapping[str, Any]) -> Iterator[str]:

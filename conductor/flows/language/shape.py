@@ -25,6 +25,8 @@ _WORDS = {
     Field.CPPTYPE_INT32: "a whole number",
     Field.CPPTYPE_INT64: "a whole number",
 }
+# What to write in place of a list, where one stands to reason.
+_LIST_HINTS = {"conductor.v1.ForeachWork.items": """: write it as CEL in quotes, as '["a", "b"]'"""}
 _DURATION, _STRUCT = "google.protobuf.Duration", "google.protobuf.Struct"
 _PER_BAND = flow_service_pb2.PerBand.DESCRIPTOR.full_name
 _WELL_KNOWN = {_DURATION: DURATION, _STRUCT: "an object"}
@@ -123,7 +125,8 @@ class Shape:
         value = _spelled(node, field)
         if value is not None and _fits(value, field):
             return value
-        self._problems.add(path, f"must be {_wanted(field)}, not {_named(node)}")
+        hint = _LIST_HINTS.get(field.full_name, "") if isinstance(node.value, list) else ""
+        self._problems.add(path, f"must be {_wanted(field)}, not {_named(node)}{hint}")
         return None
 
     def _per_band(self, node: Node, path: str) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ names that begin with an underscore are refused when the flow is read, not only 
 `markdown`. Only worker processes and the CLI's `validate` call this, because a template may be costly (rule 5).
 """
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,6 +19,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from conductor.flows.language.markdown import FILTERS
 from conductor.flows.language.output_schemas import closed_members
 from conductor.flows.language.value_types import RESULT_FIELDS, RUN_FIELDS, SNAPSHOT_FIELDS
+from servicekit.errors import closest, there_are
 
 MAX_TEMPLATE_CHARACTERS = 256 * 1024
 # Compiling takes fifty times as long as rendering, and a flow runs often. Only a few small templates are kept, so that memory does
@@ -158,11 +160,18 @@ def _compilable(template: str, budget: Budget) -> nodes.Template | tuple[int, st
     try:
         return _compiled_tree(template, budget)
     except jinja2.TemplateSyntaxError as error:
-        return error.lineno, error.message or "it is not a template"
+        return error.lineno, f"{error.message or 'it is not a template'}{_close_filter(error.message or '')}"
     except (RecursionError, MemoryError, SyntaxError):  # of jinja; of Python, which compiles what jinja makes of it
         return 1, "is nested too deep"
     except ValueError as error:  # a number may be too large to write
         return 1, f"cannot be compiled: {error}"
+
+
+def _close_filter(message: str) -> str:
+    """Returns the filter that was meant, where a template names one that there is not."""
+    unknown = re.match(r"No filter named '(.*)'", message)
+    close = closest(unknown[1], list(environment().filters)) if unknown else ""
+    return f" Did you mean '{close}'?" if close else ""
 
 
 def _compiled_tree(template: str, budget: Budget) -> nodes.Template | tuple[int, str]:
@@ -221,8 +230,7 @@ def _members(tree: nodes.Template, variable: str, known: Collection[str]) -> Ite
             continue
         name = _member(node)
         if name is not None and name not in known and not (isinstance(node, nodes.Getattr) and hasattr(dict, name)):
-            there = ", ".join(sorted(known)) or "none"
-            yield node.lineno, f"{_UNKNOWN[variable].format(name)}; there are {there}"
+            yield node.lineno, f"{_UNKNOWN[variable].format(name)}{there_are(name, sorted(known))}"
 
 
 def _results(tree: nodes.Template) -> Iterator[tuple[int, str]]:

@@ -32,6 +32,8 @@ SNAPSHOT_FIELDS = {
     "left_out": "integer",
 }
 RUN_FIELDS = ("id", "flow")
+# By the name of a message type: what it is for people, and its members.
+Holders = dict[str, tuple[str, list[str]]]
 _NULLABLE = {"string": "StringValue", "boolean": "BoolValue", "integer": "Int64Value"}
 MAX_TYPE_DEPTH = 8
 # Of one set of types: what is beyond is not checked, so that a guard costs no more than this.
@@ -44,7 +46,7 @@ class ValueTypes:
     def __init__(
         self, inputs: Mapping[str, Any], steps: Iterable[str], outputs: Mapping[str, Mapping[str, Any]]
     ) -> None:
-        self.holders: dict[str, str] = {}
+        self.holders: Holders = {}
         self._members = 0
         self.file = descriptor_pb2.FileDescriptorProto(name="flow.proto", package="flow", syntax="proto3")
         self.file.dependency.extend(("google/protobuf/struct.proto", "google/protobuf/wrappers.proto"))
@@ -98,7 +100,7 @@ class ValueTypes:
         self._members += len(members) + 1
         name = f"Output{len(self.file.message_type)}"
         message = self.file.message_type.add(name=name)
-        self.holders[name] = f"{where}" if not members else f"{where} ({', '.join(members)[:200]})"
+        self.holders[name] = where, list(members)
         for member, inner in members.items():
             self._add_member(message, member, inner, f"'{member}' of {where}", depth)
         return f".flow.{name}"

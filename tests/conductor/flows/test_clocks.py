@@ -35,9 +35,9 @@ def planned(agent: str = "", clocks: Clocks | None = None) -> AgentPlan:
     ("agent", "line", "field", "said"),
     [
         ("queue_timeout: 0s", 6, "queue_timeout", "more than 0"),
-        ("first_output_timeout: 100000s", 6, "first_output_timeout", "at most 86400 s, not 100000 s"),
+        ("first_output_timeout: 100000s", 6, "first_output_timeout", "at most 24h, not 100000 s"),
         ("idle_timeout: -1s", 6, "idle_timeout", "more than 0"),
-        ("orphan_timeout: 3601s", 6, "orphan_timeout", "at most 3600 s"),
+        ("orphan_timeout: 3601s", 6, "orphan_timeout", "at most 1h"),
         ("orphan_timeout: 60s\nlost_after: 30s", 7, "lost_after", "lives 60 s without its conductor (orphan_timeout)"),
         ("orphan_timeout: 60s\nlost_after: 71.9s", 7, "lost_after", "give at least 72 s, or allow two at once"),
         ("lost_after: 12s", 6, "lost_after", "give more than 12 s"),
@@ -76,7 +76,7 @@ def test_the_clock_of_a_run_is_judged_and_has_a_default() -> None:
     assert (problem.line, problem.field, problem.text) == (
         1,
         "timeout",
-        "must be more than 0 and at most 2592000 s, not 2592001 s",
+        "must be more than 0 and at most 30d, not 2592001 s",
     )
     assert run_timeout(flow_of(head="timeout: 90.5s\n"), Clocks()) == 90.5
     assert run_timeout(flow_of(), Clocks(run_timeout_seconds=7.0)) == 7.0

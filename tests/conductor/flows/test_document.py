@@ -153,3 +153,21 @@ def test_the_line_of_a_broken_byte_is_told() -> None:
         read_document(b"a: 1\nb: 2\nc: \xff\n")
 
     assert caught.value.line == 3
+
+
+@pytest.mark.parametrize(
+    ("data", "line", "said"),
+    [
+        (b"a:\n\t- b\n", 2, "Indent with spaces, not with tabs"),
+        (b"a: @x\n", 1, "cannot start any token"),
+        (b"a: b: c\n", 1, "needs quotes"),
+        (b"a:\n  b: 1\n c: 2\n", 3, "Compare the indentation of this line"),
+        (b'a: "x\nb: c\n', 3, "A quote is never closed"),
+        (b"a: {{ b }}\n", 1, "A text that begins with {{ needs quotes"),
+    ],
+)
+def test_a_mistake_in_yaml_is_told_with_what_helps(data: bytes, line: int, said: str) -> None:
+    with pytest.raises(DocumentError, match=said) as refused:
+        read_document(data)
+
+    assert refused.value.line == line
