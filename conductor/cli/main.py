@@ -134,8 +134,9 @@ class LazyGroup(CommandGroup):
             return None
         module, attribute, _ = COMMANDS[name]
         command: click.Command = getattr(importlib.import_module(f"conductor.cli.commands.{module}"), attribute)
-        known = {option for parameter in command.params for option in parameter.opts}
-        command.params += [option for option in _shared_options(name) if not known.intersection(option.opts)]
+        for each in command.commands.values() if isinstance(command, click.Group) else (command,):
+            known = {option for parameter in each.params for option in parameter.opts}
+            each.params += [option for option in _shared_options(name) if not known.intersection(option.opts)]
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002, D102

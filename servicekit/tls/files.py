@@ -7,6 +7,7 @@ those of a service's data folder. Errors say which file is wrong, and which comm
 import os
 import stat
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from servicekit.errors import ConfigurationError
@@ -66,6 +67,17 @@ class TlsFiles:
             raise TlsError(f"{self.ca} holds no certificate of a CA", hint=self.remedy)
         return material
 
+    def end(self) -> datetime:
+        """Returns the end of the certificate; raises TlsError where it cannot be read."""
+        from servicekit.tls import certificates  # noqa: PLC0415 (as above)
+
+        try:
+            return certificates.facts_of(
+                certificates.read_certificates(read_bounded(self.certificate, self.remedy))[0]
+            ).not_after
+        except certificates.UnreadableError as error:
+            raise TlsError(f"{self.certificate} cannot be used: {error}", hint=self.remedy) from error
+
 
 @dataclass(frozen=True, slots=True)
 class TlsFolder:
@@ -92,6 +104,11 @@ class TlsFolder:
     def issued(self) -> Path:
         """The record of what was issued."""
         return self.path / "issued.json"
+
+    @property
+    def revoked(self) -> Path:
+        """The list of revoked certificates."""
+        return self.path / "crl.pem"
 
     @property
     def pool(self) -> Path:

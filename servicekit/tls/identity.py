@@ -13,7 +13,7 @@ from typing import Self
 SCHEME = "conductor://"
 # The same names as hosts have. A conductor's ID is made of them too.
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
-NAME_RULE = "a-z, 0-9 and '-', at most 40 characters, not '-' at the beginning"
+NAME_RULE = "a-z, 0-9 and '-', at most 40 characters, and does not begin with '-'"
 ROLES = ("viewer", "operator", "admin")
 _URI = re.compile(rf"{SCHEME}(?P<pool>{NAME.pattern})/(?P<kind>host|conductor|client)/(?P<name>{NAME.pattern})")
 

@@ -17,7 +17,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from servicekit.tls.certificates import CALLING, SERVING, belong_together, facts_of, is_curve_key, read_key
 from servicekit.tls.files import TlsError
-from servicekit.tls.identity import Identity, Kind, is_name
+from servicekit.tls.identity import NAME_RULE, Identity, Kind, is_name
+from servicekit.tls.revocations import PARTY, Revoked
 
 AUTHORITY_LIFE = timedelta(days=3652)  # ten years
 LEAF_LIFE = timedelta(days=90)
@@ -120,12 +121,25 @@ class Authority:
         pem = made.public_bytes(Encoding.PEM)
         return Issued(serial, made.not_valid_before_utc, made.not_valid_after_utc, pem, _key_pem(key))
 
+    def sign_list(self, revoked: Iterable[Revoked], number: int, now: datetime) -> bytes:
+        """Makes the list of revoked certificates, in PEM form."""
+        certificate = self.certificate
+        builder = x509.CertificateRevocationListBuilder(certificate.subject, now, certificate.not_valid_after_utc)
+        builder = builder.add_extension(x509.CRLNumber(number), critical=False)
+        builder = builder.add_extension(self._identifier(), critical=False)
+        for each in revoked:
+            builder = builder.add_revoked_certificate(_listed(each))
+        return builder.sign(self._key, SHA256()).public_bytes(Encoding.PEM)
+
+    def _identifier(self) -> x509.AuthorityKeyIdentifier:
+        own = self.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+        return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own)
+
     def _leaf_extensions(self, request: Request) -> Iterable[tuple[x509.ExtensionType, bool]]:
         yield x509.BasicConstraints(ca=False, path_length=None), True
         yield x509.KeyUsage(**{**_NO_USAGES, "digital_signature": True}), True
         yield x509.ExtendedKeyUsage([_EXTENDED[request.usage]]), False
-        identifier = self.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-        yield x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), False
+        yield self._identifier(), False
         names = [_general_name(each) for each in request.names]
         uri = x509.UniformResourceIdentifier(request.identity.uri)
         yield x509.SubjectAlternativeName([*names, uri]), False
@@ -153,11 +167,16 @@ def conductor_requests(pool: str, name: str, conductor_id: str, addresses: Itera
 def _checked(pool: str, kind: Kind, name: str) -> Identity:
     for each in (pool, name):
         if not is_name(each):
-            raise TlsError(f"{each!r} cannot be a name in a pool", hint=NAME_HINT)
+            raise TlsError(f"{each!r} cannot be a name in a pool", hint=f"a name has {NAME_RULE}")
     return Identity(pool, kind, name)
 
 
-NAME_HINT = "a name has a-z, 0-9 and '-', at most 40 characters, and does not begin with '-'"
+def _listed(revoked: Revoked) -> x509.RevokedCertificate:
+    builder = x509.RevokedCertificateBuilder(revoked.serial, revoked.time)
+    if revoked.identity is not None:
+        party = x509.UnrecognizedExtension(PARTY, revoked.identity.uri.encode())
+        builder = builder.add_extension(party, critical=False)
+    return builder.build()
 
 
 def _subject(common_name: str, organization: str) -> x509.Name:

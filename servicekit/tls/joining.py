@@ -11,7 +11,7 @@ from pathlib import Path
 from servicekit.tls.bundle import Bundle, Pair
 from servicekit.tls.certificates import UnreadableError, facts_of, read_certificates
 from servicekit.tls.files import TlsError, TlsFiles, TlsFolder, read_bounded, write_whole
-from servicekit.tls.identity import is_name
+from servicekit.tls.identity import Kind, is_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Membership:
 def join(bundle: Bundle, folder: TlsFolder) -> bool:
     """Writes the files of a bundle; returns whether any changed. Raises TlsError where the folder is another member's."""
     folder.prepare()
-    _refuse_other(bundle, folder)
+    refuse_other(bundle, folder)
     wanted = dict(_files(bundle, folder))
     changed = [path for path, data in wanted.items() if not path.exists() or read_bounded(path) != data]
     for path in changed:
@@ -72,14 +72,15 @@ def _files(bundle: Bundle, folder: TlsFolder) -> list[tuple[Path, bytes]]:
     )
     for pair, place in places:
         files += [(place.key, pair.key), (place.certificate, pair.certificate)] if pair else []
-    if bundle.addresses:
+    if bundle.identity.kind is Kind.HOST:
         identity = bundle.identity
         member = Membership(identity.pool, identity.name, listen_address(bundle.addresses), bundle.addresses)
         files.append((folder.pool, json.dumps(asdict(member), indent=2).encode() + b"\n"))
     return files
 
 
-def _refuse_other(bundle: Bundle, folder: TlsFolder) -> None:
+def refuse_other(bundle: Bundle, folder: TlsFolder) -> None:
+    """Raises TlsError where a folder holds certificates of another member than the bundle's."""
     away = f"give another --data DIR, or move {folder.path} away first"
     for place in (folder.serving(), folder.calling()):
         if not place.certificate.exists():

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -145,10 +146,19 @@ def _storage_looks(folder: Path, info: server_service_pb2.ServerInfo, *, is_name
         yield Look(good=False, text=text, advice=("call this as the conductor's user",))
         return
     yield _database_look(found, folder)
+    yield from _certificate_looks(folder, found.conductor_id)
     if info.conductor_id and found.conductor_id not in ("", info.conductor_id):
         advice = "name its folder with --data, or its address with --address"
         told = f"the conductor that answers uses {info.settings['data']}"
         yield Look(good=False, text="this is not that conductor's database", advice=(advice,), details=(told,))
+
+
+def _certificate_looks(folder: Path, conductor_id: str) -> Iterator[Look]:
+    if not (folder / "tls").is_dir():  # without certificates, nothing that reads them is loaded
+        return
+    from conductor.cli.commands.certs.looks import certificate_looks
+
+    yield from certificate_looks(folder, conductor_id, datetime.now(UTC))
 
 
 def _database_look(found: "Examination", folder: Path) -> Look:

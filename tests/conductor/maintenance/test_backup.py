@@ -72,6 +72,21 @@ async def test_a_backup_under_load_is_sound_and_holds_all_of_one_moment(tmp_path
     assert sorted(path.name for path in tmp_path.iterdir()) == ["backup.tar", "data", "restored"]
 
 
+async def test_no_key_is_in_a_backup(tmp_path: Path) -> None:
+    """Keeps K3: the key of the pool's CA leaves its folder by no backup, nor does any other certificate's."""
+    await fill(tmp_path / "data")
+    secret = b"-----BEGIN PRIVATE KEY-----"
+    (tmp_path / "data" / "tls").mkdir()
+    for name in ("ca-key.pem", "server-key.pem", "client-key.pem"):
+        (tmp_path / "data" / "tls" / name).write_bytes(secret)
+
+    made = await asyncio.to_thread(make_backup, tmp_path / "data", tmp_path / "backup.tar")
+    await asyncio.to_thread(restore_backup, made.path, tmp_path / "restored")
+
+    assert secret not in made.path.read_bytes()
+    assert not (tmp_path / "restored" / "tls").exists()
+
+
 async def test_a_restored_conductor_has_its_runs_and_snapshots_and_another_id(tmp_path: Path) -> None:
     await fill(tmp_path / "data")
 

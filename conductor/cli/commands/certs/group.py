@@ -2,9 +2,11 @@
 
 import click
 
-from conductor.cli.commands.certs.issuing import client, host, init
+from conductor.cli.commands.certs.issuing import client, conductor, host, init, join
+from conductor.cli.commands.certs.listing import list_certificates
+from conductor.cli.commands.certs.renewing import renew, revoke, rotate_ca
 
-_COMMANDS = (init, host, client)
+_COMMANDS = (init, host, client, conductor, join, list_certificates, renew, revoke, rotate_ca)
 
 
 @click.group()

@@ -1,11 +1,11 @@
-"""`conductor certs init`, `host` and `client`: make the CA, and bundles by it."""
+"""`conductor certs init`, `host`, `client`, `conductor` and `join`: make the CA, make bundles by it, and take one in."""
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from conductor.cli.commands.certs.deliveries import taking_in, tell, write_bundle_file
 from conductor.cli.commands.certs.pool_folder import (
     CONDUCTOR_PORT,
     HOST_PORT,
@@ -14,6 +14,7 @@ from conductor.cli.commands.certs.pool_folder import (
     named,
     now,
     out_option,
+    tls_folder,
     with_port,
 )
 from conductor.cli.local_data import folder_of, of_the_service
@@ -21,9 +22,6 @@ from conductor.cli.main import Context
 from conductor.cli.text.failure import RUN_FAILED
 from servicekit.printing.output_lost import verdict
 from servicekit.printing.page import put_json, say
-
-if TYPE_CHECKING:
-    from conductor.maintenance.certificates import Delivery
 
 _ROLES = ("viewer", "operator", "admin")
 
@@ -38,17 +36,15 @@ _ROLES = ("viewer", "operator", "admin")
 @click.pass_obj
 def init(context: Context, /, addresses: tuple[str, ...], pool: str, name: str, data: Path | None) -> int:
     """Make the pool's own CA, and this conductor's certificates."""
-    from conductor.maintenance.certificates import make_pool
-    from conductor.maintenance.identity import conductor_id_of
-    from servicekit.tls.files import TlsFolder
+    from conductor.maintenance.certificates.identity import conductor_id_of
+    from conductor.maintenance.certificates.pool import make_pool
 
     reached_at = with_port(addresses, CONDUCTOR_PORT)
+    folder = tls_folder(data)
     with of_the_service(RUN_FAILED):
-        home = folder_of(data, None)
-        folder = TlsFolder.of(home)
         make_pool(folder, pool, name, reached_at, now())
-        conductor_id = conductor_id_of(home)
-    with issuing(home) as certificates:
+        conductor_id = conductor_id_of(folder_of(data, None))
+    with issuing(data) as certificates:
         end = certificates.equip(conductor_id)
     with verdict(0):
         if context.is_json:
@@ -78,12 +74,11 @@ def host(context: Context, /, name: str, addresses: tuple[str, ...], data: Path 
     reached_at = with_port(addresses, HOST_PORT)
     with issuing(data, out) as certificates:
         delivery = certificates.host(name, reached_at)
-        _deliver(delivery, out)
+        write_bundle_file(delivery, out)
     with verdict(0):
-        _tell(context, delivery, out)
+        tell(delivery, out, is_json=context.is_json)
         if not context.is_json:
-            file = shlex.quote(out.name)
-            say(f"carry it to that machine, and there:  agenthost join {file} --data DIR", err=True)
+            say(f"carry it to that machine, and there:  {taking_in('host', out.name)}", err=True)
             say(f"then, to the conductor:               conductor hosts add {name} {reached_at[0]}", err=True)
     return 0
 
@@ -96,27 +91,79 @@ def host(context: Context, /, name: str, addresses: tuple[str, ...], data: Path 
 @click.pass_obj
 def client(context: Context, /, name: str, role: str, data: Path | None, out: Path) -> int:
     """Write the bundle of the person or program NAME to FILE."""
+    from servicekit.tls.identity import Kind
+
     with issuing(data, out) as certificates:
         delivery = certificates.client(name, role)
-        _deliver(delivery, out)
-        reached_at = certificates.register.addresses
+        write_bundle_file(delivery, out)
+        reached_at = next(iter(certificates.register.addresses), "ADDRESS")
+        member = certificates.register.member(Kind.CLIENT, name, certificates.now)
+        other_roles = sorted({each.role for each in member.earlier} - {role}) if member else []
     with verdict(0):
-        _tell(context, delivery, out)
+        tell(delivery, out, is_json=context.is_json)
         if not context.is_json:
-            address = reached_at[0] if reached_at else "ADDRESS"
-            file = shlex.quote(str(out))
-            say(f"its holder calls:  conductor --address {address} --bundle {file} runs", err=True)
+            if other_roles:
+                said = f"an earlier certificate of '{name}' still holds, as {' and '.join(other_roles)}"
+                say(f"{said}; revoke it by its serial:  conductor certs list --all{named(data)}", err=True)
+            say(f"its holder calls:  {taking_in('client', str(out), reached_at)}", err=True)
     return 0
 
 
-def _deliver(delivery: "Delivery", out: Path) -> None:
-    from servicekit.tls.files import write_whole
+@click.command()
+@click.argument("name")
+@click.option(
+    "--address", "addresses", multiple=True, help="Name or IP address that clients reach that conductor by; repeatable."
+)
+@click.option("--id", "conductor_id", help="Its id, if its database holds runs already.  [default: a new one]")
+@data_option
+@out_option
+@click.pass_obj
+def conductor(
+    context: Context,
+    /,
+    name: str,
+    *,
+    addresses: tuple[str, ...],
+    conductor_id: str | None,
+    data: Path | None,
+    out: Path,
+) -> int:
+    """Write the bundle of another conductor, which is to share this pool's hosts, to FILE."""
+    from conductor.maintenance.certificates.identity import new_conductor_id
+    from servicekit.tls.identity import Kind
 
-    write_whole(out.absolute(), delivery.data)
+    reached_at = with_port(addresses, CONDUCTOR_PORT)
+    with issuing(data, out) as certificates:
+        there = certificates.register.member(Kind.CONDUCTOR, name, certificates.now)
+        known = there.entry.id if there and not there.is_revoked else new_conductor_id()
+        delivery = certificates.conductor(name, conductor_id or known, reached_at)
+        write_bundle_file(delivery, out)
+    with verdict(0):
+        tell(delivery, out, is_json=context.is_json)
+        if not context.is_json:
+            say(f"carry it to that machine, and there:  {taking_in('conductor', out.name)}", err=True)
+    return 0
 
 
-def _tell(context: Context, delivery: "Delivery", out: Path) -> None:
-    if context.is_json:
-        put_json({"path": str(out), "identity": delivery.identity.uri, "end": delivery.not_after.isoformat()})
-        return
-    say(f"{out}: {delivery.identity.uri}, until {delivery.not_after:%Y-%m-%d}")
+@click.command()
+@click.argument("bundle", metavar="FILE", type=click.Path(path_type=Path))
+@data_option
+@click.pass_obj
+def join(context: Context, /, bundle: Path, data: Path | None) -> int:
+    """Join a pool by the bundle FILE, which `certs conductor` made elsewhere; or renew this conductor by a new one."""
+    from conductor.maintenance.certificates.joining import join_as_conductor
+
+    with of_the_service(RUN_FAILED):
+        home = folder_of(data, None)
+        joined, is_changed = join_as_conductor(bundle, home, now())
+    with verdict(0):
+        if context.is_json:
+            put_json({"identity": joined.identity.uri, "end": joined.not_after.isoformat(), "changed": is_changed})
+            return 0
+        state = "is" if is_changed else "was already"
+        pool, end = joined.identity.pool, joined.not_after
+        say(f"this conductor {state} {joined.identity.name} of the pool '{pool}', until {end:%Y-%m-%d}")
+        say(f"remove the copy:  rm {shlex.quote(str(bundle))}", err=True)
+        listen = next((f" --listen {each}" for each in joined.addresses), "")
+        say(f"serve:            conductor serve{named(data)}{listen}", err=True)
+    return 0

@@ -13,7 +13,8 @@ from conductor.cli.local_data import folder_of, of_the_service
 from conductor.cli.text.failure import RUN_FAILED, CommandError
 
 if TYPE_CHECKING:
-    from conductor.maintenance.certificates import PoolCertificates
+    from conductor.maintenance.certificates.pool import PoolCertificates
+    from servicekit.tls.files import TlsFolder
 
 CONDUCTOR_PORT, HOST_PORT = 7410, 7420
 
@@ -28,17 +29,24 @@ out_option = click.option(
 @contextmanager
 def issuing(data: Path | None, out: Path | None = None) -> Iterator["PoolCertificates"]:
     """Opens the CA of a data folder, locked; makes sentences of its errors. A file `out` must not be there yet."""
-    from conductor.maintenance.certificates import PoolCertificates
-    from servicekit.tls.files import TlsFolder, refuse_there
-    from servicekit.tls.register import locked, read_register
+    from conductor.maintenance.certificates.pool import PoolCertificates
+    from conductor.maintenance.certificates.register import locked, read_register
+    from servicekit.tls.files import refuse_there
 
-    folder = TlsFolder.of(folder_of(data, None))
+    folder = tls_folder(data)
     with of_the_service(RUN_FAILED):
         if out is not None:
             refuse_there(out)
         read_register(folder)  # before a folder is made for the lock
         with locked(folder):
             yield PoolCertificates(folder, now())
+
+
+def tls_folder(data: Path | None) -> "TlsFolder":
+    """Returns the folder of certificates that is meant."""
+    from servicekit.tls.files import TlsFolder
+
+    return TlsFolder.of(folder_of(data, None))
 
 
 def with_port(addresses: Sequence[str], port: int) -> tuple[str, ...]:

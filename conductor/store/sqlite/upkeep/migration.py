@@ -93,9 +93,9 @@ def read_version(connection: sqlite3.Connection, path: Path, schema: Schema) -> 
     return version
 
 
-def mint_identity(connection: sqlite3.Connection) -> str:
-    """Sets a new id, as one that was never opened, and returns the id."""
-    conductor_id = secrets.token_hex(13)
+def mint_identity(connection: sqlite3.Connection, conductor_id: str = "") -> str:
+    """Sets a new id, as one that was never opened, and returns the id: this one, or one of chance."""
+    conductor_id = conductor_id or secrets.token_hex(13)
     connection.execute("UPDATE meta SET conductor_id = ?, epoch = 0", (conductor_id,))
     return conductor_id
 

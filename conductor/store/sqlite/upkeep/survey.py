@@ -40,20 +40,6 @@ def survey(folder: Path) -> Survey:
         raise translate(error, path) from error
 
 
-def read_conductor_id(folder: Path) -> str:
-    """Returns the id in the database of a data folder, whether a conductor serves it or not."""
-    path = find_database(folder)
-    try:
-        connection = connect_reader(path)
-        try:
-            read_version(connection, path, Schema())
-            return str(connection.execute("SELECT conductor_id FROM meta").fetchone()[0])
-        finally:
-            connection.close()
-    except sqlite3.Error as error:
-        raise translate(error, path) from error
-
-
 def _all_settled(connection: sqlite3.Connection) -> Iterator[SettledRun]:
     page = list_settled(connection, (0.0, ""))
     while page:

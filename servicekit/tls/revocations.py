@@ -1,0 +1,167 @@
+"""The list of a pool's revoked certificates, as its CA signed it: an X.509 CRL (RFC 5280), in the file `crl.pem`.
+
+Conductors give it to hosts, which take only a newer one, signed by a CA that they trust. Nobody looks at its date of the next list:
+a conductor that is away must not close the pool. A revoked party is named too, in a private extension of its entry: the dialling
+side of gRPC sees no serial, so a conductor never dials a revoked host's name again.
+"""
+
+import os
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from servicekit.tls.certificates import UnreadableError, facts_of, read_certificates
+from servicekit.tls.files import TlsError, TlsFolder, read_bounded, write_whole
+from servicekit.tls.identity import Identity, IdentityError, Kind
+
+MAX_REVOKED = 5_000
+MAX_BYTES = 1024 * 1024
+# Below the arc of UUIDs (ITU-T X.667): the URI of the party whose certificate was revoked.
+PARTY = x509.ObjectIdentifier("2.25.286310452190318027712914320458117204219")
+_SIGN_AGAIN = "sign it again where the pool's CA is:  conductor certs revoke"
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """A revoked certificate. `identity` is None for that of a former CA."""
+
+    serial: int
+    identity: Identity | None
+    time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Revocations:
+    """The content of a list. `number` rises with each revocation; 0 is no list. `hosts` are not dialled."""
+
+    number: int = 0
+    serials: frozenset[int] = frozenset()
+    hosts: frozenset[Identity] = frozenset()
+
+
+def read_list(pem: bytes, authorities: bytes, source: str) -> Revocations:
+    """Reads a list; raises TlsError where it is none, is too long, or was signed by none of these CAs."""
+    if len(pem) > MAX_BYTES:
+        raise TlsError(f"{source} has more than {MAX_BYTES // 1024} KiB", hint=_SIGN_AGAIN)
+    try:
+        listed = _load(pem)
+        trusted = [each for each in read_certificates(authorities) if facts_of(each).is_authority]
+        is_signed = any(_is_signed(listed, authority) for authority in trusted)
+        found = _read(listed)
+    except (ValueError, UnreadableError, x509.ExtensionNotFound, x509.DuplicateExtension) as error:
+        raise TlsError(f"{source} is no list of revoked certificates", hint=_SIGN_AGAIN) from error
+    if not is_signed:
+        raise TlsError(f"{source} was signed by no CA that is trusted here", hint=_SIGN_AGAIN)
+    return found
+
+
+def accept(pem: bytes, folder: TlsFolder) -> Revocations:
+    """Keeps a list that came from another machine, if it is newer; returns the one that holds now. Raises TlsError.
+
+    A CA that the list of a newer CA revokes is trusted no longer: so ends a rotation on every machine.
+    """
+    offered = read_list(pem, read_bounded(folder.ca), "the list of revoked certificates")
+    if offered.number > (kept := read_kept(folder)).number:
+        write_whole(folder.revoked, pem)
+        kept = offered
+    _drop_former(folder, kept)
+    return kept
+
+
+def _drop_former(folder: TlsFolder, kept: Revocations) -> None:
+    """Drops revoked CAs behind the first, which is the newest: so a former CA can drop none that came after it."""
+    newest, *older = read_certificates(read_bounded(folder.ca))
+    left = [each for each in older if each.serial_number not in kept.serials]
+    if len(left) < len(older) and _is_signed(_load(read_bounded(folder.revoked, limit=MAX_BYTES)), newest):
+        write_whole(folder.ca, b"".join(each.public_bytes(Encoding.PEM) for each in (newest, *left)))
+
+
+def _load(pem: bytes) -> x509.CertificateRevocationList:
+    return x509.load_pem_x509_crl(pem)
+
+
+def read_kept(folder: TlsFolder) -> Revocations:
+    """Returns the list of a folder, empty where it has none; raises TlsError for one that cannot be used."""
+    if not folder.revoked.exists():
+        return Revocations()
+    return read_list(read_bounded(folder.revoked, _SIGN_AGAIN, MAX_BYTES), read_bounded(folder.ca), str(folder.revoked))
+
+
+class WatchedRevocations:
+    """The list of a folder as it is now: it is read again when its file, or that of the CAs, changes.
+
+    A file that is damaged or gone changes nothing: what was revoked stays revoked.
+    """
+
+    def __init__(self, folder: TlsFolder) -> None:
+        """Reads the list; raises TlsError where there is one that cannot be used."""
+        self._folder = folder
+        self._seen = self._signature()
+        self._current = read_kept(folder)
+
+    @property
+    def current(self) -> Revocations:
+        """The list that holds now."""
+        if (now := self._signature()) != self._seen:
+            self._seen = now
+            try:
+                read = read_kept(self._folder)
+            except TlsError as error:
+                _log.warning("revocations_not_taken_up", problem=str(error), hint=error.hint)
+            else:
+                self._take(read)
+        return self._current
+
+    def is_revoked(self, serial: int) -> bool:
+        """Returns whether the certificate with this serial is revoked."""
+        return serial in self.current.serials
+
+    def _take(self, read: Revocations) -> None:
+        if read.number < self._current.number:
+            _log.warning("revocations_not_taken_up", number=read.number, holding=self._current.number)
+            return
+        self._current = read
+        _log.info("revocations_taken_up", number=read.number, certificates=len(read.serials))
+
+    def _signature(self) -> tuple[tuple[int, int, int], ...]:
+        found = []
+        for path in (self._folder.revoked, self._folder.ca):
+            try:
+                state = os.stat(path)  # noqa: PTH116 (it is called for each RPC)
+                found.append((state.st_ino, state.st_mtime_ns, state.st_size))
+            except OSError:
+                found.append((0, 0, 0))
+        return tuple(found)
+
+
+def _is_signed(listed: x509.CertificateRevocationList, authority: x509.Certificate) -> bool:
+    try:
+        return listed.is_signature_valid(authority.public_key())  # type: ignore[arg-type] # another kind raises TypeError
+    except (TypeError, ValueError, UnsupportedAlgorithm):
+        return False
+
+
+def _read(listed: x509.CertificateRevocationList) -> Revocations:
+    number = listed.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+    serials, hosts = set[int](), set[Identity]()
+    for entry in listed:
+        serials.add(entry.serial_number)
+        if (identity := _party(entry)) is not None and identity.kind is Kind.HOST:
+            hosts.add(identity)
+        if len(serials) > MAX_REVOKED:
+            raise UnreadableError("it is too long")
+    return Revocations(number, frozenset(serials), frozenset(hosts))
+
+
+def _party(entry: x509.RevokedCertificate) -> Identity | None:
+    try:
+        value = entry.extensions.get_extension_for_oid(PARTY).value
+        return Identity.parse(value.value.decode("ascii")) if isinstance(value, x509.UnrecognizedExtension) else None
+    except (x509.ExtensionNotFound, IdentityError, UnicodeDecodeError):
+        return None

@@ -1,0 +1,115 @@
+"""The list of revoked certificates: signed by the CA, only ever newer, and taken up while a service runs. Keeps K3."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from servicekit.tls.files import TlsError, TlsFolder, read_bounded, write_whole
+from servicekit.tls.issuing import Authority
+from servicekit.tls.revocations import (
+    Revocations,
+    Revoked,
+    WatchedRevocations,
+    accept,
+    read_kept,
+    read_list,
+)
+from tests.servicekit.tls.pools import ALPHA, ANN, CA, NOW, POOL
+
+NEW_CA = Authority.make(POOL, NOW)
+OLD_SERIAL = CA.certificate.serial_number
+
+
+def list_of(*serials: int, number: int = 1, ca: Authority = CA) -> bytes:
+    return ca.sign_list([Revoked(serial, ANN.identity, NOW) for serial in serials], number, NOW)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> TlsFolder:
+    made = TlsFolder.of(tmp_path)
+    made.prepare()
+    write_whole(made.ca, CA.certificate_pem)
+    return made
+
+
+def test_a_list_tells_serials_its_number_and_the_hosts_that_must_not_be_dialled() -> None:
+    pem = CA.sign_list([Revoked(5, ALPHA.identity, NOW), Revoked(6, ANN.identity, NOW), Revoked(7, None, NOW)], 3, NOW)
+
+    assert read_list(pem, CA.certificate_pem, "it") == Revocations(3, frozenset({5, 6, 7}), frozenset({ALPHA.identity}))
+
+
+@pytest.mark.parametrize(
+    ("pem", "why"),
+    [
+        (b"", "is no list"),
+        (b"\x00" * 100, "is no list"),
+        (CA.certificate_pem, "is no list"),
+        (list_of(1)[:-60] + b"-----END X509 CRL-----\n", "is no list"),
+        (list_of(1, ca=NEW_CA), "signed by no CA that is trusted here"),
+        (b"a" * 1_100_000, "more than 1024 KiB"),
+    ],
+)
+def test_a_list_that_no_trusted_ca_signed_is_refused(pem: bytes, why: str) -> None:
+    with pytest.raises(TlsError, match=why):
+        read_list(pem, CA.certificate_pem, "it")
+
+
+def test_a_list_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("servicekit.tls.revocations.MAX_REVOKED", 2)
+
+    assert read_list(list_of(1, 2), CA.certificate_pem, "it").serials == {1, 2}
+    with pytest.raises(TlsError, match="is no list"):
+        read_list(list_of(1, 2, 3), CA.certificate_pem, "it")
+
+
+def test_only_a_newer_list_is_taken_from_another_machine(folder: TlsFolder) -> None:
+    assert accept(list_of(1, 2, number=2), folder).serials == {1, 2}
+    for stale in (list_of(1, number=1), list_of(number=2)):
+        assert accept(stale, folder).serials == {1, 2}
+    with pytest.raises(TlsError):
+        accept(list_of(number=9, ca=NEW_CA), folder)
+
+    assert read_kept(folder) == Revocations(2, frozenset({1, 2}))
+    assert accept(list_of(1, 2, 3, number=3), folder).number == 3
+
+
+def test_a_list_of_the_new_ca_ends_the_trust_in_the_former_one_and_never_the_other_way(folder: TlsFolder) -> None:
+    both = NEW_CA.certificate_pem + CA.certificate_pem
+    write_whole(folder.ca, both)
+
+    accept(CA.sign_list([Revoked(NEW_CA.certificate.serial_number, None, NOW)], 1, NOW), folder)
+    assert read_bounded(folder.ca) == both
+    accept(NEW_CA.sign_list([Revoked(OLD_SERIAL, None, NOW)], 2, NOW), folder)
+
+    assert read_bounded(folder.ca) == NEW_CA.certificate_pem
+    assert read_kept(folder).serials == {OLD_SERIAL}
+
+
+def test_a_running_service_takes_a_new_list_up_and_keeps_what_it_has_when_the_file_is_spoilt(folder: TlsFolder) -> None:
+    watched = WatchedRevocations(folder)
+    assert not watched.is_revoked(1)
+
+    write_whole(folder.revoked, list_of(1, number=2))
+    assert watched.is_revoked(1)
+    for spoilt in (b"", list_of(number=1), list_of(number=3, ca=NEW_CA)):
+        write_whole(folder.revoked, spoilt)
+        assert watched.is_revoked(1)
+    folder.revoked.unlink()
+    assert watched.is_revoked(1)
+    write_whole(folder.revoked, list_of(7, number=3))
+    assert (watched.is_revoked(1), watched.is_revoked(7)) == (False, True)
+
+
+def test_a_service_does_not_start_with_a_list_that_cannot_be_used(folder: TlsFolder) -> None:
+    write_whole(folder.revoked, b"hello")
+
+    with pytest.raises(TlsError, match=r"crl\.pem is no list of revoked certificates"):
+        WatchedRevocations(folder)
+
+
+def test_an_old_list_holds_all_the_same(folder: TlsFolder) -> None:
+    """A conductor that is away for long must not close the pool, nor open it."""
+    write_whole(folder.revoked, CA.sign_list([Revoked(1, None, NOW)], 1, NOW - timedelta(days=4_000)))
+
+    assert read_kept(folder).serials == {1}
