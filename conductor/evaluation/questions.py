@@ -136,6 +136,17 @@ async def _ask_for_call(gathering: Gathering, worker: Worker, work: Work) -> Fra
     return Frame({"plan": plan}, (bundle, inputs))
 
 
+async def _ask_to_fold(gathering: Gathering, worker: Worker, work: Work) -> Frame:
+    """Asks for a fold; again with the files that it cites, where places in it were not judged before."""
+    run = await gathering.run(work.run)
+    frame = await gathering.for_step(run, "fold", work.step)
+    folded = await worker.ask(frame, QUESTIONS[work.kind].pace.seconds)
+    if "paths" in folded.header:
+        frame = await gathering.with_files(run, frame, folded.header["paths"])
+        folded = await worker.ask(frame, QUESTIONS[work.kind].pace.seconds)
+    return folded
+
+
 async def _ask_to_collect(gathering: Gathering, worker: Worker, work: Work) -> Frame:
     frame = await gathering.for_collecting(await gathering.run(work.run), work.step)
     return await worker.ask(frame, QUESTIONS[work.kind].pace.seconds)
@@ -246,7 +257,7 @@ QUESTIONS: Mapping[WorkKind, Question] = {
     WorkKind.PROMPT: Question(
         Pace.QUICK, "the prompt of step {step}", "PROMPT_BUILD_FAILED", _step("prompt"), _read_prompt
     ),
-    WorkKind.FOLD: Question(Pace.SLOW, "the fold of step {step}", "FOLD_FAILED", _step("fold"), _read_fold),
+    WorkKind.FOLD: Question(Pace.SLOW, "the fold of step {step}", "FOLD_FAILED", _ask_to_fold, _read_fold),
     WorkKind.SHOW: Question(Pace.QUICK, "'show' of gate {step}", "SHOW_FAILED", _step("show"), _read_shown),
     WorkKind.CHECK: Question(
         Pace.QUICK, "the check of what step {step} found", OUTPUT_INVALID, _ask_for_check, _read_check

@@ -5,7 +5,7 @@ a `reason`, and `evidence`: places with quotes, which were checked as any others
 and has enough in it: a bracket stands in every file.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,18 +28,16 @@ class Verdict:
     evidence: tuple[Evidence, ...]
 
 
-def join_verdicts(
-    findings: Sequence[Finding], items: Sequence[Mapping[str, Any]], unchecked: Collection[str] = ()
-) -> tuple[list[Finding], list[str]]:
+def join_verdicts(findings: Sequence[Finding], items: Sequence[Mapping[str, Any]]) -> tuple[list[Finding], list[str]]:
     """Returns the findings with their verdicts, and notes about findings that no sceptic has judged.
 
-    `unchecked` are steps of the items whose outputs nothing has checked: what they say of their own quotes proves nothing.
+    The places in the items' outputs were judged before: what an agent says of its own quotes proves nothing.
     """
     said: dict[str, list[Verdict]] = {}
     for item in items:
         about = item["item"].get("id") if isinstance(item["item"], Mapping) else None
         if isinstance(about, str):
-            said.setdefault(about, []).extend(_verdicts_in(item["steps"], unchecked))
+            said.setdefault(about, []).extend(_verdicts_in(item["steps"]))
     judged = [_judged(finding, said.get(finding.id, ())) for finding in findings]
     return judged, list(_notes(judged, said))
 
@@ -97,12 +95,12 @@ def _told(verdict: Verdict, *, alone: bool) -> str:
     return f"{word}{verdict.reason}".strip()
 
 
-def _verdicts_in(steps: Mapping[str, Mapping[str, Any]], unchecked: Collection[str]) -> Iterator[Verdict]:
-    for name, value in steps.items():
+def _verdicts_in(steps: Mapping[str, Mapping[str, Any]]) -> Iterator[Verdict]:
+    for value in steps.values():
         output = value.get("output")
         word = str(output.get("verdict", "")).strip().lower() if isinstance(output, Mapping) else ""
         if word in VERDICTS and isinstance(output, Mapping):
-            yield _read(word, output, read_judged(output.get("evidence")) if name not in unchecked else ())
+            yield _read(word, output, read_judged(output.get("evidence")))
 
 
 def _read(word: str, output: Mapping[str, Any], evidence: tuple[Evidence, ...]) -> Verdict:

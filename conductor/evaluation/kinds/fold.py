@@ -1,13 +1,21 @@
-"""A step that brings results together: rendering its template, or merging the findings of what it needs."""
+"""A step that brings results together: rendering its template, or merging the findings of what it needs.
 
-from collections.abc import Mapping
+Places in what it renders, and in what sceptics say, are judged here where no check of an agent's answer has seen them: an agent may
+write what it likes into a text, an input or a result without a form. The first answer then names the files that they cite.
+"""
+
+import json
+from collections.abc import Collection, Mapping
 from dataclasses import replace
+from typing import Any
 
+from conductor.evaluation.answers.guards import judge_places, places_in
 from conductor.evaluation.answers.typed_answers import Form, judge_json
+from conductor.evaluation.evidence.citations import CitationCheck, cited_paths
 from conductor.evaluation.evidence.findings import Found, count, read_document
 from conductor.evaluation.evidence.merging import DEFAULT_MAX_FINDINGS, merge, order
 from conductor.evaluation.evidence.verdicts import join_verdicts
-from conductor.evaluation.pinned import failed, read_kept_bundle, read_pinned, read_seen
+from conductor.evaluation.pinned import failed, read_files, read_kept_bundle, read_pinned, read_seen
 from conductor.evaluation.workers.frames import Frame, Task
 from conductor.flows.checks.output_rules import has_schema, output_schema
 from conductor.flows.language.markdown import cell
@@ -45,7 +53,10 @@ def _render(frame: Frame) -> Frame:
         return failed(
             "OUTPUT_INVALID", f"the template of step {step.id} does not render its output: {'; '.join(wrong)}"
         )
-    return Frame({"counts": {}}, (data, b"", data))
+    value = json.loads(data)
+    if not places_in(value):
+        return Frame({"counts": {}}, (data, b"", data))
+    return _judged(frame, [value]) or Frame({"counts": {}}, (data, b"", json.dumps(value).encode()))
 
 
 def _merge(frame: Frame) -> Frame:
@@ -58,20 +69,41 @@ def _merge(frame: Frame) -> Frame:
     limit = work.max_findings or DEFAULT_MAX_FINDINGS[inputs["band"]]
     if not work.verdicts:
         found = merge(given, limit)
-    else:
-        asked = results[work.verdicts].items if work.verdicts in results else ()
-        parent, dot, _ = frame.header["step"].rpartition(".")
-        unchecked = _unchecked(bundle.step(f"{parent}{dot}{work.verdicts}"))
-        judged, notes = join_verdicts(merge(given, len(given)).findings, asked, unchecked)
-        ordered = order(judged, limit)
-        found = replace(ordered, notes=(*ordered.notes, *notes))
+        return _merged(found)
+    asked = results[work.verdicts].items if work.verdicts in results else ()
+    parent, dot, _ = frame.header["step"].rpartition(".")
+    checked = _checked(bundle.step(f"{parent}{dot}{work.verdicts}"))
+    if wanted := _judged(frame, _unchecked_outputs(asked, checked)):
+        return wanted
+    judged, notes = join_verdicts(merge(given, len(given)).findings, asked)
+    ordered = order(judged, limit)
+    return _merged(replace(ordered, notes=(*ordered.notes, *notes)))
+
+
+def _merged(found: Found) -> Frame:
     return Frame({"counts": count(found.findings)}, (_listed(found).encode(), canonical_json(found.as_json()), b""))
 
 
-def _unchecked(sceptics: Flow.Step) -> set[str]:
-    """Returns the agents' steps among sceptics that declare no form: their results stay as the agents wrote them."""
-    steps = inner_steps(sceptics)
-    return {step.id for step in steps if step.WhichOneof("work") == "agent" and not has_schema(step)}
+def _judged(frame: Frame, values: list[Any]) -> Frame | None:
+    """Judges the places in values; returns the request for the files that they cite where the frame has none."""
+    if "files" not in frame.header:
+        places = [place for value in values for place in places_in(value)]
+        if paths := cited_paths(places):
+            return Frame({"paths": paths})
+    examiner = CitationCheck(read_files(frame))
+    for value in values:
+        judge_places(value, examiner.judge_place)
+    return None
+
+
+def _unchecked_outputs(items: Collection[Mapping[str, Any]], checked: Collection[str]) -> list[Any]:
+    steps = [named for item in items for named in item["steps"].items()]
+    return [value["output"] for name, value in steps if name not in checked and value.get("output") is not None]
+
+
+def _checked(sceptics: Flow.Step) -> set[str]:
+    """Returns the agents' steps among sceptics whose results were checked: those that declare a form."""
+    return {step.id for step in inner_steps(sceptics) if step.WhichOneof("work") == "agent" and has_schema(step)}
 
 
 def _listed(found: Found) -> str:

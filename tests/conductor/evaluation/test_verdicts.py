@@ -66,13 +66,6 @@ def test_refuted_counts_only_with_a_counter_quote_that_was_found(
     assert ("does not count" in judged.verdict_reason) == is_unproven
 
 
-def test_a_sceptic_whose_output_nothing_checked_proves_nothing_by_its_own_word() -> None:
-    (judged,), notes = join_verdicts([ONE], [said(ONE, "REFUTED", "verified")], {"sceptic"})
-
-    assert (judged.verdict, judged.verdict_evidence) == ("unsure", ())
-    assert any("not count: " in note for note in notes)
-
-
 @pytest.mark.parametrize("quote", [")", "}", " \n", "x", "--"])
 def test_a_counter_quote_that_stands_in_every_file_refutes_nothing(quote: str) -> None:
     item = said(ONE, "REFUTED", "verified")
