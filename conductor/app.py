@@ -172,7 +172,14 @@ class Conductor:
         self._opened = opened
         self._new_worker = new_worker
         hosts = {host.name: Reach(host.address, opened.channels[host.name]) for host in settings.hosts}
-        ground = Ground(opened.store, opened.clock, opened.snapshots, hosts, settings.limits.silence_seconds)
+        ground = Ground(
+            opened.store,
+            opened.clock,
+            opened.snapshots,
+            hosts,
+            settings.limits.silence_seconds,
+            opened.host_channels.explain,
+        )
         self.metrics = make_metrics(settings.metrics, self._sources()) if settings.metrics else None
         observers = [self.metrics] if self.metrics else []
         self._ring = Ring(ground, state, self._make_evaluator, observers=observers)

@@ -4,7 +4,7 @@ It opens nothing and stops nothing: `app` supplies a store, a clock, channels an
 supplies others and runs the same parts (tests/simulation).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -47,6 +47,8 @@ class Ground:
     snapshots: SnapshotStore
     hosts: Mapping[str, Reach]
     silence_seconds: float
+    # Finds the cause of a failed connection to a host, from its name and address.
+    explain: Callable[[str, str], Awaitable[str]] | None = None
 
 
 # Makes what evaluates authors' expressions, from a place for its answers and a look at a run that is at work.
@@ -106,6 +108,7 @@ class Ring:
             now=self._ground.clock.now,
             silence_seconds=self._ground.silence_seconds,
             attached=partial(self._compare, name),
+            explain=partial(self._ground.explain, name, reach.address) if self._ground.explain else None,
         )
 
     def _execution_link(self, name: str, channel: grpc.aio.Channel) -> ExecutionLink:

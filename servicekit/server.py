@@ -3,10 +3,12 @@
 It owns listening and stopping, and no state of the application: its owner stops its own parts in between.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import grpc
+import structlog
 from grpc_health.v1 import health_pb2_grpc
 
 from servicekit.addresses import Address, SocketLock, unusable
@@ -21,9 +23,13 @@ if TYPE_CHECKING:  # it needs a library that a server without TLS does not load
     from servicekit.tls.front import Front
 
 LAST_CALLS_SECONDS = 0.5
+# How often the callers of open calls are looked at: a stream may live longer than its caller's certificate or token.
+SWEEP_SECONDS = 10.0
 
 # `add_XServicer_to_server` of a generated module, and the servicer for it.
 Registration = tuple[Callable[[Any, Any], None], object]
+
+_log = structlog.get_logger()
 
 
 class Server:
@@ -34,6 +40,7 @@ class Server:
     ) -> None:
         self._address = address
         self._front: Front | None = None
+        self._sweeping: asyncio.Task[None] | None = None
         self._interceptor = StatusInterceptor(service, admit)
         self._library = DescriptorLibrary.load(service)
         self._health = HealthServicer(self._library.services)
@@ -59,6 +66,8 @@ class Server:
         """
         server = cls(address, registrations, service, admit)
         await server._listen(tls)
+        if admit is not None:
+            server._sweeping = asyncio.get_running_loop().create_task(server._keep_sweeping())
         return server
 
     @property
@@ -80,6 +89,9 @@ class Server:
     async def stop(self, grace_seconds: float) -> None:
         """Refuses new calls, ends streams, gives other calls some time; returns when the last handler has cleaned up."""
         await self.tell_stopping()
+        if self._sweeping:
+            self._sweeping.cancel()
+            await asyncio.wait([self._sweeping])
         await self._interceptor.end_calls(grace_seconds)
         # Handlers refuse the calls that came meanwhile; without a moment for that, they would end as CANCELLED.
         await self._server.stop(LAST_CALLS_SECONDS)
@@ -88,6 +100,14 @@ class Server:
             await self._front.close()
         if self._lock:
             self._lock.release()
+
+    async def _keep_sweeping(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            try:
+                await self._interceptor.sweep()
+            except Exception:  # noqa: BLE001 - a task's top: the next sweep tries again
+                _log.exception("sweep_failed")
 
     def _built(self, registrations: Sequence[Registration]) -> grpc.aio.Server:
         server = grpc.aio.server(

@@ -3,12 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import click
 import grpc
 
-from conductor.cli.main import Context
 from conductor.cli.text.failure import ANSWER_SECONDS, CONNECT_SECONDS, CommandError, from_rpc
-from conductor.cli.tls import TlsChoice
+from conductor.cli.tls import given_tls
 from conductor.v1 import (
     flow_service_pb2_grpc,
     gate_service_pb2_grpc,
@@ -62,12 +60,6 @@ def _channel(address: Address) -> grpc.Channel:
     credentials = grpc.ssl_channel_credentials(tls.ca, tls.key, tls.certificate)
     named = (("grpc.ssl_target_name_override", tls.server_name),) if tls.server_name else ()
     return grpc.secure_channel(address.target, credentials, options=(*_OPTIONS, *named))
-
-
-def given_tls() -> TlsChoice:
-    """Returns the certificates that the command line names; none outside of a command."""
-    command = click.get_current_context(silent=True)
-    return command.obj.tls if command is not None and isinstance(command.obj, Context) else TlsChoice()
 
 
 def _parsed(address: str) -> Address:

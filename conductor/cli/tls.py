@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+import click
+
 from conductor.cli.text.failure import NOT_AUTHORISED, CommandError
 from servicekit.tls.files import TlsError, read_bounded
 
@@ -87,3 +89,10 @@ def _read_pem(ca: str, certificate: str, key: str) -> ClientTls:
     identity = facts_of(read_certificates(material.certificate)[0]).identity
     name = conductor_server_name(identity.pool) if identity else ""
     return ClientTls(material.ca, material.certificate, material.key, name)
+
+
+def given_tls() -> TlsChoice:
+    """Returns the certificates that the command line names; none outside of a command."""
+    command = click.get_current_context(silent=True)
+    given = getattr(command.obj, "tls", None) if command is not None else None
+    return given if isinstance(given, TlsChoice) else TlsChoice()

@@ -39,7 +39,8 @@ EPOCH_TOO_FAR = "EPOCH_TOO_FAR"
 # In the place of a gRPC code: the call ended, and its status was lost on our side.
 STATUS_LOST = "STATUS_LOST"
 
-_UNREACHABLE = frozenset({"UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED", STATUS_LOST})
+# UNAUTHENTICATED: this conductor's certificate has ended or was revoked. Its attempts go on meanwhile; another one mends it.
+_UNREACHABLE = frozenset({"UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED", "UNAUTHENTICATED", STATUS_LOST})
 # A newer stream of this conductor serves it; or another instance of the host answers at that address; or the epoch was not right.
 _ELSEWHERE = frozenset({"STREAM_SUPERSEDED", "OTHER_INSTANCE", EPOCH_SUPERSEDED, EPOCH_TOO_FAR})
 # ALREADY_EXISTS: the id is taken, as where this conductor was restored from a backup; the next attempt has another.

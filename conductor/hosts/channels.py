@@ -50,6 +50,15 @@ class HostChannels:
         self._opened.add(channel)
         return channel  # type: ignore[return-value] # stubs and owners use no more of a channel than it has
 
+    async def explain(self, name: str, address: str) -> str:
+        """Returns the trouble with TLS at the address of that host, and what mends it; empty where there is none."""
+        place = Address.parse_dialled(address, is_anywhere=True)
+        if place.socket:
+            return ""
+        from conductor.hosts.tls_trouble import tls_trouble  # noqa: PLC0415 (a conductor without trouble does not load it)
+
+        return await asyncio.to_thread(tls_trouble, name, place.target, self._watched)
+
     @staticmethod
     def _open_with_tls(name: str, target: str, watched: "WatchedFiles") -> grpc.aio.Channel:
         from servicekit.tls.credentials import channel_credentials  # noqa: PLC0415

@@ -6,7 +6,7 @@ Its silence is the liveness signal: a blocked host answers pings, but sends no h
 import asyncio
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,8 @@ FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
 # A timer that fires later than this shows that this process was stopped: the silence was its own.
 LATE_SECONDS = 1.0
+# For so long the cause of a failed connection is kept.
+EXPLAINED_SECONDS = 30.0
 
 _log = structlog.get_logger(__name__)
 
@@ -42,6 +44,7 @@ class HostLink:
         now: Callable[[], float],
         silence_seconds: float,
         attached: Callable[[], None],
+        explain: Callable[[], Awaitable[str]] | None = None,
     ) -> None:
         self._view = view
         self._stub: HostServiceAsyncStub = HostServiceStub(channel)
@@ -49,6 +52,8 @@ class HostLink:
         self._now = now
         self._silence_seconds = silence_seconds
         self._attached = attached
+        self._explain = explain
+        self._explained = ("", "", -EXPLAINED_SECONDS)  # what gRPC said, the cause that was found, and when
         self._disabled = asyncio.Event()
         self._heard_at = 0.0
 
@@ -98,6 +103,10 @@ class HostLink:
             refusal = read_refusal(error)
             if refusal.reason == "SHUTTING_DOWN":
                 return "the host is stopping"
+            if refusal.reason:
+                return f"refuses this conductor: {refusal.message}" + (f"; {refusal.hint}" if refusal.hint else "")
+            if cause := await self._cause(refusal.message):
+                return cause
             return f"cannot be reached at {self._view.address}: {_why(refusal.message)}"
         except asyncio.CancelledError:
             task = asyncio.current_task()
@@ -105,6 +114,15 @@ class HostLink:
                 raise
             return f"has been silent for more than {self._silence_seconds:g} s"
         return "the host ended the call"
+
+    async def _cause(self, message: str) -> str:
+        """Returns why TLS fails, of which gRPC says little; empty where it does not. Looks at most twice a minute."""
+        said, cause, looked_at = self._explained
+        now = asyncio.get_running_loop().time()
+        if self._explain is not None and (message != said or now - looked_at >= EXPLAINED_SECONDS):
+            cause = await self._explain()
+            self._explained = message, cause, now
+        return cause
 
     async def _cancel_when_silent(
         self, call: "grpc.aio.UnaryStreamCall[pb.WatchHostRequest, pb.WatchHostResponse]"

@@ -10,6 +10,7 @@ import inspect
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import grpc
@@ -19,10 +20,12 @@ from google.rpc import status_pb2
 
 from servicekit.calls.callers import Admit, set_caller
 from servicekit.calls.rooms import Rooms
-from servicekit.errors import InvalidRequestError, ShuttingDownError, Violation
+from servicekit.errors import InvalidRequestError, ShuttingDownError, StatusError, Violation
 from servicekit.statuses import DETAILS_KEY, describe, describe_defect, find_rich
 
 MAX_REQUEST_BYTES = 4 * 1024 * 1024
+# So many calls are admitted again at a time; others are served in between.
+SWEPT_AT_A_TIME = 50
 
 _HEALTH = "/grpc.health.v1.Health/"
 
@@ -31,15 +34,24 @@ _log = structlog.get_logger()
 Call = Callable[[Any, Any], Awaitable[Any]]
 
 
+@dataclass(frozen=True, slots=True)
+class _AtWork:
+    """A call at work. A streamed answer may have no end of its own."""
+
+    method: str
+    context: Any
+    is_stream: bool
+
+
 class StatusInterceptor(grpc.aio.ServerInterceptor):
     """Turns exceptions into statuses, and knows the calls that are at work."""
 
     def __init__(self, domain: str, admit: Admit | None = None) -> None:
         self._domain = domain
         self._admit = admit
-        # The calls at work; True for streamed answers, which may have no end of their own.
-        self._calls: dict[asyncio.Task[Any], bool] = {}
-        self._ended: set[asyncio.Task[Any]] = set()
+        self._calls: dict[asyncio.Task[Any], _AtWork] = {}
+        # Why a call at work was ended.
+        self._ended: dict[asyncio.Task[Any], StatusError] = {}
         self._rooms = Rooms()
         self._is_stopping = False
 
@@ -56,17 +68,31 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
         Returns when the last handler has cleaned up; `server.stop` alone returns before that (grpc.md 9).
         """
         self._is_stopping = True
-        self._end(task for task, is_stream in self._calls.items() if is_stream)
+        self._end(task for task, call in self._calls.items() if call.is_stream)
         if self._calls:
             await asyncio.wait(self._calls, timeout=grace_seconds)
         self._end(self._calls)
         while self._calls:
             await asyncio.wait(self._calls)
 
-    def _end(self, calls: Iterable[asyncio.Task[Any]]) -> None:
+    async def sweep(self) -> None:
+        """Ends the calls at work whose callers are not admitted any more: a certificate ended or was revoked, or a token was."""
+        if self._admit is None:
+            return
+        for number, (task, call) in enumerate(tuple(self._calls.items()), start=1):
+            try:
+                self._admit(call.method, call.context)
+            except StatusError as error:
+                _log.warning("call_ended", method=call.method, reason=error.reason, message=str(error))
+                self._end([task], error)
+            if number % SWEPT_AT_A_TIME == 0:
+                await asyncio.sleep(0)
+
+    def _end(self, calls: Iterable[asyncio.Task[Any]], error: StatusError | None = None) -> None:
         for task in tuple(calls):
-            self._ended.add(task)
-            task.cancel()
+            if task in self._calls:
+                self._ended.setdefault(task, error or ShuttingDownError())
+                task.cancel()
 
     async def _abort_defect(self, context: Any, method: str) -> NoReturn:
         error_id = secrets.token_hex(4)
@@ -83,7 +109,7 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
 
         async def guarded(request: Any, context: Any) -> Any:
             task = _current_task()
-            self._calls[task] = bool(handler.response_streaming)
+            self._calls[task] = _AtWork(method, context, bool(handler.response_streaming))
             try:
                 if self._admit:
                     set_caller(self._admit(method, context))
@@ -93,7 +119,7 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
             except asyncio.CancelledError:
                 if task in self._ended and task.cancelling() == 1:
                     task.uncancel()
-                    await _abort(context, describe(ShuttingDownError(), self._domain))
+                    await _abort(context, describe(self._ended[task], self._domain))
                 if task.cancelling():
                     raise
                 # A cancellation that this call did not ask for: unanswered, it hangs the client until its deadline.
@@ -110,7 +136,7 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
                 await self._abort_defect(context, method)
             finally:
                 del self._calls[task]
-                self._ended.discard(task)
+                self._ended.pop(task, None)
 
         return guarded
 

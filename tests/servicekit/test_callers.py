@@ -1,5 +1,6 @@
 """Callers of a server: admitted before their requests are read, known to the handler, refused with details. Keeps K12."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -94,3 +95,28 @@ async def test_a_call_without_a_request_is_refused(tmp_path: Path) -> None:
     await server.stop(0)
 
     assert read_refusal(caught.value).reason == "INVALID_REQUEST"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_call_at_work_ends_when_its_caller_is_not_admitted_any_more(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("servicekit.server.SWEEP_SECONDS", 0.02)
+    began, door = asyncio.Event(), Door(Caller("anna", "certificate", "viewer"))
+
+    async def act() -> None:
+        began.set()
+        await asyncio.Event().wait()
+
+    server = await Server.start(
+        Address.parse(f"unix:{tmp_path}/s"), [(add_kinds, Kinds(act))], service="conductor", admit=door
+    )
+    async with open_channel(server.target) as channel, asyncio.timeout(10):
+        refused = asyncio.ensure_future(refusal(channel, kind))
+        await began.wait()
+        door.answer = UnauthenticatedError("the certificate of client 'anna' was revoked")
+        told = await refused
+    await server.stop(0)
+
+    assert (told.code, told.reason) == ("UNAUTHENTICATED", "UNAUTHENTICATED")
+    assert "was revoked" in told.message

@@ -79,6 +79,10 @@ def from_rpc(
     if name == "UNAVAILABLE" and _ACCEPTED in details:
         return _unanswered(address, CONNECT_SECONDS)
     if name == "UNAVAILABLE" and not reason:
+        from conductor.cli.text.tls_trouble import tls_trouble
+
+        if (trouble := tls_trouble(address)) is not None:
+            return trouble
         return CommandError(
             f"no conductor answers at {address}",
             lines=(
