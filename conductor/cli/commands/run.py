@@ -285,12 +285,21 @@ def _show_end(context: Context, connection: Connection, ended: Run, ending: Endi
 def _show_worst_findings(connection: Connection, ended: Run) -> None:
     request = run_service_pb2.ListFindingsRequest(parent=ended.name, page_size=LISTED_FINDINGS)
     listed = connection.runs.ListFindings(request, timeout=CALL_SECONDS)
-    # A rank puts what was refuted or stands nowhere last, however severe it is.
-    ranked = sorted(listed.findings, key=lambda finding: finding.rank)
+    ranked = sorted(listed.findings, key=importance)
     for finding in ranked[:WORST_FINDINGS]:
         say(f"  {finding_line(finding)}", 4, err=True)
     if listed.next_page_token or len(ranked) > WORST_FINDINGS:
         say("  …", err=True)
+
+
+def importance(finding: run_service_pb2.Finding) -> tuple[bool, int, int]:
+    """Returns a key that sorts findings as reports do: what was refuted or stands nowhere is last, however severe it is.
+
+    Those of a sub-run that no step merged have no rank.
+    """
+    missing, refuted = run_service_pb2.Evidence.STATUS_MISSING, run_service_pb2.Finding.VERDICT_REFUTED
+    is_last = finding.status == missing or finding.verdict == refuted
+    return is_last, -finding.severity, finding.rank
 
 
 def closing(ended: Run) -> str:

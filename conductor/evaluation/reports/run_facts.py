@@ -13,13 +13,16 @@ from typing import Any
 
 from conductor.core.decide.settling import judge
 from conductor.core.folded.attempt import Attempt
+from conductor.core.folded.gate import Gate
 from conductor.core.folded.run import Run
 from conductor.core.folded.step import Step
 from conductor.core.model.event_parts import Confinement, KeptResult, WorkspaceChanges
-from conductor.core.model.states import Failure
+from conductor.core.model.states import Failure, GateState
 
 # A run, and the id of the step that made it; empty for the run that is reported.
 Part = tuple[str, Run]
+# Of the decisions at gates, so many are in a report, each with so much of its comment.
+MAX_DECISIONS, MAX_COMMENT_CHARACTERS = 100, 500
 
 
 def run_facts(run: Run, changes: WorkspaceChanges | None, sub_runs: Iterable[Part] = ()) -> dict[str, Any]:
@@ -121,7 +124,28 @@ def _execution(run: Run, parts: Sequence[Part]) -> dict[str, Any]:
         "steps": [_span(run, name, step) for name, step in steps if step.start_time is not None],
         "attempts": [_attempt(run, name, attempt) for name, step in steps for attempt in step.attempts],
         "confinement": _confinement(_list_confined(steps)),
+        **_decided(steps),
         **_kept(run),
+    }
+
+
+def _decided(steps: Sequence[tuple[str, Step]]) -> dict[str, Any]:
+    """Returns what people decided at gates, or left undecided until they expired; nothing where no gate was."""
+    gates = [
+        (name, gate) for name, step in steps for gate in step.gates if gate.decision or gate.state == GateState.EXPIRED
+    ]
+    told = [_decision(name, gate) for name, gate in gates[:MAX_DECISIONS]]
+    return {"decisions": told} if told else {}
+
+
+def _decision(name: str, gate: Gate) -> dict[str, Any]:
+    return {
+        "step": name,
+        "title": gate.title,
+        "outcome": str(gate.decision or gate.state),
+        "resolver": gate.resolver,
+        "comment": gate.comment[:MAX_COMMENT_CHARACTERS],
+        "time": None if gate.resolve_time is None else _date(gate.resolve_time),
     }
 
 

@@ -3,7 +3,7 @@
 Every report closes with it, whatever its form. It is pure, and works on the JSON of any version.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 
@@ -26,9 +26,20 @@ def unchecked(values: Mapping[str, Any]) -> list[Unchecked]:
         for text in _of_step(step) if step.get("parent") else ():
             alike.setdefault(text, []).append(step["id"])
     labels = {step["id"]: step["label"] for step in steps}
-    for note in values["notes"]:
+    for note in _innermost(values["notes"], {step["id"]: step.get("parent", "") for step in steps}):
         alike.setdefault(f": {note['text']}", []).append(labels.get(note["step"], note["step"]))
     return told + [_of_several(names, text) for text, names in alike.items()]
+
+
+def _innermost(notes: Sequence[Mapping[str, Any]], parents: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
+    """Yields notes without those that a step only has from a step inside of it."""
+    passed_on = {(outer, note["text"]) for note in notes for outer in _around(note["step"], parents)}
+    yield from (note for note in notes if (note["step"], note["text"]) not in passed_on)
+
+
+def _around(step: str, parents: Mapping[str, str]) -> Iterator[str]:
+    while step := parents.get(step, ""):
+        yield step
 
 
 def _of_several(names: list[str], text: str) -> Unchecked:

@@ -6,7 +6,7 @@ import grpc
 import grpc_testing
 import pytest
 
-from conductor.cli.commands.run import closing
+from conductor.cli.commands.run import closing, importance
 from conductor.cli.commands.runs import run_lines
 from conductor.cli.commands.show import show_step
 from conductor.cli.connection import Connection
@@ -14,6 +14,7 @@ from conductor.cli.main import Context
 from conductor.cli.text.failure import CommandError
 from conductor.cli.text.names import find_step, run_name
 from conductor.v1 import run_service_pb2
+from conductor.v1.run_service_pb2 import Evidence, Finding
 from servicekit.printing.cells import cells
 
 PATH = "/home/somename/a/rather/long/way/down/to/the/project"
@@ -120,3 +121,14 @@ def test_a_step_that_was_tried_again_asks_no_person_to_try_again(
     shown = capsys.readouterr().out
     assert ("Try again." in shown) == (count == 1)
     assert ("It is gone. The step was tried again by itself." in shown) == (count == 2)
+
+
+def test_findings_at_the_end_of_a_run_begin_with_the_gravest_also_where_a_sub_run_has_them() -> None:
+    made = [
+        Finding(id="sub", severity=Finding.SEVERITY_MEDIUM, status=Evidence.STATUS_VERIFIED),
+        Finding(id="first", severity=Finding.SEVERITY_HIGH, status=Evidence.STATUS_VERIFIED, rank=1),
+        Finding(id="low", severity=Finding.SEVERITY_LOW, status=Evidence.STATUS_MOVED, rank=2),
+        Finding(id="gone", severity=Finding.SEVERITY_CRITICAL, status=Evidence.STATUS_MISSING, rank=3),
+    ]
+
+    assert [finding.id for finding in sorted(made, key=importance)] == ["first", "sub", "low", "gone"]

@@ -223,14 +223,14 @@ class Story:
         await self.tell(StepBecameReady(step), StepStarted(step))
         return await self._settle(step, await self.ask(WorkKind.FOLD, step))
 
-    async def gate(self, step: str) -> Answer:
+    async def gate(self, step: str, by: str = "", comment: str = "") -> Answer:
         """Shows what a gate shows, and approves it."""
         await self.tell(StepBecameReady(step))
         answer = await self.ask(WorkKind.SHOW, step)
         assert isinstance(answer, Shown), answer
         approve = (GateDecision.APPROVE,)
         opened = GateOpened(step, 1, GateCause.FLOW, FailureClass.HUMAN_REQUIRED, step, "", answer.text, approve)
-        decided = GateResolved(step, 1, GateDecision.APPROVE, answer.text)
+        decided = GateResolved(step, 1, GateDecision.APPROVE, answer.text, by, comment=comment)
         await self.tell(opened, StepWaitsAtGate(step), decided, StepSucceeded(step, answer.text))
         return answer
 

@@ -13,8 +13,12 @@ from conductor.core.model.attempt_events import AttemptEnded
 from conductor.core.model.events import RunCancelRequested, StepCancelled, StepFailed, StepRequeued
 from conductor.core.model.states import AttemptState, Failure
 from conductor.core.model.work import Reported, WorkFailed, WorkKind
+from conductor.evaluation.reports.formats.cited_files import CitedFiles
+from conductor.evaluation.reports.formats.html import render_html
+from conductor.evaluation.reports.formats.options import Options
 from conductor.evaluation.reports.report import MAX_REPORT_BYTES, weighed
-from conductor.v1.flow_service_pb2 import Flow
+from conductor.evaluation.reports.unchecked import unchecked
+from conductor.v1.flow_service_pb2 import Flow, GateWork
 from tests.conductor.evaluation.golden_reports import same_as_golden
 from tests.conductor.evaluation.story import Story, agent, claim, flow_of, fold, merge, telling
 
@@ -250,6 +254,33 @@ async def test_each_step_stands_where_it_belongs_by_whether_its_work_began(story
         "- **unplaced** failed before it began: It waited 3 s. (QUEUE_TIMEOUT)",
         "- **later** was cancelled: out of time",
     ]
+
+
+async def test_the_report_tells_who_decided_at_a_gate(story: Story, workspace: Path) -> None:
+    """Keeps F6: the decision of a person may differ between equal runs, and stands under Execution."""
+    await story.begin(flow_of(Flow.Step(id="agree", gate=GateWork(title="Go on?", show="x"))), workspace)
+    await story.gate("agree", by="ann", comment="fine | <b>")
+    markdown, values = await story.report()
+    html = render_html(values, CitedFiles({}), Options())
+
+    (told,) = values["execution"]["decisions"]
+    assert (told["step"], told["outcome"], told["resolver"], told["comment"]) == (
+        "agree",
+        "approve",
+        "ann",
+        "fine | <b>",
+    )
+    assert "- Gate of agree, agree: approve by ann: fine" in markdown.partition("\n## Execution\n")[2]
+    assert "<strong>agree</strong>, agree: approve by ann: fine | &lt;b&gt;</p>" in html
+
+
+def test_a_note_is_told_of_the_step_that_made_it_and_not_of_those_around_it() -> None:
+    steps = [{"id": "look", "parent": ""}, {"id": "look.0.find", "parent": "look"}, {"id": "other", "parent": ""}]
+    notes = [{"step": name, "text": "Too short."} for name in ("look", "look.0.find", "other")]
+    plain = {"reason": "", "failure": None, "state": "succeeded", "began": True, "answer_truncated": False}
+    told = unchecked({"steps": [{**plain, **step, "label": step["id"]} for step in steps], "notes": notes})
+
+    assert told == [("look.0.find, other", ": Too short.")]
 
 
 async def test_the_report_says_when_it_was_and_which_steps_each_confinement_held(story: Story, workspace: Path) -> None:
