@@ -51,7 +51,8 @@ from conductor.snapshots.roots import WorkspaceRoots
 from conductor.store.port import Store
 from conductor.store.sqlite.folder import DATABASE_NAME
 from conductor.store.sqlite.store import SqliteStore
-from conductor.telemetry.sources import Sources, make_metrics
+from conductor.telemetry.sources import Sources, make_metrics, make_span_export
+from conductor.telemetry.traces import Traces
 from conductor.v1 import (
     flow_service_pb2_grpc,
     gate_service_pb2_grpc,
@@ -181,7 +182,8 @@ class Conductor:
             opened.host_channels.explain,
         )
         self.metrics = make_metrics(settings.metrics, self._sources()) if settings.metrics else None
-        observers = [self.metrics] if self.metrics else []
+        self.traces = self._make_traces(settings.traces) if settings.traces else None
+        observers = [one for one in (self.metrics, self.traces) if one is not None]
         self._ring = Ring(ground, state, self._make_evaluator, observers=observers)
         self._engine = self._ring.engine
         self._pushed = PushedSnapshots(settings.data / PUSHED_FOLDER, settings.pushes)
@@ -206,7 +208,7 @@ class Conductor:
                 self._opened.host_channels,
                 *self._ring.hosts.values(),
                 *self._ring.executions.values(),
-                *([self.metrics] if self.metrics else []),
+                *(one for one in (self.metrics, self.traces) if one is not None),
             )
             running = [tasks.create_task(part.run()) for part in parts]
             server = await self._start_server()
@@ -312,6 +314,14 @@ class Conductor:
             database=self._settings.data / DATABASE_NAME,
             version=release_number(),
         )
+
+    def _make_traces(self, endpoint: str) -> Traces:
+        opened = self._opened
+        export = make_span_export(endpoint, release_number(), opened.store.conductor_id)
+        return Traces(opened.store, export, self._settings.data, ongoing=self._find_run, now=opened.clock.now)
+
+    def _find_run(self, run: str) -> Run | None:
+        return self._ring.ongoing(run)
 
     def _make_evaluator(self, note: Callable[[Note], None], ongoing: Callable[[str], Run | None]) -> Evaluator:
         opened = self._opened

@@ -9,6 +9,7 @@ Every limit that an operator may change has its name here. Reads files and envir
     [clocks]     run_timeout_seconds = 86400
     [metrics]    listen = "127.0.0.1:9464"
     [tls]        cert = "server.pem"         key = "server-key.pem"      ca = "ca.pem"     # else DATA/tls, where that exists
+    [traces]     endpoint = "http://127.0.0.1:4317"                # of a collector, over gRPC
     [retention]  max_age = "90d"             max_bytes = "20GiB"     # nothing is deleted where neither is given
     [pushes]     caller_bytes = "8GiB"       total_bytes = "64GiB"   keep = "7d"
 """
@@ -20,10 +21,12 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from conductor.errors import ConfigurationError
 from servicekit.addresses import Address, AddressError
+from servicekit.collectors import choose_collector
 from servicekit.errors import shown, there_are
 from servicekit.tls.settings import TlsSettingError, TlsSettings, read_tls
 
@@ -34,7 +37,7 @@ _HOST_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _KEYS = frozenset(
     {
         *("listen", "data", "roots", "project", "hosts", "logs", "limits", "clocks", "retention"),
-        *("metrics", "tls", "pushes"),
+        *("metrics", "traces", "tls", "pushes"),
     }
 )
 DAY_SECONDS = 24 * 3600.0
@@ -140,6 +143,7 @@ class Settings:
     metrics: Address | None = None  # where Prometheus reads; None serves no metrics
     tls: TlsSettings = field(default_factory=TlsSettings)
     pushes: Pushes = field(default_factory=Pushes)
+    traces: str = ""  # the collector that spans are sent to; empty sends none
 
     def shown(self) -> dict[str, str]:
         """Returns the settings in force by name, for people. None of them is a secret; a secret must not be added here."""
@@ -152,6 +156,7 @@ class Settings:
             "logs.level": self.log_level,
             "metrics.listen": self.metrics.text if self.metrics else "",
             "tls.cert": _readable(self.tls.serving.certificate) if self.tls.serving else "",
+            "traces.endpoint": self.traces,
             "retention.max_age": f"{self.retention.max_age_seconds / 86_400:g}d"
             if self.retention.max_age_seconds
             else "",
@@ -182,6 +187,7 @@ def load(
     project: Path | None = None,
     metrics: str | None = None,
     tls: Mapping[str, Path | None] | None = None,
+    environment: Mapping[str, str] = MappingProxyType({}),
 ) -> Settings:
     """Makes the settings of flags and file; a flag overrides its key in the file.
 
@@ -208,6 +214,7 @@ def load(
         metrics=_metrics(metrics, _table(document, "metrics", problems), problems),
         tls=_tls(document.get("tls", {}), tls or {}, folder, problems),
         pushes=_pushes(_table(document, "pushes", problems), problems),
+        traces=_traces(_table(document, "traces", problems), environment, problems),
     )
     if default_data is None and not data and not document.get("data"):
         problems.append("'data' is not set, and this user has no home folder: give --data DIR")
@@ -388,6 +395,15 @@ def _metrics(flag: str | None, table: Mapping[str, Any], problems: list[str]) ->
     problems += [f"there is no setting 'metrics.{key}'" for key in sorted(table.keys() - {"listen"})]
     listen = flag or _text(table, "listen", "", problems)
     return _address("metrics.listen", listen, problems) if listen else None
+
+
+def _traces(table: Mapping[str, Any], environment: Mapping[str, str], problems: list[str]) -> str:
+    problems += [f"there is no setting 'traces.{key}'" for key in sorted(table.keys() - {"endpoint"})]
+    try:
+        return choose_collector(_text(table, "endpoint", "", problems), environment)
+    except ValueError as error:
+        problems.append(str(error))
+        return ""
 
 
 def _retention(table: Mapping[str, Any], problems: list[str]) -> Retention:

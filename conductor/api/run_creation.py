@@ -22,6 +22,7 @@ from conductor.config import Settings
 from conductor.core.decide.requests import count_asked_for, too_many_runs
 from conductor.core.model.inputs import Blob, RequestRun
 from conductor.core.model.plan import RunPlan, SnapshotPlan, StepPlan
+from conductor.core.model.trace import Trace, begin_trace
 from conductor.core.placing.unknown_agents import (
     find_unknown_agents,
     list_known_agents,
@@ -85,10 +86,11 @@ class RunCreation:
         self._workspaces = Workspaces(
             pinning.snapshots, pinning.pushed, pinning.roots, settings.limits.creations_at_once
         )
+        self._is_traced = bool(settings.traces)
         self._creating = 0
 
-    async def create(self, request: pb.CreateRunRequest) -> str:
-        """Returns the id of the run that this request created, now or before."""
+    async def create(self, request: pb.CreateRunRequest, trace: Trace | None = None) -> str:
+        """Returns the id of the run that this request created, now or before. `trace` is where its caller is traced."""
         request_id = _check_shape(request)
         digest = digest_of(request)
         if known := await self.find_known(request_id, digest):
@@ -96,7 +98,7 @@ class RunCreation:
         with self.room():
             plan, blobs = await self._plan(request, self.require_known_agents)
             require_plan(request.plan_hash, plan)
-            return await self.submit(RequestRun(plan, blobs, request_id, digest))
+            return await self.submit(RequestRun(plan, blobs, request_id, digest, trace=trace))
 
     async def plan(self, request: pb.CreateRunRequest) -> tuple[RunPlan, tuple[Blob, ...]]:
         """Returns the plan of the run that a request asks for, with its blobs, and its workspace pinned; asks for no run."""
@@ -105,6 +107,8 @@ class RunCreation:
 
     async def submit(self, asked: RequestRun) -> str:
         """Asks the engine for a run whose snapshot is pinned; returns the id of the run that the request created, now or before."""
+        if asked.trace is None and self._is_traced:
+            asked = replace(asked, trace=begin_trace(asked.plan.run))
         async with self._kept(asked.plan):
             run = (await self._engine.submit(asked)).run
         if run != asked.plan.run:

@@ -17,6 +17,7 @@ from conductor.api.reading.run_comparing import RunComparing
 from conductor.api.reading.run_reading import RunReading
 from conductor.api.request_ids import read_request_id
 from conductor.api.run_creation import RunCreation
+from conductor.api.traced_callers import read_caller_trace
 from conductor.api.watch import FeedFilter, Presence, watch_run, watch_runs
 from conductor.core.model.inputs import RequestCancel, RequestPause, RequestResume
 from conductor.engine.loop import Engine
@@ -69,7 +70,7 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         return await self._launching.planning.show(request)
 
     async def CreateRun(self, request: pb.CreateRunRequest, context: Any) -> pb.Run:
-        return await self._reading.run(await self._launching.creation.create(request))
+        return await self._reading.run(await self._launching.creation.create(request, read_caller_trace(context)))
 
     async def GetRun(self, request: pb.GetRunRequest, context: Any) -> pb.Run:
         return await self._reading.run(read_run(request.name))
@@ -93,7 +94,7 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         return await self._reading.run(cancel.run)
 
     async def RetryRun(self, request: pb.RetryRunRequest, context: Any) -> pb.Run:
-        return await self._reading.run(await self._launching.retry.create(request))
+        return await self._reading.run(await self._launching.retry.create(request, read_caller_trace(context)))
 
     async def PauseRun(self, request: pb.PauseRunRequest, context: Any) -> pb.Run:
         pause = RequestPause(*_read_reasoned(request, "PauseRun"))

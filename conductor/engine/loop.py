@@ -146,10 +146,11 @@ class Engine:
             self._dispatch(command)
         # Yield before logging, so that recipients start first: a line of log costs as much as a decision.
         await asyncio.sleep(0)
-        log_changes(decision.to_store)
         if decision.to_store:
+            stored = Stored(decision.to_store, before, state, now, seconds)
+            log_changes(stored.items, stored.find_run)
             for observer in self._observers:
-                observer.note_stored(Stored(decision.to_store, before, state, now, seconds))
+                observer.note_stored(stored)
 
     async def _retry_until_stored(self, work: Callable[[], Awaitable[Result]]) -> Result:
         """Repeats a call of the store while its failures may pass; only once more after `stop`."""

@@ -4,12 +4,13 @@ Questions, prompts and output are never logged; reasons and ids are.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
 from functools import cache
 
 import structlog
 
+from conductor.core.folded.run import Run
 from conductor.core.model.commands import Record
 from conductor.core.model.event_parts import FindingCounts
 from conductor.core.model.events import Event, RunCreated
@@ -39,11 +40,13 @@ _TOLD = frozenset(
 )
 
 
-def log_changes(stored: Iterable[Record | Output]) -> None:
+def log_changes(stored: Iterable[Record | Output], find_run: Callable[[str], Run | None] = lambda _: None) -> None:
     """Logs the events among what was stored, in order."""
     for record in stored:
         if isinstance(record, Record):
             told = dict(_values(record.event))
+            if (run := find_run(record.run)) is not None and run.trace is not None:
+                told["trace"] = run.trace.id
             tell = log.warning if "reason" in told else log.info
             tell(_name(type(record.event).__name__), run=record.run, **told)
 

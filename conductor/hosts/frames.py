@@ -53,6 +53,7 @@ def start_frame(spec: StartSpec, prompt: str) -> pb.Start:
         orphan_timeout=_duration_or_none(spec.orphan_timeout_seconds),
         turns=spec.turns,
         loading_timeout=_duration_or_none(spec.loading_timeout_seconds),
+        traceparent=spec.traceparent,
     )
 
 

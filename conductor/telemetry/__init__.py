@@ -1,4 +1,4 @@
-"""What operators see of a conductor from outside: metrics. Each is imported only where a setting asks for it.
+"""What operators see of a conductor from outside: metrics and traces. Their libraries are imported only where a setting asks.
 
-Metrics count events as they are stored. Nothing else in the conductor counts for them.
+Both follow from events as they are stored. Nothing else in the conductor counts or measures for them.
 """

@@ -1,4 +1,4 @@
-"""Names what the metrics of the present are read off, and loads them: their library is an extra."""
+"""Names what the metrics of the present are read off, and loads metrics and traces: their libraries are extras."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from servicekit.addresses import Address
 
 if TYPE_CHECKING:
     from conductor.telemetry.metrics import Metrics
+    from conductor.telemetry.traces import Export
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +37,15 @@ def make_metrics(address: Address, sources: Sources) -> "Metrics":
             hint="pip install 'conductor-agenthost[metrics]'",
         ) from error
     return Metrics(address, sources)
+
+
+def make_span_export(endpoint: str, version: str, conductor: str) -> "Export":
+    """Returns a collector of spans. Raises ConfigurationError where the library for it is not installed."""
+    try:
+        from conductor.telemetry.span_export import SpanExport  # noqa: PLC0415 (an extra)
+    except ImportError as error:
+        raise ConfigurationError(
+            f"traces need a library that is not installed ({error})",
+            hint="pip install 'conductor-agenthost[traces]'",
+        ) from error
+    return SpanExport(endpoint, version, conductor)

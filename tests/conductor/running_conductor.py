@@ -49,10 +49,10 @@ class Running:
         self.pool: Any = pool_service_pb2_grpc.PoolServiceStub(self.channel)
         self.server: Any = server_service_pb2_grpc.ServerServiceStub(self.channel)
 
-    async def create(self, *steps: flow_pb.Flow.Step, **fields: Any) -> pb.Run:
+    async def create(self, *steps: flow_pb.Flow.Step, traceparent: str = "", **fields: Any) -> pb.Run:
         flow = flow_pb.Flow(name="flows/test", steps=steps)
         request = pb.CreateRunRequest(inline=flow, workspace=pb.Workspace(path=str(self.workspace)), **fields)
-        run: pb.Run = await self.runs.CreateRun(request)
+        run: pb.Run = await self.runs.CreateRun(request, metadata=[("traceparent", traceparent)] if traceparent else [])
         return run
 
     async def watch(self, run: str, token: str = "") -> list[pb.WatchRunResponse]:
@@ -107,6 +107,7 @@ async def running_conductor(
     roots: tuple[Path, ...] = (),
     project: Path | None = None,
     metrics: str = "",
+    traces: str = "",
 ) -> AsyncIterator[Running]:
     """Starts a conductor in `folder`; the same folder again is a restart. `absent` hosts are configured and not there.
 
@@ -135,6 +136,7 @@ async def running_conductor(
             limits=limits or Limits(stop_seconds=1),
             clocks=clocks or Clocks(),
             metrics=Address.parse(metrics) if metrics else None,
+            traces=traces,
         )
         conductor = await stack.enter_async_context(serving(settings, WorkerInProcess))
         tasks = await stack.enter_async_context(asyncio.TaskGroup())

@@ -211,3 +211,18 @@ def test_metrics_are_served_where_an_address_is_given_and_on_this_machine_only(t
     assert load(**DEFAULTS, config=config, metrics="unix:/tmp/m.sock").shown()["metrics.listen"] == "unix:/tmp/m.sock"
     assert "metrics.listen: '0.0.0.0:9464' reaches beyond this machine" in problem(metrics="0.0.0.0:9464")
     assert "there is no setting 'metrics.port'" in problem(config=written(tmp_path, "[metrics]\nport = 1\n"))
+
+
+def test_traces_go_to_the_collector_of_the_file_or_of_the_standard_variables(tmp_path: Path) -> None:
+    """Keeps K11."""
+    config = written(tmp_path, '[traces]\nendpoint = "https://tracing:4317"\n')
+    named = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4317"}
+
+    assert load(**DEFAULTS).traces == ""
+    assert load(**DEFAULTS, environment=named).traces == "http://127.0.0.1:4317"
+    assert load(**DEFAULTS, environment=named, config=config).traces == "https://tracing:4317"
+    assert load(**DEFAULTS, environment={**named, "OTEL_SDK_DISABLED": "true"}).traces == ""
+    assert load(**DEFAULTS, environment={**named, "OTEL_TRACES_EXPORTER": "none"}).traces == ""
+    over_http = {**named, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}
+    assert "traces are sent over gRPC only" in problem(environment=over_http)
+    assert "give http://HOST:PORT" in problem(environment={"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "tracing"})

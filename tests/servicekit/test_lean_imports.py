@@ -12,7 +12,7 @@ import sys
 from servicekit.lean_imports import lean_imports
 with lean_imports():
     import {package}.app
-unused = {{"rich", "prometheus_client"}} & {{name.partition(".")[0] for name in sys.modules if sys.modules[name]}}
+unused = {{"rich", "prometheus_client", "opentelemetry"}} & {{name.partition(".")[0] for name in sys.modules if sys.modules[name]}}
 assert not unused, f"{{unused}} was loaded"
 import rich.console
 import structlog

@@ -16,6 +16,7 @@ from conductor.core.decide.reuse import Again, Kept, choose_kept
 from conductor.core.folded.run import Run
 from conductor.core.model.inputs import Blob, RequestRun
 from conductor.core.model.states import RunState, StepState
+from conductor.core.model.trace import Trace
 from conductor.errors import InvalidRequestError, NotFoundError, PreconditionError, Violation
 from conductor.store.folding import fold_stored
 from conductor.store.kept_results import KeptResults
@@ -33,7 +34,7 @@ class RunRetry:
         self._creation = creation
         self._clock = clock
 
-    async def create(self, request: pb.RetryRunRequest) -> str:
+    async def create(self, request: pb.RetryRunRequest, trace: Trace | None = None) -> str:
         """Returns the id of the run that this request created, now or before."""
         source_id, again, step = _read(request)
         request_id = read_request_id(request.request_id)
@@ -49,7 +50,7 @@ class RunRetry:
             copies = await results.copy(kept)
             blobs = [Blob(name, await self._store.blob(source_id, name)) for name in source.plan.blobs]
             plan = replace(source.plan, run=new_run_id(self._clock.now()), retry_of=source_id)
-            asked = RequestRun(plan, (*blobs, *results.blobs), request_id, digest, kept=copies)
+            asked = RequestRun(plan, (*blobs, *results.blobs), request_id, digest, kept=copies, trace=trace)
             return await self._creation.submit(asked)
 
 

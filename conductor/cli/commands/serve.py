@@ -41,6 +41,7 @@ def usual_data() -> Path | None:
 @click.pass_obj
 def serve(context: Context, /, **options: Any) -> int:
     """Run the conductor."""
+    import os
     import sys
 
     from servicekit.lean_imports import lean_imports
@@ -63,6 +64,7 @@ def serve(context: Context, /, **options: Any) -> int:
             project=options["project"],
             metrics=options["metrics"],
             tls={key: options[f"tls_{key}"] for key in ("cert", "key", "ca")},
+            environment=os.environ,
         )
         if options["until_eof"]:
             stop_at_end_of(sys.stdin.fileno())

@@ -70,7 +70,7 @@ def take_run_request(decision: DecisionDraft, request: RequestRun) -> None:
         message = too_many_runs(limits.unfinished_runs)
         decision.replies.append(Rejected(request.reply, "NO_CAPACITY", message))
         return
-    event = RunCreated(request.plan, request.request_id, request.request_digest, request.kept)
+    event = RunCreated(request.plan, request.request_id, request.request_digest, request.kept, request.trace)
     reply = Accepted(request.reply, request.plan.run)
     if flaw := create_run(decision, event, request.blobs, reply):
         decision.replies.append(Rejected(request.reply, "INVALID_REQUEST", flaw))

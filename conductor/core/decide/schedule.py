@@ -33,6 +33,7 @@ from conductor.core.model.events import StepWaits
 from conductor.core.model.plan import AgentPlan
 from conductor.core.model.states import WaitKind
 from conductor.core.model.step_path import PATH_IDS, is_child_path
+from conductor.core.model.trace import span_of_attempt, write_traceparent
 from conductor.core.placing.placement import Demand, Placement, choose_host, count_free, list_seats
 from conductor.core.placing.slots import PoolSlots, Seat
 from conductor.core.placing.waits import explain_wait
@@ -178,8 +179,9 @@ def create_attempt(draft: RunDraft, name: str, placement: Placement, *, must_loa
     step = draft.step(name)
     plan = _plan(step)
     number = len(step.attempts) + 1
+    attempt = attempt_id(draft.run.id, name, number)
     start = StartSpec(
-        execution=attempt_id(draft.run.id, name, number),
+        execution=attempt,
         agent=placement.agent,
         prompt=step.next_prompt,
         snapshot=draft.run.plan.snapshot.commit,
@@ -190,6 +192,7 @@ def create_attempt(draft: RunDraft, name: str, placement: Placement, *, must_loa
         orphan_timeout_seconds=plan.orphan_timeout_seconds,
         turns=TURNS_WITH_REPAIR if placement.takes_turns and plan.repairs and step.repair is None else 0,
         loading_timeout_seconds=LOADING_SECONDS if must_load else 0.0,
+        traceparent=write_traceparent(draft.run.trace, span_of_attempt(attempt)),
     )
     start_run(draft)
     # The step's parameters are not stored again with each attempt: folding adds them (see `step`).

@@ -51,6 +51,7 @@ from conductor.core.model.states import (
     move_run,
 )
 from conductor.core.model.step_path import is_step_path, item_of
+from conductor.core.model.trace import Trace
 
 
 class Stop(StrEnum):
@@ -94,6 +95,7 @@ class Run:
     unsettled: int = 0
     kept: Mapping[str, KeptResult] = field(default_factory=dict, repr=False)
     waiting: int = 0
+    trace: Trace | None = None
 
     @property
     def id(self) -> str:
@@ -219,6 +221,7 @@ def _create(event: RunCreated, time: float) -> Run:
         steps={},
         create_time=time,
         kept={kept.step: kept for kept in event.kept},
+        trace=event.trace,
     )
     return _add_steps(run, event.plan.steps, time)
 

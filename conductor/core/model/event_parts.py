@@ -65,6 +65,7 @@ class StartSpec:
     turns: int = 0  # the most turns that the attempt may take; 0: it answers once and ends
     # How much longer the first output may take because the model must be loaded first; 0 where it is loaded.
     loading_timeout_seconds: float = 0.0
+    traceparent: str = ""  # of the attempt's span, where its run has a trace
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from conductor.core.model.event_parts import FindingCounts, KeptResult, Workspac
 from conductor.core.model.gate_events import GateOpened, GateResolved, RunPaused, RunResumed, StepWaitsAtGate
 from conductor.core.model.plan import RunPlan, StepPlan
 from conductor.core.model.states import Failure, RunState, StepState, WaitKind
+from conductor.core.model.trace import Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class RunCreated:
     request_id: str = ""
     request_digest: str = ""
     kept: tuple[KeptResult, ...] = ()
+    trace: Trace | None = None
 
 
 @dataclass(frozen=True, slots=True)

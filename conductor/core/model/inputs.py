@@ -11,6 +11,7 @@ from conductor.core.model.event_parts import Confinement, KeptResult, ModelUse
 from conductor.core.model.output import Output
 from conductor.core.model.plan import RunPlan
 from conductor.core.model.states import AttemptState, Cause, Failure, FailureClass, GateDecision, RunState
+from conductor.core.model.trace import Trace
 from conductor.core.model.work import WorkResult
 
 
@@ -26,7 +27,7 @@ class Blob:
 class RequestRun:
     """A caller asks for a run. Everything in the plan is validated and pinned already.
 
-    `kept` are the results that a retry takes from the run that it retries.
+    `kept` are the results that a retry takes from the run that it retries. `trace` is where its caller is traced.
     """
 
     plan: RunPlan
@@ -35,6 +36,7 @@ class RequestRun:
     request_digest: str = ""
     reply: int = 0
     kept: tuple[KeptResult, ...] = ()
+    trace: Trace | None = None
 
 
 @dataclass(frozen=True, slots=True)

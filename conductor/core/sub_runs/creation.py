@@ -4,6 +4,7 @@ A sub-run is created in the decision that stores `SubRunStarted` of its step: bo
 have as many steps together as one run may have.
 """
 
+from dataclasses import replace
 from functools import partial
 
 from conductor.core.decide.decision_draft import DecisionDraft
@@ -14,6 +15,7 @@ from conductor.core.kinds.children import TOO_MANY_STEPS
 from conductor.core.model.events import RunCreated, StepFailed, SubRunStarted
 from conductor.core.model.plan import RunPlan
 from conductor.core.model.states import Failure, FailureClass
+from conductor.core.model.trace import Trace, span_of_step
 
 CALL_FAILED = "CALL_FAILED"
 
@@ -21,20 +23,22 @@ CALL_FAILED = "CALL_FAILED"
 def start_sub_runs(decision: DecisionDraft, run: str) -> None:
     """Creates the sub-runs that were planned for steps of a run."""
     draft = decision.drafts.get(run)
-    planned = dict(draft.sub_runs) if draft is not None else {}
-    for step, plan in planned.items():
-        failure = _create(decision, step, plan)
+    if draft is None:
+        return
+    for step, plan in dict(draft.sub_runs).items():
+        trace = replace(draft.run.trace, parent=span_of_step(run, step)) if draft.run.trace is not None else None
+        failure = _create(decision, step, plan, trace)
         event = StepFailed(step, failure) if failure else SubRunStarted(step, plan.run)
         decision.change(run, partial(_note, step=step, event=event))
 
 
-def _create(decision: DecisionDraft, step: str, plan: RunPlan) -> Failure | None:
+def _create(decision: DecisionDraft, step: str, plan: RunPlan, trace: Trace | None) -> Failure | None:
     """Creates a sub-run; returns why not, where it cannot be."""
     most = decision.limits.steps_per_run
     if decision.count_steps(plan.root) + len(plan.steps) > most:
         text = f"The run and its sub-runs would have more than {most} steps. Let the step {step} run a smaller flow."
         return Failure(TOO_MANY_STEPS, text, FailureClass.HUMAN_REQUIRED, step)
-    if flaw := create_run(decision, RunCreated(plan)):
+    if flaw := create_run(decision, RunCreated(plan, trace=trace)):
         return Failure(CALL_FAILED, f"Cannot start the sub-run: {flaw}.", FailureClass.FATAL, step)
     return None
 
