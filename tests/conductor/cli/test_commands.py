@@ -169,7 +169,7 @@ def test_a_plan_is_shown_before_the_run_and_binds_it(pair: Pair, conductor: Comm
     again = conductor("rerun", "last", "--detach")
 
     assert "  · reads  scripted on alpha" in shown.stdout
-    assert "  · merged  fold\n  requests   at least 2, one an agent" in shown.stdout
+    assert "  · merged  fold\n  requests   at least 2, one for each agent" in shown.stdout
     assert "  code       stays on this machine" in shown.stdout
     assert "--- reads ---\n#scripted" in shown.stdout
     assert stale.returncode == 2

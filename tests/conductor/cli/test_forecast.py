@@ -4,7 +4,7 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from conductor.cli.commands.judging.limits import RunLimits
-from conductor.cli.commands.launching.forecast import forecast_line, refuse_unplaced
+from conductor.cli.commands.launching.forecast import forecast_line, gate_lines, refuse_unplaced
 from conductor.cli.main import main
 from conductor.cli.text.failure import CommandError
 from conductor.v1.run_service_pb2 import (
@@ -112,3 +112,15 @@ def test_without_limits_nothing_ends_a_run() -> None:
 def test_a_limit_that_limits_nothing_is_refused(minutes: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "survey", "--max-minutes", minutes]) == 2
     assert "--max-minutes" in capsys.readouterr().err
+
+
+def test_a_run_whose_conductor_ends_with_it_tells_its_gates_before_it_begins() -> None:
+    steps = [
+        Step(name="runs/-/steps/agree", kind=Step.KIND_GATE, state=Step.STATE_PENDING),
+        Step(name="runs/-/steps/later", kind=Step.KIND_GATE, state=Step.STATE_EXCLUDED),
+        Step(name="runs/-/steps/told", kind=Step.KIND_FOLD, state=Step.STATE_PENDING),
+    ]
+
+    (line,) = gate_lines(PlanRunResponse(run=Run(steps=steps)))
+    assert line.startswith("a person is asked at agree, and has no time with --ephemeral: the run is cancelled there")
+    assert not list(gate_lines(PlanRunResponse(run=Run(steps=steps[1:]))))

@@ -16,6 +16,7 @@ from servicekit.printing.page import say
 from servicekit.printing.terminal_text import one_line
 
 Run = run_service_pb2.Run
+Step = run_service_pb2.Step
 Plan = run_service_pb2.PlanRunResponse
 
 
@@ -51,6 +52,8 @@ def foresee(
         raise CommandError(f"{told}; nothing was started", lines=("see the steps:  conductor plan FLOW PATH",))
     if is_passing:
         refuse_unplaced(planned)
+        for line in gate_lines(planned):
+            say(line, 2, err=True)
     last = _last_like(connection, planned.run)
     say(forecast_line(planned, last), 2, err=True)
 
@@ -69,6 +72,14 @@ def refuse_unplaced(planned: Plan) -> None:
             "without one:     the flow survey",
         )
         raise CommandError(f"step {short(step.name)} has no place: {one_line(step.wait.text, 300)}", lines=lines)
+
+
+def gate_lines(planned: Plan) -> Iterator[str]:
+    """Yields a line where the run asks a person whom a conductor that ends with its command leaves no time."""
+    asking = [one for one in planned.run.steps if one.kind == Step.KIND_GATE and one.state != Step.STATE_EXCLUDED]
+    if asking:
+        named = ", ".join(short(one.name) for one in asking)
+        yield f"a person is asked at {named}, and has no time with --ephemeral: the run is cancelled there, with exit code 3"
 
 
 def _last_like(connection: Connection, run: Run) -> Run | None:

@@ -83,11 +83,11 @@ def plan_lines(planned: run_service_pb2.PlanRunResponse) -> Iterator[str]:
 def _requests(planned: run_service_pb2.PlanRunResponse) -> str:
     if planned.most_requests <= planned.requests:
         if not planned.requests and any(not step.times for step in planned.steps):
-            return f"one an agent{_unlimited(planned)}"
-        return f"at least {planned.requests}, one an agent{_unlimited(planned)}"
+            return f"one for each agent{_unlimited(planned)}"
+        return f"at least {planned.requests}, one for each agent{_unlimited(planned)}"
     if not planned.requests:
-        return f"up to {planned.most_requests}, one an agent, with items and rounds"
-    return f"at least {planned.requests}, one an agent, at most {planned.most_requests} with items and rounds"
+        return f"up to {planned.most_requests}, one for each agent, with items and rounds"
+    return f"at least {planned.requests}, one for each agent, at most {planned.most_requests} with items and rounds"
 
 
 def _tokens(planned: run_service_pb2.PlanRunResponse) -> str:
