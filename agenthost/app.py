@@ -50,7 +50,6 @@ from agenthost.system.clock import steady_clock
 from agenthost.v1 import execution_service_pb2_grpc, host_service_pb2_grpc, snapshot_service_pb2_grpc
 from servicekit.addresses import Address, AddressError, AddressInUseError, refuse_taken
 from servicekit.server import Registration, Server
-from servicekit.tls.settings import TlsSettings
 
 _log = structlog.get_logger()
 
@@ -129,7 +128,7 @@ async def running_host(
                 (host_service_pb2_grpc.add_HostServiceServicer_to_server, watched),
                 (snapshot_service_pb2_grpc.add_SnapshotServiceServicer_to_server, SnapshotServicer(snapshots)),
             ],
-            settings.tls,
+            settings,
         )
         try:
             async with (
@@ -175,14 +174,14 @@ async def supervising(
         yield supervisor
 
 
-async def _listen(address: Address, registrations: Sequence[Registration], tls: TlsSettings) -> Server:
+async def _listen(address: Address, registrations: Sequence[Registration], settings: Settings) -> Server:
     with _address_errors():
-        if not tls.serves(address):
+        if settings.tls.serving is None or not settings.tls.serves(address):
             return await Server.start(address, registrations, service="agenthost")
         # A host without TLS does not load the library that reads certificates.
         from agenthost.api.conductors import pool_door  # noqa: PLC0415
 
-        door = pool_door(tls)
+        door = pool_door(settings.tls.serving, settings.name)
         return await Server.start(address, registrations, service="agenthost", admit=door.admit, tls=door.credentials)
 
 

@@ -69,7 +69,6 @@ from servicekit.memory import MemoryReturn, limit_arenas
 from servicekit.release import release_number
 from servicekit.server import Registration, Server
 from servicekit.statuses import find_rich
-from servicekit.tls.files import TlsError
 from servicekit.tls.identity import Kind
 from servicekit.tls.settings import TlsSettings
 
@@ -124,15 +123,11 @@ def _host_channels(tls: TlsSettings, conductor_id: str) -> HostChannels:
     if tls.calling is None:
         return HostChannels()
     # A conductor without TLS does not load the library that reads certificates.
-    from servicekit.tls.credentials import WatchedFiles  # noqa: PLC0415
+    from servicekit.tls.certificates import CALLING  # noqa: PLC0415
+    from servicekit.tls.credentials import WatchedFiles, require_own  # noqa: PLC0415
 
     watched = WatchedFiles(tls.calling)
-    if watched.identity.kind is not Kind.CONDUCTOR or watched.identity.name != conductor_id:
-        raise TlsError(
-            f"{tls.calling.certificate} is the certificate of {watched.identity.uri}, and this is the conductor "
-            f"{conductor_id}: hosts would refuse it",
-            hint="make its own:  conductor certs renew --data DIR, or conductor certs conductor NAME where the pool's CA is",
-        )
+    require_own(watched, Kind.CONDUCTOR, conductor_id, CALLING)
     return HostChannels(watched)
 
 
@@ -241,7 +236,7 @@ class Conductor:
             return await Server.start(settings.listen, self._registrations(), service="conductor")
         from conductor.api.door import open_door  # noqa: PLC0415 (as in _host_channels)
 
-        door = open_door(settings.tls.serving, settings.data)
+        door = open_door(settings.tls.serving, settings.data, conductor_id=self._opened.store.conductor_id)
 
         def admit(_: str, context: Any) -> Caller:
             if (caller := door.known(context)) is None:

@@ -13,11 +13,11 @@ import grpc
 from servicekit.calls.callers import Admit, Caller
 from servicekit.errors import RoleNotAllowedError, UnauthenticatedError
 from servicekit.tls.admission import check_certificate
-from servicekit.tls.credentials import WatchedFiles, server_credentials
-from servicekit.tls.files import TlsError
+from servicekit.tls.certificates import SERVING
+from servicekit.tls.credentials import WatchedFiles, require_own, server_credentials
+from servicekit.tls.files import TlsFiles
 from servicekit.tls.identity import Kind
 from servicekit.tls.peer import Peers
-from servicekit.tls.settings import TlsSettings
 
 CONDUCTOR = "conductor"  # the role of a caller that is one
 
@@ -30,11 +30,16 @@ class PoolDoor:
     admit: Admit
 
 
-def pool_door(tls: TlsSettings, is_revoked: Callable[[int], bool] = lambda _: False) -> PoolDoor:
-    """Reads the certificates of a host that serves by TLS; raises TlsError where they cannot be used."""
-    if tls.serving is None:
-        raise TlsError("this host has no certificates")
-    watched, peers = WatchedFiles(tls.serving), Peers()
+def pool_door(files: TlsFiles, host: str, is_revoked: Callable[[int], bool] = lambda _: False) -> PoolDoor:
+    """Reads the certificates of the host of that name; raises TlsError where they cannot be used."""
+    watched = WatchedFiles(files)
+    require_own(watched, Kind.HOST, host, SERVING)
+    return door_of(watched, is_revoked)
+
+
+def door_of(watched: WatchedFiles, is_revoked: Callable[[int], bool]) -> PoolDoor:
+    """Makes a door of certificates that were checked."""
+    peers = Peers()
 
     def admit(_: str, context: Any) -> Caller:
         facts = peers.find(context).certificate

@@ -12,7 +12,8 @@ from typing import Any
 from servicekit.calls.callers import Caller
 from servicekit.errors import RoleNotAllowedError
 from servicekit.tls.admission import check_certificate
-from servicekit.tls.credentials import WatchedFiles
+from servicekit.tls.certificates import SERVING
+from servicekit.tls.credentials import WatchedFiles, require_own
 from servicekit.tls.files import TlsFiles, TlsFolder
 from servicekit.tls.front import Front
 from servicekit.tls.identity import Kind
@@ -27,9 +28,18 @@ class Door:
     known: Callable[[Any], Caller | None]
 
 
-def open_door(files: TlsFiles, data: Path, is_revoked: Callable[[int], bool] = lambda _: False) -> Door:
+def open_door(
+    files: TlsFiles, data: Path, is_revoked: Callable[[int], bool] = lambda _: False, *, conductor_id: str
+) -> Door:
     """Reads the certificates to serve with; raises TlsError where they cannot be used."""
-    watched, peers, folder = WatchedFiles(files), Peers(), TlsFolder.of(data)
+    watched = WatchedFiles(files)
+    require_own(watched, Kind.CONDUCTOR, conductor_id, SERVING)
+    return door_of(watched, data, is_revoked)
+
+
+def door_of(watched: WatchedFiles, data: Path, is_revoked: Callable[[int], bool]) -> Door:
+    """Makes a door of certificates that were checked."""
+    peers, folder = Peers(), TlsFolder.of(data)
     folder.prepare()
 
     def known(context: Any) -> Caller | None:

@@ -3,9 +3,13 @@
 A host is dialled at any address, and must show the certificate of its name: host A cannot answer for B. Unix sockets are dialled
 without TLS. gRPC's credentials for channels are fixed. So the stubs of a host's links call through `HostChannel`, and each new call
 takes the channel that is the newest then. Streams of an older one are ended, and begin again by themselves; other calls may end.
+
+gRPC does not tell a host's certificate, so a handshake of its own reads that. When it ends, the channel is opened again: a
+connection would outlive it, and the host must show another one.
 """
 
 import asyncio
+import time
 import weakref
 from collections.abc import Callable
 from functools import partial
@@ -23,6 +27,8 @@ if TYPE_CHECKING:  # it needs a library that a conductor without TLS does not lo
 
 # How often the certificate's files are looked at.
 LOOK_SECONDS = 5.0
+# How often a host's certificate is looked at, and where it was not seen.
+LOOK_AGAIN_SECONDS, LOOK_SOON_SECONDS = 3600.0, 30.0
 # For calls of an older channel, such as pushes of snapshots, which end by themselves.
 CLOSING_SECONDS = 1800.0
 
@@ -46,7 +52,7 @@ class HostChannels:
             )
         if self._watched is None or place.socket:
             return open_channel(place.target, many_streams=True)
-        channel = HostChannel(partial(self._open_with_tls, name, place.target, self._watched))
+        channel = HostChannel(name, place.target, partial(self._open_with_tls, name, place.target, self._watched))
         self._opened.add(channel)
         return channel  # type: ignore[return-value] # stubs and owners use no more of a channel than it has
 
@@ -67,13 +73,32 @@ class HostChannels:
         server_name = Identity(watched.identity.pool, Kind.HOST, name).server_name
         return open_channel(target, many_streams=True, credentials=credentials, server_name=server_name)
 
+    def certificate_end(self, name: str) -> float | None:
+        """Returns when the certificate of that host ends; None where none was seen, as over a unix socket."""
+        return next((channel.end for channel in self._opened if channel.name == name and channel.end), None)
+
     async def run(self) -> None:
-        """Opens all channels again whenever the certificate has changed, until it is cancelled."""
+        """Opens channels again whenever a certificate has changed or ended, until it is cancelled."""
         while True:
+            if self._watched is not None:
+                if self._watched.refresh():
+                    for channel in tuple(self._opened):
+                        channel.open_again()
+                await asyncio.gather(*(self._look_at(channel, self._watched) for channel in tuple(self._opened)))
             await asyncio.sleep(LOOK_SECONDS)
-            if self._watched is not None and self._watched.refresh():
-                for channel in tuple(self._opened):
-                    channel.open_again()
+
+    async def _look_at(self, channel: "HostChannel", watched: "WatchedFiles") -> None:
+        now = time.time()
+        if now < channel.next_look:
+            return
+        from conductor.hosts.tls_trouble import certificate_end  # noqa: PLC0415 (as in `explain`)
+
+        end = await asyncio.to_thread(certificate_end, channel.name, channel.target, watched)
+        if end is None and channel.end is not None and now >= channel.end:
+            channel.end = None
+            channel.open_again()
+        channel.end = end or channel.end
+        channel.next_look = min(now + LOOK_AGAIN_SECONDS, end) if end else now + LOOK_SOON_SECONDS
 
 
 MAKE_CERTIFICATES = "make them, and start again:  conductor certs init --data DIR, conductor serve --data DIR"
@@ -82,7 +107,11 @@ MAKE_CERTIFICATES = "make them, and start again:  conductor certs init --data DI
 class HostChannel:
     """Stands for the channel to a host."""
 
-    def __init__(self, open_channel: OpenChannel) -> None:
+    def __init__(self, name: str, target: str, open_channel: OpenChannel) -> None:
+        self.name = name
+        self.target = target
+        self.end: float | None = None  # of the host's certificate, and when to look at it
+        self.next_look = 0.0
         self._open = open_channel
         self._channel = open_channel()
         self._closing: dict[asyncio.Task[None], grpc.aio.Channel] = {}

@@ -17,7 +17,7 @@ from agenthost.v1 import host_service_pb2 as pb
 from agenthost.v1.host_service_pb2_grpc import HostServiceStub
 from conductor.core.model.inputs import HostReported
 from conductor.hosts.host_view import HostState, HostView, reported
-from servicekit.statuses import read_refusal
+from servicekit.statuses import Refusal, read_refusal
 
 if TYPE_CHECKING:  # a name of the stubs only
     from agenthost.v1.host_service_pb2_grpc import HostServiceAsyncStub
@@ -56,6 +56,7 @@ class HostLink:
         self._explained = ("", "", -EXPLAINED_SECONDS)  # what gRPC said, the cause that was found, and when
         self._disabled = asyncio.Event()
         self._heard_at = 0.0
+        self._is_silent = False
 
     @property
     def view(self) -> HostView:
@@ -100,20 +101,23 @@ class HostLink:
             while isinstance(response := await call.read(), pb.WatchHostResponse):
                 self._hear(response)
         except grpc.aio.AioRpcError as error:
-            refusal = read_refusal(error)
-            if refusal.reason == "SHUTTING_DOWN":
-                return "the host is stopping"
-            if refusal.reason:
-                return f"refuses this conductor: {refusal.message}" + (f"; {refusal.hint}" if refusal.hint else "")
-            if cause := await self._cause(refusal.message):
-                return cause
-            return f"cannot be reached at {self._view.address}: {_why(refusal.message)}"
+            return await self._problem_of(read_refusal(error))
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
-            return f"has been silent for more than {self._silence_seconds:g} s"
+            if self._is_silent:
+                return f"has been silent for more than {self._silence_seconds:g} s"
+            return "is connected again, because a certificate was replaced or has ended"
         return "the host ended the call"
+
+    async def _problem_of(self, refusal: Refusal) -> str:
+        if refusal.reason == "SHUTTING_DOWN":
+            return "the host is stopping"
+        if refusal.reason:
+            return f"refuses this conductor: {refusal.message}" + (f"; {refusal.hint}" if refusal.hint else "")
+        cause = await self._cause(refusal.message)
+        return cause or f"cannot be reached at {self._view.address}: {_why(refusal.message)}"
 
     async def _cause(self, message: str) -> str:
         """Returns why TLS fails, of which gRPC says little; empty where it does not. Looks at most twice a minute."""
@@ -129,11 +133,13 @@ class HostLink:
     ) -> None:
         steady = asyncio.get_running_loop().time
         self._heard_at = steady()
+        self._is_silent = False
         while (left := self._heard_at + self._silence_seconds - steady()) > 0:
             due = steady() + left
             await asyncio.sleep(left)
             if steady() - due > LATE_SECONDS:
                 self._heard_at = steady()
+        self._is_silent = True
         call.cancel()
 
     def _hear(self, response: pb.WatchHostResponse) -> None:

@@ -3,7 +3,7 @@
 from servicekit.tls.admission import clock
 from servicekit.tls.certificates import Facts
 from servicekit.tls.credentials import WatchedFiles
-from servicekit.tls.diagnosis import Caller, Finding, Trouble, diagnose
+from servicekit.tls.diagnosis import Caller, Finding, Trouble, diagnose, trusted_facts
 from servicekit.tls.identity import Identity, Kind
 
 _OWN = "renew this conductor's:  conductor certs renew --data DIR"
@@ -12,13 +12,20 @@ _CLOCK = "set the clock that is wrong:  date -u"
 
 def tls_trouble(name: str, target: str, watched: WatchedFiles | None) -> str:
     """Returns the trouble with the host of that name at `HOST:PORT`; empty where there is none. Blocks for some seconds at most."""
-    if watched is None:
-        finding = diagnose(target, None)
-    else:
-        material = watched.material
-        wanted = Identity(watched.identity.pool, Kind.HOST, name).server_name
-        finding = diagnose(target, Caller(material.ca, material.certificate, material.key, wanted))
+    finding = diagnose(target, _caller(name, watched) if watched else None)
     return _told(finding, name, target) if finding is not None else ""
+
+
+def certificate_end(name: str, target: str, watched: WatchedFiles) -> float | None:
+    """Returns when the certificate of that host ends; None where it shows none that is good. Blocks for some seconds at most."""
+    facts = trusted_facts(target, _caller(name, watched))
+    return facts.not_after.timestamp() if facts else None
+
+
+def _caller(name: str, watched: WatchedFiles) -> Caller:
+    material = watched.material
+    wanted = Identity(watched.identity.pool, Kind.HOST, name).server_name
+    return Caller(material.ca, material.certificate, material.key, wanted)
 
 
 def _told(finding: Finding, name: str, target: str) -> str:

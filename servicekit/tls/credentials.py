@@ -10,9 +10,9 @@ import ssl
 import grpc
 import structlog
 
-from servicekit.tls.certificates import facts_of, read_certificates
+from servicekit.tls.certificates import SERVING, facts_of, read_certificates
 from servicekit.tls.files import Material, TlsError, TlsFiles
-from servicekit.tls.identity import Identity
+from servicekit.tls.identity import Identity, Kind
 
 _log = structlog.get_logger()
 
@@ -32,22 +32,39 @@ class WatchedFiles:
         if (now := _signature(self.files)) in (self._seen, self._refused):
             return False
         try:
-            material, identity = _checked(self.files)
+            material, _ = _checked(self.files, self.identity)
         except TlsError as error:
             self._refused = now
             _log.warning("certificate_not_taken_up", problem=str(error), hint=error.hint)
             return False
-        self._seen, self._refused, self.material, self.identity = now, None, material, identity
+        self._seen, self._refused, self.material = now, None, material
         _log.info("certificate_taken_up", file=str(self.files.certificate))
         return True
 
 
-def _checked(files: TlsFiles) -> tuple[Material, Identity]:
+def require_own(watched: WatchedFiles, kind: Kind, name: str, usage: str) -> None:
+    """Raises TlsError where the certificate is not this service's own, or lacks what the other side looks for."""
+    facts, own = (
+        facts_of(read_certificates(watched.material.certificate)[0]),
+        Identity(watched.identity.pool, kind, name),
+    )
+    file, hint = watched.files.certificate, watched.files.remedy
+    if watched.identity != own:
+        raise TlsError(f"{file} is the certificate of {watched.identity.uri}, and this is {own.uri}", hint=hint)
+    if usage not in facts.usages:
+        raise TlsError(f"{file} cannot be used: its extended key usage lacks {usage}", hint=hint)
+    if usage == SERVING and own.server_name not in facts.names:
+        raise TlsError(f"{file} cannot be used: it lacks the DNS name {own.server_name}", hint=hint)
+
+
+def _checked(files: TlsFiles, before: Identity | None = None) -> tuple[Material, Identity]:
     material = files.checked()
     identity = facts_of(read_certificates(material.certificate)[0]).identity
     if identity is None:
         what = "it needs one URI as conductor://POOL/host/NAME or conductor://POOL/conductor/ID"
         raise TlsError(f"{files.certificate} names no member of a pool: {what}", hint=files.remedy)
+    if before not in (None, identity):
+        raise TlsError(f"{files.certificate} is of {identity.uri} now, not of {before.uri}", hint=files.remedy)
     return material, identity
 
 

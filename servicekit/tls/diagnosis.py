@@ -74,6 +74,14 @@ def diagnose(target: str, caller: Caller | None, seconds: float = PROBE_SECONDS)
     return Finding(trouble, probe.server_facts(), own, datetime.now(UTC))
 
 
+def trusted_facts(target: str, caller: Caller, seconds: float = PROBE_SECONDS) -> Facts | None:
+    """Returns what the certificate of the server at `HOST:PORT` says; None where there is none that the caller trusts."""
+    try:
+        return _Probe(target, caller, time.monotonic() + seconds).trusted_facts()
+    except (OSError, UnreadableError, ValueError):
+        return None
+
+
 class _Probe:
     """Shakes hands, at most twice."""
 
@@ -86,12 +94,8 @@ class _Probe:
     def find(self) -> Trouble | None:
         if self._caller is None:
             return Trouble.SERVER_WITH_TLS if self.server_facts() is not None else None
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.load_verify_locations(cadata=self._caller.ca.decode("ascii", "replace"))
-        if self._caller.certificate and self._caller.key:
-            load_pair(context, self._caller.certificate, self._caller.key)
         try:
-            self._shake_hands(context, self._caller)
+            self._shake_hands(_context_of(self._caller), self._caller)
         except ssl.SSLCertVerificationError as error:
             return _of_server(error.verify_code)
         except (ssl.SSLError, ConnectionError) as error:
@@ -100,12 +104,18 @@ class _Probe:
 
     def _shake_hands(self, context: ssl.SSLContext, caller: Caller) -> None:
         """Raises the error of a handshake. A server that refuses a certificate ends the connection after it (TLS 1.3)."""
-        context.set_alpn_protocols(["h2"])
         name = caller.server_name or self._place[0]
         with self._connected() as plain, context.wrap_socket(plain, server_hostname=name) as secure:
             secure.sendall(_HELLO)
             if not secure.recv(1):
                 raise ConnectionResetError
+
+    def trusted_facts(self) -> Facts | None:
+        if self._caller is None:
+            return None
+        context, name = _context_of(self._caller), self._caller.server_name or self._place[0]
+        with self._connected() as plain, context.wrap_socket(plain, server_hostname=name) as secure:
+            return _shown(secure)
 
     def server_facts(self) -> Facts | None:
         """Returns what the server's certificate says, trusted or not; None where it shows none."""
@@ -114,8 +124,7 @@ class _Probe:
         context.set_alpn_protocols(["h2"])
         try:
             with self._connected() as plain, context.wrap_socket(plain, server_hostname=self._place[0]) as secure:
-                shown = secure.getpeercert(binary_form=True)
-                return read_facts(ssl.DER_cert_to_PEM_cert(shown).encode()) if shown else None
+                return _shown(secure)
         except (OSError, UnreadableError):
             return None
 
@@ -136,6 +145,20 @@ class _Probe:
         if "UNKNOWN_CA" in reason or not _is_of(caller.certificate, caller.ca):
             return Trouble.OWN_CA
         return Trouble.OWN_REFUSED if self.server_facts() is not None else None
+
+
+def _context_of(caller: Caller) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.set_alpn_protocols(["h2"])
+    context.load_verify_locations(cadata=caller.ca.decode("ascii", "replace"))
+    if caller.certificate and caller.key:
+        load_pair(context, caller.certificate, caller.key)
+    return context
+
+
+def _shown(secure: ssl.SSLSocket) -> Facts | None:
+    shown = secure.getpeercert(binary_form=True)
+    return read_facts(ssl.DER_cert_to_PEM_cert(shown).encode()) if shown else None
 
 
 def _of_server(code: int) -> Trouble:

@@ -2,23 +2,23 @@
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
-from agenthost.api.conductors import pool_door
-from conductor.api.door import open_door
+from agenthost.api.conductors import door_of as host_door
+from conductor.api.door import door_of as conductor_door
 from conductor.v1 import pool_service_pb2, pool_service_pb2_grpc
 from servicekit.addresses import Address
 from servicekit.calls.callers import Caller
 from servicekit.errors import UnauthenticatedError
 from servicekit.server import Registration, Server
+from servicekit.tls.credentials import WatchedFiles
 from servicekit.tls.files import TlsFiles, write_whole
 from servicekit.tls.issuing import Authority, Request, client_request, conductor_requests, host_request
-from servicekit.tls.settings import TlsSettings
 
 Result = TypeVar("Result")
 POOL, ID = "home", "0123456789abcdef0123456789"
@@ -86,17 +86,17 @@ class Servers:
 
         return asyncio.run_coroutine_threadsafe(waited(), self._loop).result(30)
 
-    def conductor(self, files: TlsFiles | None, revoked: frozenset[int] = frozenset()) -> str:
+    def conductor(self, files: TlsFiles | None, revoked: Collection[int] = ()) -> str:
         """Serves as a conductor does; returns the address."""
         return self.run(self._serve_as_conductor(files, revoked))
 
-    async def _serve_as_conductor(self, files: TlsFiles | None, revoked: frozenset[int]) -> str:
+    async def _serve_as_conductor(self, files: TlsFiles | None, revoked: Collection[int]) -> str:
         address = Address.parse("127.0.0.1:0")
         if files is None:
             return self._kept(await Server.start(address, SERVICES, service="conductor"))
         data = self._folder / files.certificate.stem
         data.mkdir(exist_ok=True)
-        door = open_door(files, data, revoked.__contains__)
+        door = conductor_door(WatchedFiles(files), data, revoked.__contains__)
 
         def admit(_: str, context: object) -> Caller:
             if (caller := door.known(context)) is None:
@@ -105,15 +105,15 @@ class Servers:
 
         return self._kept(await Server.start(address, SERVICES, service="conductor", admit=admit, tls=door.front))
 
-    def host(self, files: TlsFiles | None) -> str:
+    def host(self, files: TlsFiles | None, revoked: Collection[int] = ()) -> str:
         """Serves as a host does; returns the address."""
-        return self.run(self._serve_as_host(files))
+        return self.run(self._serve_as_host(files, revoked))
 
-    async def _serve_as_host(self, files: TlsFiles | None) -> str:
+    async def _serve_as_host(self, files: TlsFiles | None, revoked: Collection[int]) -> str:
         address = Address.parse("127.0.0.1:0")
         if files is None:
             return self._kept(await Server.start(address, [], service="agenthost"))
-        door = pool_door(TlsSettings(files))
+        door = host_door(WatchedFiles(files), revoked.__contains__)
         return self._kept(await Server.start(address, [], service="agenthost", admit=door.admit, tls=door.credentials))
 
     def _kept(self, server: Server) -> str:
