@@ -2,16 +2,26 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from conductor.v1 import pool_service_pb2, pool_service_pb2_grpc, run_service_pb2_grpc
-from conductor.v1.run_service_pb2 import Run, WatchRunRequest
+import agenthost.cli
+from agenthost.v1 import execution_service_pb2 as execution_pb
+from agenthost.v1 import execution_service_pb2_grpc, snapshot_service_pb2_grpc
+from agenthost.v1 import snapshot_service_pb2 as snapshot_pb
+from conductor.v1 import pool_service_pb2, pool_service_pb2_grpc, run_service_pb2_grpc, server_service_pb2_grpc
+from conductor.v1.run_service_pb2 import GetStepRequest, ReadOutputRequest, Run, WatchRunRequest
+from conductor.v1.server_service_pb2 import GetServerInfoRequest
+from servicekit.statuses import Refusal, read_refusal
+from servicekit.tls.bundle import Bundle, read_bundle
 from tests.kit import flows
 from tests.kit.services import Pair
-from tests.kit.tls_pair import client_bundle, running_tls_pair
+from tests.kit.tls_pair import client_bundle, running_tls_pair, typed
+from tests.kit.waiting import wait_until
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(120)]
 
@@ -52,3 +62,79 @@ def test_a_host_and_its_conductor_take_no_call_without_a_certificate(pair: Pair)
         with grpc.insecure_channel(address) as channel, pytest.raises(grpc.RpcError) as refused:
             pool_service_pb2_grpc.PoolServiceStub(channel).ListHosts(pool_service_pb2.ListHostsRequest(), timeout=5)
         assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+def credentials(bundle: Bundle, *, of_server: bool = False) -> grpc.ChannelCredentials:
+    pair = bundle.server if of_server else bundle.client
+    assert pair is not None
+    return grpc.ssl_channel_credentials(bundle.ca, pair.key, pair.certificate)
+
+
+def test_a_conductor_cannot_act_with_the_id_of_another(pair: Pair) -> None:
+    with pair.channel() as channel:
+        info = server_service_pb2_grpc.ServerServiceStub(channel).GetServerInfo(GetServerInfoRequest(), timeout=10)
+    out = pair.folder / "second"
+    typed(["certs", "conductor", "second", "--data", str(pair.folder / "conductor"), "--out", str(out)])
+    second = read_bundle(out.read_bytes(), str(out), datetime.now(UTC))
+    override = [("grpc.ssl_target_name_override", "alpha.pool.host.invalid")]
+    highest = 2**40
+    with grpc.secure_channel(pair.hosts["alpha"].arguments[5], credentials(second), override) as channel:
+        executions = execution_service_pb2_grpc.ExecutionServiceStub(channel)
+        as_another = {"conductor_id": info.conductor_id, "epoch": highest}
+        snapshots = snapshot_service_pb2_grpc.SnapshotServiceStub(channel)
+        header = snapshot_pb.PushSnapshotRequest(header={"snapshot": "0" * 40, "conductor_id": info.conductor_id})
+        own = {"conductor_id": second.identity.name, "epoch": 1}
+        resumed = execution_pb.ExecuteRequest(resume={"execution": f"{'a' * 26}-one-1"}, **own)
+        refusals = [
+            refusal_of(lambda: executions.ListExecutions(execution_pb.ListExecutionsRequest(**as_another), timeout=10)),
+            refusal_of(lambda: list(executions.Execute(iter([execution_pb.ExecuteRequest(**as_another)]), timeout=10))),
+            refusal_of(lambda: snapshots.PushSnapshot(iter([header]), timeout=10)),
+        ]
+        unknown = refusal_of(lambda: list(executions.Execute(iter([resumed]), timeout=10)))
+        listed = executions.ListExecutions(execution_pb.ListExecutionsRequest(**own), timeout=10)
+
+    assert {(refusal.code, refusal.reason) for refusal in refusals} == {("PERMISSION_DENIED", "OTHER_CONDUCTOR")}
+    assert unknown.reason == "EXECUTION_NOT_FOUND"
+    assert list(listed.executions) == []
+    assert str(highest) not in (pair.folder / "alpha" / "fences.jsonl").read_text()
+    test_a_run_goes_its_whole_way_by_tls(pair)
+
+
+def test_a_stolen_key_of_a_host_lets_nobody_in(pair: Pair) -> None:
+    stolen = read_bundle((pair.folder / "alpha.agenthost").read_bytes(), "alpha.agenthost", datetime.now(UTC))
+    for address, name in ((pair.hosts["alpha"].arguments[5], "alpha.pool.host.invalid"), (pair.address, "localhost")):
+        override = [("grpc.ssl_target_name_override", name)]
+        with grpc.secure_channel(address, credentials(stolen, of_server=True), override) as channel:
+            health = health_pb2_grpc.HealthStub(channel)
+            refused = refusal_of(lambda: health.Check(health_pb2.HealthCheckRequest(), timeout=5))  # noqa: B023
+        assert refused.code == "UNAVAILABLE"
+
+
+def refusal_of(call: Callable[[], object]) -> Refusal:
+    with pytest.raises(grpc.RpcError) as refused:
+        call()
+    return read_refusal(refused.value)
+
+
+@pytest.mark.long
+def test_all_certificates_are_renewed_under_a_run_that_loses_nothing(pair: Pair) -> None:
+    """The conductor's and the host's certificates and the CA are replaced; words are written all the while."""
+    workspace = flows.plain_workspace(pair.folder / "w")
+    data = str(pair.folder / "conductor")
+    words = [line for number in range(40) for line in (f"say {number}", "sleep 0.3")]
+    with pair.channel() as channel:
+        runs = run_service_pb2_grpc.RunServiceStub(channel)
+        created = runs.CreateRun(flows.request(workspace, flows.scripted("one", *words)), timeout=30)
+        watched = runs.WatchRun(WatchRunRequest(name=created.name), timeout=90)
+        wait_until(lambda: "host_connected" in pair.conductor.tail())
+        typed(["certs", "renew", "--data", data, "--all", "--out", str(pair.folder / "renewed")])
+        (bundle,) = (pair.folder / "renewed").glob("*alpha*")
+        assert agenthost.cli.main(["join", str(bundle), "--data", str(pair.folder / "alpha")]) == 0
+        told = list(watched)
+        step = runs.GetStep(GetStepRequest(name=f"{created.name}/steps/one"), timeout=10)
+        output = "".join(part.text for part in runs.ReadOutput(ReadOutputRequest(name=step.name), timeout=10))
+
+    assert told[-1].run.state == Run.STATE_SUCCEEDED
+    assert len(step.attempts) == 1
+    assert [int(line) for line in output.splitlines()] == list(range(40))
+    assert "certificate_taken_up" in pair.conductor.log.read_text()
