@@ -18,6 +18,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -50,6 +51,10 @@ from agenthost.system.clock import steady_clock
 from agenthost.v1 import execution_service_pb2_grpc, host_service_pb2_grpc, snapshot_service_pb2_grpc
 from servicekit.addresses import Address, AddressError, AddressInUseError, refuse_taken
 from servicekit.server import Registration, Server
+from servicekit.tls.files import TlsFolder
+
+if TYPE_CHECKING:
+    from servicekit.tls.revocations import WatchedRevocations
 
 _log = structlog.get_logger()
 
@@ -117,7 +122,8 @@ async def running_host(
             host.settle_model(name, facts)
             gateway.refresh()
 
-        watched = HostServicer(host, prover, snapshots.eviction)
+        revocations = _revocations(address, settings)
+        watched = HostServicer(host, prover, snapshots.eviction, revocations)
         server = await _listen(
             address,
             [
@@ -129,6 +135,7 @@ async def running_host(
                 (snapshot_service_pb2_grpc.add_SnapshotServiceServicer_to_server, SnapshotServicer(snapshots)),
             ],
             settings,
+            revocations,
         )
         try:
             async with (
@@ -174,14 +181,27 @@ async def supervising(
         yield supervisor
 
 
-async def _listen(address: Address, registrations: Sequence[Registration], settings: Settings) -> Server:
-    with _address_errors():
-        if settings.tls.serving is None or not settings.tls.serves(address):
-            return await Server.start(address, registrations, service="agenthost")
-        # A host without TLS does not load the library that reads certificates.
-        from agenthost.api.conductors import pool_door  # noqa: PLC0415
+def _revocations(address: Address, settings: Settings) -> "WatchedRevocations | None":
+    if settings.tls.serving is None or not settings.tls.serves(address):
+        return None
+    # A host without TLS does not load the library that reads certificates.
+    from servicekit.tls.revocations import RevocationFile, WatchedRevocations  # noqa: PLC0415
 
-        door = pool_door(settings.tls.serving, settings.name)
+    return WatchedRevocations(RevocationFile(TlsFolder.of(settings.data).revoked, settings.tls.serving.ca))
+
+
+async def _listen(
+    address: Address,
+    registrations: Sequence[Registration],
+    settings: Settings,
+    revocations: "WatchedRevocations | None",
+) -> Server:
+    with _address_errors():
+        if settings.tls.serving is None or revocations is None:
+            return await Server.start(address, registrations, service="agenthost")
+        from agenthost.api.conductors import pool_door  # noqa: PLC0415 (as above)
+
+        door = pool_door(settings.tls.serving, settings.name, revocations)
         return await Server.start(address, registrations, service="agenthost", admit=door.admit, tls=door.credentials)
 
 

@@ -69,8 +69,8 @@ from servicekit.memory import MemoryReturn, limit_arenas
 from servicekit.release import release_number
 from servicekit.server import Registration, Server
 from servicekit.statuses import find_rich
+from servicekit.tls.files import TlsFolder
 from servicekit.tls.identity import Kind
-from servicekit.tls.settings import TlsSettings
 
 _log = structlog.get_logger(__name__)
 
@@ -112,23 +112,27 @@ async def serving(settings: Settings, new_worker: NewWorker = Worker) -> AsyncIt
         clock = await read_time(store)
         limits = Limits(unfinished_runs=settings.limits.unfinished_runs, lost_after=settings.clocks.lost_after_seconds)
         state = await read_state(store, clock.now(), limits)
-        host_channels = _host_channels(settings.tls, store.conductor_id)
+        host_channels = _host_channels(settings, store.conductor_id)
         channels = {host.name: host_channels.open(host.name, host.address) for host in settings.hosts}
         for channel in channels.values():
             stack.push_async_callback(channel.close)
         yield Conductor(settings, Opened(store, snapshots, roots, clock, host_channels, channels), state, new_worker)
 
 
-def _host_channels(tls: TlsSettings, conductor_id: str) -> HostChannels:
+def _host_channels(settings: Settings, conductor_id: str) -> HostChannels:
+    tls = settings.tls
     if tls.calling is None:
         return HostChannels()
     # A conductor without TLS does not load the library that reads certificates.
+    from conductor.hosts.revocations import RevocationExchange  # noqa: PLC0415
     from servicekit.tls.certificates import CALLING  # noqa: PLC0415
     from servicekit.tls.credentials import WatchedFiles, require_own  # noqa: PLC0415
+    from servicekit.tls.revocations import RevocationFile  # noqa: PLC0415
 
     watched = WatchedFiles(tls.calling)
     require_own(watched, Kind.CONDUCTOR, conductor_id, CALLING)
-    return HostChannels(watched)
+    file = RevocationFile(TlsFolder.of(settings.data).revoked, tls.calling.ca)
+    return HostChannels(watched, RevocationExchange(watched.identity.pool, file))
 
 
 @contextlib.contextmanager

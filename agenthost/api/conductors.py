@@ -4,6 +4,7 @@ A host that listens by TLS has one door for all of its services. What a conducto
 refuse requests with the id of another one.
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,13 +12,14 @@ from typing import Any
 import grpc
 
 from servicekit.calls.callers import Admit, Caller
-from servicekit.errors import RoleNotAllowedError, UnauthenticatedError
+from servicekit.errors import InvalidRequestError, RoleNotAllowedError, UnauthenticatedError, Violation
 from servicekit.tls.admission import check_certificate
 from servicekit.tls.certificates import SERVING
 from servicekit.tls.credentials import WatchedFiles, require_own, server_credentials
-from servicekit.tls.files import TlsFiles
+from servicekit.tls.files import TlsError, TlsFiles
 from servicekit.tls.identity import Kind
 from servicekit.tls.peer import Peers
+from servicekit.tls.revocations import WatchedRevocations
 
 CONDUCTOR = "conductor"  # the role of a caller that is one
 
@@ -30,11 +32,22 @@ class PoolDoor:
     admit: Admit
 
 
-def pool_door(files: TlsFiles, host: str, is_revoked: Callable[[int], bool] = lambda _: False) -> PoolDoor:
+async def exchange(revocations: WatchedRevocations, number: int, pem: bytes) -> tuple[int, bytes]:
+    """Takes a newer list of revoked certificates; returns the number of the host's own, and it too where it is newer."""
+    if pem:
+        try:
+            await asyncio.to_thread(revocations.file.accept, pem)
+        except TlsError as error:
+            raise InvalidRequestError(Violation("list", str(error)), hint=error.hint) from error
+    held = revocations.current.number
+    return held, revocations.file.pem() if held > number else b""
+
+
+def pool_door(files: TlsFiles, host: str, revocations: WatchedRevocations) -> PoolDoor:
     """Reads the certificates of the host of that name; raises TlsError where they cannot be used."""
     watched = WatchedFiles(files)
     require_own(watched, Kind.HOST, host, SERVING)
-    return door_of(watched, is_revoked)
+    return door_of(watched, revocations.is_revoked)
 
 
 def door_of(watched: WatchedFiles, is_revoked: Callable[[int], bool]) -> PoolDoor:

@@ -3,23 +3,29 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agenthost.api.messages import write_agent, write_figures, write_host
 from agenthost.config import HEARTBEAT_SECONDS
-from agenthost.errors import ShuttingDownError
+from agenthost.errors import PreconditionError, ShuttingDownError
 from agenthost.host.state import Host
 from agenthost.proof.prover import Prover
 from agenthost.snapshots.eviction import Eviction
 from agenthost.v1 import host_service_pb2 as pb
 from agenthost.v1 import host_service_pb2_grpc as pb_grpc
 
+if TYPE_CHECKING:  # it needs a library that a host without TLS does not load
+    from servicekit.tls.revocations import WatchedRevocations
+
 
 class HostServicer(pb_grpc.HostServiceServicer):
     """Serves the host."""
 
-    def __init__(self, host: Host, prover: Prover, eviction: Eviction) -> None:
+    def __init__(
+        self, host: Host, prover: Prover, eviction: Eviction, revocations: "WatchedRevocations | None" = None
+    ) -> None:
         self._host = host
+        self._revocations = revocations
         self._prover = prover
         self._eviction = eviction
         self._watching: set[object] = set()
@@ -33,6 +39,21 @@ class HostServicer(pb_grpc.HostServiceServicer):
         """Proves an agent's sandbox again, and returns the agent with all that was tried."""
         agent, report = await self._prover.check(request.agent)
         return write_agent(agent, report)
+
+    async def ExchangeRevocations(
+        self, request: pb.ExchangeRevocationsRequest, context: Any
+    ) -> pb.ExchangeRevocationsResponse:
+        """Takes a newer list of revoked certificates, or returns a newer one."""
+        if self._revocations is None:
+            raise PreconditionError(
+                "NOT_IN_POOL",
+                "this host serves without TLS, so it refuses no certificates",
+                hint="let it join the pool:  agenthost join FILE --data DIR",
+            )
+        from agenthost.api.conductors import exchange  # noqa: PLC0415 (as above)
+
+        number, pem = await exchange(self._revocations, request.number, request.list)
+        return pb.ExchangeRevocationsResponse(number=number, list=pem)
 
     async def WatchHost(self, request: pb.WatchHostRequest, context: Any) -> AsyncIterator[pb.WatchHostResponse]:
         """Sends the host at once, then on every change; sends a heartbeat in between."""

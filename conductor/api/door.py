@@ -18,6 +18,7 @@ from servicekit.tls.files import TlsFiles, TlsFolder
 from servicekit.tls.front import Front
 from servicekit.tls.identity import Kind
 from servicekit.tls.peer import Peers
+from servicekit.tls.revocations import RevocationFile, WatchedRevocations
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +29,12 @@ class Door:
     known: Callable[[Any], Caller | None]
 
 
-def open_door(
-    files: TlsFiles, data: Path, is_revoked: Callable[[int], bool] = lambda _: False, *, conductor_id: str
-) -> Door:
+def open_door(files: TlsFiles, data: Path, *, conductor_id: str) -> Door:
     """Reads the certificates to serve with; raises TlsError where they cannot be used."""
     watched = WatchedFiles(files)
     require_own(watched, Kind.CONDUCTOR, conductor_id, SERVING)
-    return door_of(watched, data, is_revoked)
+    revocations = WatchedRevocations(RevocationFile(TlsFolder.of(data).revoked, files.ca))
+    return door_of(watched, data, revocations.is_revoked)
 
 
 def door_of(watched: WatchedFiles, data: Path, is_revoked: Callable[[int], bool]) -> Door:

@@ -23,6 +23,7 @@ from servicekit.tls.files import TlsError
 from servicekit.tls.identity import Identity, Kind
 
 if TYPE_CHECKING:  # it needs a library that a conductor without TLS does not load
+    from conductor.hosts.revocations import RevocationExchange
     from servicekit.tls.credentials import WatchedFiles
 
 # How often the certificate's files are looked at.
@@ -38,8 +39,9 @@ OpenChannel = Callable[[], grpc.aio.Channel]
 class HostChannels:
     """Opens channels to hosts, with the conductor's certificate where there is one."""
 
-    def __init__(self, watched: "WatchedFiles | None" = None) -> None:
+    def __init__(self, watched: "WatchedFiles | None" = None, revocations: "RevocationExchange | None" = None) -> None:
         self._watched = watched
+        self._revocations = revocations
         self._opened: weakref.WeakSet[HostChannel] = weakref.WeakSet()
 
     def open(self, name: str, address: str) -> grpc.aio.Channel:
@@ -61,16 +63,18 @@ class HostChannels:
         place = Address.parse_dialled(address, is_anywhere=True)
         if place.socket:
             return ""
+        if self._is_revoked(name):
+            return f"its certificate was revoked; remove it:  conductor hosts remove {name}"
         from conductor.hosts.tls_trouble import tls_trouble  # noqa: PLC0415 (a conductor without trouble does not load it)
 
         return await asyncio.to_thread(tls_trouble, name, place.target, self._watched)
 
-    @staticmethod
-    def _open_with_tls(name: str, target: str, watched: "WatchedFiles") -> grpc.aio.Channel:
+    def _open_with_tls(self, name: str, target: str, watched: "WatchedFiles") -> grpc.aio.Channel:
         from servicekit.tls.credentials import channel_credentials  # noqa: PLC0415
 
         credentials = channel_credentials(watched.material)
-        server_name = Identity(watched.identity.pool, Kind.HOST, name).server_name
+        identity = Identity(watched.identity.pool, Kind.HOST, name)
+        server_name = NO_NAME if self._is_revoked(name) else identity.server_name
         return open_channel(target, many_streams=True, credentials=credentials, server_name=server_name)
 
     def certificate_end(self, name: str) -> float | None:
@@ -85,7 +89,19 @@ class HostChannels:
                     for channel in tuple(self._opened):
                         channel.open_again()
                 await asyncio.gather(*(self._look_at(channel, self._watched) for channel in tuple(self._opened)))
+            if self._revocations is not None:
+                await self._revocations.exchange(tuple(self._opened))
+                self._shut_revoked()
             await asyncio.sleep(LOOK_SECONDS)
+
+    def _shut_revoked(self) -> None:
+        for channel in tuple(self._opened):
+            if self._is_revoked(channel.name) and not channel.is_shut:
+                channel.is_shut = True
+                channel.open_again(closing_seconds=0.0)
+
+    def _is_revoked(self, name: str) -> bool:
+        return self._revocations is not None and self._revocations.is_revoked_host(name)
 
     async def _look_at(self, channel: "HostChannel", watched: "WatchedFiles") -> None:
         now = time.time()
@@ -101,6 +117,8 @@ class HostChannels:
         channel.next_look = min(now + LOOK_AGAIN_SECONDS, end) if end else now + LOOK_SOON_SECONDS
 
 
+# The name that a revoked host would have to show: no certificate of the pool has it.
+NO_NAME = "revoked.invalid"
 MAKE_CERTIFICATES = "make them, and start again:  conductor certs init --data DIR, conductor serve --data DIR"
 
 
@@ -112,6 +130,7 @@ class HostChannel:
         self.target = target
         self.end: float | None = None  # of the host's certificate, and when to look at it
         self.next_look = 0.0
+        self.is_shut = False
         self._open = open_channel
         self._channel = open_channel()
         self._closing: dict[asyncio.Task[None], grpc.aio.Channel] = {}
@@ -138,13 +157,13 @@ class HostChannel:
         """Returns the newest channel's own method."""
         return getattr(self._channel, kind)(*described, **options)
 
-    def open_again(self) -> None:
+    def open_again(self, closing_seconds: float = CLOSING_SECONDS) -> None:
         """Opens a new channel for all further calls, and ends the streams of the one before."""
         before, self._channel = self._channel, self._open()
         self.generation += 1
         for call in tuple(self.streams):
             call.cancel()
-        closing = asyncio.get_running_loop().create_task(before.close(CLOSING_SECONDS))
+        closing = asyncio.get_running_loop().create_task(before.close(closing_seconds))
         self._closing[closing] = before
         closing.add_done_callback(lambda task: self._closing.pop(task, None))
 

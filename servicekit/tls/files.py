@@ -4,8 +4,11 @@ Three PEM files make an end of TLS: the certificates of the CAs that it trusts, 
 those of a service's data folder. Errors say which file is wrong, and which command mends it.
 """
 
+import fcntl
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -179,6 +182,22 @@ def refuse_there(path: Path) -> None:
     """Raises TlsError where a file is there already."""
     if os.path.lexists(path):
         raise TlsError(f"{path} is there already; nothing was written", hint="move it away, or give another --out FILE")
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Lets one process at a time change a folder with certificates."""
+    try:
+        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise TlsError(
+            f"{folder} cannot be written: {error.strerror}", hint="run this as the service's user"
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _sync(folder: Path) -> None:

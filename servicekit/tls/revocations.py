@@ -8,6 +8,8 @@ side of gRPC sees no serial, so a conductor never dials a revoked host's name ag
 import os
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
+from typing import Self
 
 import structlog
 from cryptography import x509
@@ -15,7 +17,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from servicekit.tls.certificates import UnreadableError, facts_of, read_certificates
-from servicekit.tls.files import TlsError, TlsFolder, read_bounded, write_whole
+from servicekit.tls.files import TlsError, TlsFolder, locked, read_bounded, write_whole
 from servicekit.tls.identity import Identity, IdentityError, Kind
 
 MAX_REVOKED = 5_000
@@ -41,8 +43,57 @@ class Revocations:
     """The content of a list. `number` rises with each revocation; 0 is no list. `hosts` are not dialled."""
 
     number: int = 0
+    entries: tuple[Revoked, ...] = ()
     serials: frozenset[int] = frozenset()
     hosts: frozenset[Identity] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class RevocationFile:
+    """A list on disk, and the file with the CAs that may sign it."""
+
+    path: Path
+    ca: Path
+
+    @classmethod
+    def of(cls, folder: TlsFolder) -> Self:
+        """Returns that of a folder with certificates."""
+        return cls(folder.revoked, folder.ca)
+
+    def read(self) -> Revocations:
+        """Reads the list, empty where there is none; raises TlsError for one that cannot be used."""
+        if not self.path.exists():
+            return Revocations()
+        return read_list(self.pem(), read_bounded(self.ca), str(self.path))
+
+    def pem(self) -> bytes:
+        """Returns the list in PEM form, to be given on; empty where there is none."""
+        return read_bounded(self.path, _SIGN_AGAIN, MAX_BYTES) if self.path.exists() else b""
+
+    def accept(self, pem: bytes) -> Revocations:
+        """Keeps a list that came from another machine, if it is newer; returns the one that holds now. Raises TlsError.
+
+        A CA that the list of a newer CA revokes is trusted no longer: so ends a rotation on every machine.
+        """
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with locked(self.path.parent):
+            offered = read_list(pem, read_bounded(self.ca), "the list of revoked certificates")
+            if offered.number > (kept := self.read()).number:
+                write_whole(self.path, pem)
+                kept = offered
+            self._drop_former(kept)
+            return kept
+
+    def _drop_former(self, kept: Revocations) -> None:
+        """Drops revoked CAs behind the first, which is the newest: so a former CA can drop none that came after it.
+
+        The file of an operator's own PKI is not ours to change.
+        """
+        newest, *older = read_certificates(read_bounded(self.ca))
+        left = [each for each in older if each.serial_number not in kept.serials]
+        is_ours = self.ca.parent == self.path.parent
+        if is_ours and len(left) < len(older) and _is_signed(x509.load_pem_x509_crl(self.pem()), newest):
+            write_whole(self.ca, b"".join(each.public_bytes(Encoding.PEM) for each in (newest, *left)))
 
 
 def read_list(pem: bytes, authorities: bytes, source: str) -> Revocations:
@@ -50,7 +101,7 @@ def read_list(pem: bytes, authorities: bytes, source: str) -> Revocations:
     if len(pem) > MAX_BYTES:
         raise TlsError(f"{source} has more than {MAX_BYTES // 1024} KiB", hint=_SIGN_AGAIN)
     try:
-        listed = _load(pem)
+        listed = x509.load_pem_x509_crl(pem)
         trusted = [each for each in read_certificates(authorities) if facts_of(each).is_authority]
         is_signed = any(_is_signed(listed, authority) for authority in trusted)
         found = _read(listed)
@@ -61,49 +112,17 @@ def read_list(pem: bytes, authorities: bytes, source: str) -> Revocations:
     return found
 
 
-def accept(pem: bytes, folder: TlsFolder) -> Revocations:
-    """Keeps a list that came from another machine, if it is newer; returns the one that holds now. Raises TlsError.
-
-    A CA that the list of a newer CA revokes is trusted no longer: so ends a rotation on every machine.
-    """
-    offered = read_list(pem, read_bounded(folder.ca), "the list of revoked certificates")
-    if offered.number > (kept := read_kept(folder)).number:
-        write_whole(folder.revoked, pem)
-        kept = offered
-    _drop_former(folder, kept)
-    return kept
-
-
-def _drop_former(folder: TlsFolder, kept: Revocations) -> None:
-    """Drops revoked CAs behind the first, which is the newest: so a former CA can drop none that came after it."""
-    newest, *older = read_certificates(read_bounded(folder.ca))
-    left = [each for each in older if each.serial_number not in kept.serials]
-    if len(left) < len(older) and _is_signed(_load(read_bounded(folder.revoked, limit=MAX_BYTES)), newest):
-        write_whole(folder.ca, b"".join(each.public_bytes(Encoding.PEM) for each in (newest, *left)))
-
-
-def _load(pem: bytes) -> x509.CertificateRevocationList:
-    return x509.load_pem_x509_crl(pem)
-
-
-def read_kept(folder: TlsFolder) -> Revocations:
-    """Returns the list of a folder, empty where it has none; raises TlsError for one that cannot be used."""
-    if not folder.revoked.exists():
-        return Revocations()
-    return read_list(read_bounded(folder.revoked, _SIGN_AGAIN, MAX_BYTES), read_bounded(folder.ca), str(folder.revoked))
-
-
 class WatchedRevocations:
-    """The list of a folder as it is now: it is read again when its file, or that of the CAs, changes.
+    """A list as it is now: it is read again when its file, or that of the CAs, changes.
 
     A file that is damaged or gone changes nothing: what was revoked stays revoked.
     """
 
-    def __init__(self, folder: TlsFolder) -> None:
+    def __init__(self, file: RevocationFile) -> None:
         """Reads the list; raises TlsError where there is one that cannot be used."""
-        self._folder = folder
+        self.file = file
         self._seen = self._signature()
-        self._current = read_kept(folder)
+        self._current = file.read()
 
     @property
     def current(self) -> Revocations:
@@ -111,7 +130,7 @@ class WatchedRevocations:
         if (now := self._signature()) != self._seen:
             self._seen = now
             try:
-                read = read_kept(self._folder)
+                read = self.file.read()
             except TlsError as error:
                 _log.warning("revocations_not_taken_up", problem=str(error), hint=error.hint)
             else:
@@ -131,7 +150,7 @@ class WatchedRevocations:
 
     def _signature(self) -> tuple[tuple[int, int, int], ...]:
         found = []
-        for path in (self._folder.revoked, self._folder.ca):
+        for path in (self.file.path, self.file.ca):
             try:
                 state = os.stat(path)  # noqa: PTH116 (it is called for each RPC)
                 found.append((state.st_ino, state.st_mtime_ns, state.st_size))
@@ -149,14 +168,13 @@ def _is_signed(listed: x509.CertificateRevocationList, authority: x509.Certifica
 
 def _read(listed: x509.CertificateRevocationList) -> Revocations:
     number = listed.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
-    serials, hosts = set[int](), set[Identity]()
+    entries = []
     for entry in listed:
-        serials.add(entry.serial_number)
-        if (identity := _party(entry)) is not None and identity.kind is Kind.HOST:
-            hosts.add(identity)
-        if len(serials) > MAX_REVOKED:
+        entries.append(Revoked(entry.serial_number, _party(entry), entry.revocation_date_utc))
+        if len(entries) > MAX_REVOKED:
             raise UnreadableError("it is too long")
-    return Revocations(number, frozenset(serials), frozenset(hosts))
+    hosts = frozenset(each.identity for each in entries if each.identity and each.identity.kind is Kind.HOST)
+    return Revocations(number, tuple(entries), frozenset(each.serial for each in entries), hosts)
 
 
 def _party(entry: x509.RevokedCertificate) -> Identity | None:

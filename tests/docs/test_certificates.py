@@ -11,7 +11,7 @@ import conductor.cli
 from conductor.cli.commands.certs.group import certs
 from servicekit.tls.certificates import facts_of, read_certificates
 from servicekit.tls.files import TlsFolder
-from servicekit.tls.revocations import read_kept
+from servicekit.tls.revocations import RevocationFile
 from tests.docs.pages import page
 
 PAGE = page("certificates")
@@ -33,7 +33,7 @@ def test_every_command_of_the_page_works(tmp_path: Path, monkeypatch: pytest.Mon
     first, host, attic = (TlsFolder.of(tmp_path / name) for name in ("conductor", "host", "attic"))
     assert first.serving().checked().ca == attic.calling().checked().ca
     assert host.serving().checked().ca.startswith(first.serving().checked().ca), "it drops the former CA with the list"
-    assert len(read_kept(first).serials) == 2, "ann's certificate, and the former CA"
+    assert len(RevocationFile.of(first).read().serials) == 2, "ann's certificate, and the former CA"
     assert facts_of(read_certificates(host.serving().read().certificate)[0]).names == ("alpha.home.host.invalid",)
 
 

@@ -12,16 +12,15 @@ from conductor.maintenance.certificates.register import (
     Entry,
     Member,
     Register,
-    locked,
     read_register,
     write_register,
 )
 from servicekit.tls.bundle import write_bundle
 from servicekit.tls.certificates import UnreadableError, read_certificates
-from servicekit.tls.files import TlsError, TlsFolder, read_bounded, refuse_readable, write_whole
+from servicekit.tls.files import TlsError, TlsFolder, locked, read_bounded, refuse_readable, write_whole
 from servicekit.tls.identity import NAME, NAME_RULE, Identity, Kind, is_name
 from servicekit.tls.issuing import Authority, Issued, Request, client_request, conductor_requests, host_request
-from servicekit.tls.revocations import Revoked
+from servicekit.tls.revocations import RevocationFile, Revoked
 
 _KEPT_COPY = "restore it from your copy; without one, move the folder away and make a new pool:  conductor certs init"
 
@@ -43,6 +42,9 @@ class PoolCertificates:
         self.folder = folder
         self.now = now
         self.register = read_register(folder)
+        self._listed = RevocationFile.of(folder).read()
+        if self._listed.number > self.register.version:  # a list came back from hosts to a folder that is an old copy
+            self.register = replace(self.register, version=self._listed.number)
         try:
             trusted = read_certificates(read_bounded(folder.ca, _KEPT_COPY))
             key = read_bounded(folder.ca_key, _KEPT_COPY)
@@ -107,7 +109,10 @@ class PoolCertificates:
         self.sign_list()
 
     def sign_list(self) -> None:
-        """Signs the list of revoked certificates that have not ended yet: nobody accepts the others anyway."""
+        """Signs the list of revoked certificates that have not ended yet: nobody accepts the others anyway.
+
+        Those that the record does not know stay on it: the record may be an old copy.
+        """
         register = self.register
         revoked = [
             Revoked(entry.serial, register.identity_of(entry), entry.revoked)
@@ -115,7 +120,10 @@ class PoolCertificates:
             if entry.revoked and entry.not_after > self.now
         ]
         former = [Revoked(serial, None, self.now) for serial in register.former]
-        write_whole(self.folder.revoked, self.authority.sign_list([*revoked, *former], register.version, self.now))
+        known = {entry.serial for entry in register.entries}.union(register.former)
+        unknown = [each for each in self._listed.entries if each.serial not in known]
+        signed = self.authority.sign_list([*revoked, *former, *unknown], register.version, self.now)
+        write_whole(self.folder.revoked, signed)
 
     def _deliver(self, requests: Iterable[Request], addresses: Sequence[str]) -> Delivery:
         asked = tuple(requests)
@@ -154,7 +162,8 @@ def make_pool(folder: TlsFolder, pool: str, conductor: str, addresses: Sequence[
     for each in (pool, conductor):
         if not is_name(each):
             raise TlsError(f"{each!r} cannot be a name in a pool", hint=f"a name has {NAME_RULE}")
-    with locked(folder):
+    folder.prepare()
+    with locked(folder.path):
         if folder.issued.exists():
             there = read_register(folder)
             if folder.serving().certificate.exists() and folder.calling().certificate.exists():

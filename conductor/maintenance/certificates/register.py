@@ -3,11 +3,8 @@
 One process changes it at a time (a lock beside it). A reader sees the old record or the new one.
 """
 
-import fcntl
 import json
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
@@ -134,23 +131,6 @@ def read_register(folder: TlsFolder) -> Register:
 def write_register(folder: TlsFolder, register: Register) -> None:
     """Writes the record. The caller holds `locked`."""
     write_whole(folder.issued, json.dumps(_document(register), indent=1).encode() + b"\n")
-
-
-@contextmanager
-def locked(folder: TlsFolder) -> Iterator[None]:
-    """Lets one process at a time change the folder."""
-    folder.prepare()
-    try:
-        descriptor = os.open(folder.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise TlsError(
-            f"{folder.path} cannot be written: {error.strerror}", hint="run this as the conductor's user"
-        ) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _document(register: Register) -> dict[str, Any]:

@@ -12,13 +12,13 @@ from conductor.cli.main import main
 from conductor.maintenance.certificates import rotation
 from conductor.maintenance.certificates.identity import conductor_id_of
 from conductor.maintenance.certificates.pool import PoolCertificates
-from conductor.maintenance.certificates.register import locked, read_register
+from conductor.maintenance.certificates.register import read_register
 from servicekit.tls.bundle import Bundle, read_bundle
 from servicekit.tls.certificates import facts_of, read_certificates
-from servicekit.tls.files import TlsFolder, read_bounded, write_whole
+from servicekit.tls.files import TlsFolder, locked, read_bounded, write_whole
 from servicekit.tls.issuing import Authority
 from servicekit.tls.joining import join
-from servicekit.tls.revocations import accept, read_kept
+from servicekit.tls.revocations import RevocationFile
 
 START = datetime(2026, 11, 30, 12, tzinfo=UTC)
 
@@ -55,7 +55,7 @@ class Machine:
 
     def serials(self) -> frozenset[int]:
         """Returns what is revoked."""
-        return read_kept(self.tls).serials
+        return RevocationFile.of(self.tls).read().serials
 
 
 @pytest.fixture
@@ -216,8 +216,8 @@ def test_a_revoked_member_is_on_the_list_that_the_ca_signed(machine: Machine) ->
     assert "revoked 1 certificate of client 'ann'" in by_name
     assert "nothing to revoke" in repeated
     assert "conductor hosts remove alpha" in host
-    assert [each.name for each in read_kept(machine.tls).hosts] == ["alpha"]
-    assert read_kept(machine.tls).number == 3
+    assert [each.name for each in RevocationFile.of(machine.tls).read().hosts] == ["alpha"]
+    assert RevocationFile.of(machine.tls).read().number == 3
     assert "give the machine another name:  conductor certs host alpha-2" in refused
     assert listed.count("revoked 0.0 s ago") == 2
     machine.now += timedelta(days=91)
@@ -289,7 +289,7 @@ def test_the_ca_is_replaced_without_a_gap(machine: Machine, tmp_path: Path) -> N
 
     join(machine.bundle("new/alpha.agenthost"), host)
     finished = machine.certs("rotate-ca", "--finish")
-    accept(read_bounded(machine.tls.revoked), host)
+    RevocationFile.of(host).accept(read_bounded(machine.tls.revoked))
     assert "the former CA is trusted no longer" in finished
     assert read_bounded(machine.tls.ca) == read_bounded(host.ca) == both.removesuffix(former)
     assert machine.tls.calling().checked().certificate != calling
@@ -302,7 +302,7 @@ def test_a_rotation_that_was_interrupted_shuts_no_member_out_unasked(machine: Ma
     machine.client("ann")
     own = read_bounded(machine.tls.ca)
     write_whole(machine.tls.ca, Authority.make("home", START).certificate_pem + own)  # its key was not written
-    with locked(machine.tls):
+    with locked(machine.tls.path):
         rotation.begin(PoolCertificates(machine.tls, machine.now))  # and this one wrote no bundles
 
     refused = machine.certs("rotate-ca", "--finish", code=2)

@@ -8,11 +8,9 @@ import pytest
 from servicekit.tls.files import TlsError, TlsFolder, read_bounded, write_whole
 from servicekit.tls.issuing import Authority
 from servicekit.tls.revocations import (
-    Revocations,
+    RevocationFile,
     Revoked,
     WatchedRevocations,
-    accept,
-    read_kept,
     read_list,
 )
 from tests.servicekit.tls.pools import ALPHA, ANN, CA, NOW, POOL
@@ -36,7 +34,9 @@ def folder(tmp_path: Path) -> TlsFolder:
 def test_a_list_tells_serials_its_number_and_the_hosts_that_must_not_be_dialled() -> None:
     pem = CA.sign_list([Revoked(5, ALPHA.identity, NOW), Revoked(6, ANN.identity, NOW), Revoked(7, None, NOW)], 3, NOW)
 
-    assert read_list(pem, CA.certificate_pem, "it") == Revocations(3, frozenset({5, 6, 7}), frozenset({ALPHA.identity}))
+    read = read_list(pem, CA.certificate_pem, "it")
+    assert (read.number, read.serials, read.hosts) == (3, {5, 6, 7}, {ALPHA.identity})
+    assert [each.identity for each in read.entries] == [ALPHA.identity, ANN.identity, None]
 
 
 @pytest.mark.parametrize(
@@ -64,30 +64,30 @@ def test_a_list_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_only_a_newer_list_is_taken_from_another_machine(folder: TlsFolder) -> None:
-    assert accept(list_of(1, 2, number=2), folder).serials == {1, 2}
+    assert RevocationFile.of(folder).accept(list_of(1, 2, number=2)).serials == {1, 2}
     for stale in (list_of(1, number=1), list_of(number=2)):
-        assert accept(stale, folder).serials == {1, 2}
+        assert RevocationFile.of(folder).accept(stale).serials == {1, 2}
     with pytest.raises(TlsError):
-        accept(list_of(number=9, ca=NEW_CA), folder)
+        RevocationFile.of(folder).accept(list_of(number=9, ca=NEW_CA))
 
-    assert read_kept(folder) == Revocations(2, frozenset({1, 2}))
-    assert accept(list_of(1, 2, 3, number=3), folder).number == 3
+    assert RevocationFile.of(folder).read().serials == {1, 2}
+    assert RevocationFile.of(folder).accept(list_of(1, 2, 3, number=3)).number == 3
 
 
 def test_a_list_of_the_new_ca_ends_the_trust_in_the_former_one_and_never_the_other_way(folder: TlsFolder) -> None:
     both = NEW_CA.certificate_pem + CA.certificate_pem
     write_whole(folder.ca, both)
 
-    accept(CA.sign_list([Revoked(NEW_CA.certificate.serial_number, None, NOW)], 1, NOW), folder)
+    RevocationFile.of(folder).accept(CA.sign_list([Revoked(NEW_CA.certificate.serial_number, None, NOW)], 1, NOW))
     assert read_bounded(folder.ca) == both
-    accept(NEW_CA.sign_list([Revoked(OLD_SERIAL, None, NOW)], 2, NOW), folder)
+    RevocationFile.of(folder).accept(NEW_CA.sign_list([Revoked(OLD_SERIAL, None, NOW)], 2, NOW))
 
     assert read_bounded(folder.ca) == NEW_CA.certificate_pem
-    assert read_kept(folder).serials == {OLD_SERIAL}
+    assert RevocationFile.of(folder).read().serials == {OLD_SERIAL}
 
 
 def test_a_running_service_takes_a_new_list_up_and_keeps_what_it_has_when_the_file_is_spoilt(folder: TlsFolder) -> None:
-    watched = WatchedRevocations(folder)
+    watched = WatchedRevocations(RevocationFile.of(folder))
     assert not watched.is_revoked(1)
 
     write_whole(folder.revoked, list_of(1, number=2))
@@ -105,11 +105,11 @@ def test_a_service_does_not_start_with_a_list_that_cannot_be_used(folder: TlsFol
     write_whole(folder.revoked, b"hello")
 
     with pytest.raises(TlsError, match=r"crl\.pem is no list of revoked certificates"):
-        WatchedRevocations(folder)
+        WatchedRevocations(RevocationFile.of(folder))
 
 
 def test_an_old_list_holds_all_the_same(folder: TlsFolder) -> None:
     """A conductor that is away for long must not close the pool, nor open it."""
     write_whole(folder.revoked, CA.sign_list([Revoked(1, None, NOW)], 1, NOW - timedelta(days=4_000)))
 
-    assert read_kept(folder).serials == {1}
+    assert RevocationFile.of(folder).read().serials == {1}

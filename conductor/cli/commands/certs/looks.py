@@ -11,7 +11,7 @@ from conductor.maintenance.certificates.register import Register, read_register
 from conductor.maintenance.certificates.renewal import RENEWED_BEFORE, is_own, members_due
 from servicekit.tls.certificates import facts_of, read_certificates
 from servicekit.tls.files import TlsError, TlsFolder, read_bounded
-from servicekit.tls.revocations import read_kept
+from servicekit.tls.revocations import RevocationFile
 
 CA_REPLACED_BEFORE = timedelta(days=180)
 
@@ -23,7 +23,7 @@ def certificate_looks(data: Path, conductor_id: str, now: datetime) -> Iterator[
     remedy = f"conductor certs renew{named(data)}" if has_authority else f"conductor certs join FILE{named(data)}"
     try:
         yield from _own_looks(folder, conductor_id, remedy, now)
-        read_kept(folder)
+        RevocationFile.of(folder).read()
         if has_authority:
             yield from _pool_looks(folder, read_register(folder), data, now)
     except TlsError as error:

@@ -30,15 +30,15 @@ out_option = click.option(
 def issuing(data: Path | None, out: Path | None = None) -> Iterator["PoolCertificates"]:
     """Opens the CA of a data folder, locked; makes sentences of its errors. A file `out` must not be there yet."""
     from conductor.maintenance.certificates.pool import PoolCertificates
-    from conductor.maintenance.certificates.register import locked, read_register
-    from servicekit.tls.files import refuse_there
+    from conductor.maintenance.certificates.register import read_register
+    from servicekit.tls.files import locked, refuse_there
 
     folder = tls_folder(data)
     with of_the_service(RUN_FAILED):
         if out is not None:
             refuse_there(out)
-        read_register(folder)  # before a folder is made for the lock
-        with locked(folder):
+        read_register(folder)  # it says best what is missing
+        with locked(folder.path):
             yield PoolCertificates(folder, now())
 
 
