@@ -156,10 +156,20 @@ def input_violations(schema: Mapping[str, Any], extras: Mapping[str, Any]) -> li
         errors = errors_of(closed, dict(extras), MAX_VIOLATIONS)
     except EndlessSchemaError as error:
         return [("inputs", f"cannot be judged against this flow: its input_schema {error}")]
-    return [
-        (".".join(part for part in ("inputs", describe_path(error.absolute_path)) if part), error.message[:500])
-        for error in errors
-    ]
+    return [violation for error in errors for violation in _violations(error, closed, extras)]
+
+
+def _violations(
+    error: "ValidationError", schema: Mapping[str, Any], extras: Mapping[str, Any]
+) -> Iterator[tuple[str, str]]:
+    """Yields the problem of one fault; of inputs that are not declared, one each, with the names there are."""
+    if list(error.absolute_schema_path) != ["additionalProperties"] or "patternProperties" in schema:
+        place = describe_path(error.absolute_path)
+        yield ".".join(part for part in ("inputs", place) if part), error.message[:500]
+        return
+    known = sorted(schema.get("properties", {}))
+    for name in islice((name for name in extras if name not in known), MAX_VIOLATIONS):
+        yield "inputs", f"there is no input '{name[:100]}'{there_are(name[:100], known)}"
 
 
 def errors_of(schema: Mapping[str, Any], value: Any, most: int) -> "list[ValidationError]":

@@ -22,6 +22,7 @@ from conductor.flows.library.layers import Folder, Layer, Source, flow_files, na
 from conductor.flows.library.library import Sent, Texts, read_library, texts_for, with_sent
 from conductor.flows.selection import list_agents, narrow_agents
 from conductor.v1 import flow_service_pb2
+from servicekit.errors import closest
 
 Flow = flow_service_pb2.Flow
 NOTHING_SENT = Sent()
@@ -123,8 +124,11 @@ class Catalogue:
         groups = _by_name(files)
         group = groups.get(name)
         if group is None:
-            known = ", ".join(sorted(one for one in groups if not one.startswith(PARTS))) or "none"
-            raise NotFoundError("flow", name, hint=f"there are {known}", metadata={"known": known})
+            names = sorted(one for one in groups if not one.startswith(PARTS))
+            known = ", ".join(names) or "none"
+            close = closest(name.removeprefix("flows/"), [one.removeprefix("flows/") for one in names])
+            meant = f"did you mean '{close}'? There" if close else "there"
+            raise NotFoundError("flow", name, hint=f"{meant} are {known}", metadata={"known": known})
         return _loaded(group, texts, _known_flows(files))
 
     async def load_inline(self, flow: Flow, sent: Sent = NOTHING_SENT) -> LoadedFlow:

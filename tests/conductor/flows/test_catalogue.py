@@ -146,6 +146,10 @@ async def test_an_unknown_flow_is_not_found_and_the_known_are_named(home: Home) 
 
     assert caught.value.reason == "FLOW_NOT_FOUND"
     assert caught.value.metadata == {"known": ", ".join(BUILT_IN)}
+    assert caught.value.hint.startswith("there are flows/")
+    with pytest.raises(NotFoundError) as caught:
+        await home.catalogue().get("flows/survy")
+    assert caught.value.hint.startswith("did you mean 'survey'? There are flows/")
 
 
 async def test_a_file_is_judged_again_when_it_changed_and_only_then(home: Home) -> None:

@@ -89,7 +89,9 @@ def test_unknown_extras_are_refused_also_where_there_is_no_schema() -> None:
     violations = judge_inputs(flow(), {"depth": 1}).violations
 
     assert violations[0][0] == "inputs"
-    assert "'depth'" in violations[0][1]
+    assert violations[0][1] == "there is no input 'depth'; there are none"
+    told = judge_inputs(flow(SCHEMA), {"ratio": 1, "dept": 1}).violations[0][1]
+    assert told.startswith("there is no input 'dept': did you mean 'depth'? There are ")
 
 
 def test_a_schema_may_admit_what_it_does_not_name() -> None:

@@ -27,7 +27,8 @@ def baseline_of(file: Path, workspace: Path, options: Mapping[str, Any]) -> dict
     here = read_baseline(file) if file.exists() else {}
     if added := len(here.keys() - entries.keys()):
         noun = "entry" if added == 1 else "entries"
-        say(f"baseline: {added} {noun} of {file} not in the base revision, so without effect here", err=True)
+        told = f"{added} {noun} of {file} not in the base revision, so without effect here"
+        say(f"baseline: {told}: they count once they are committed there", err=True)
     return entries
 
 
