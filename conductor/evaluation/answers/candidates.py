@@ -15,8 +15,8 @@ from conductor.evaluation.answers.leniency import lenient_value
 from servicekit.secrets.mask import ESCAPED, MASK
 
 MAX_SEARCHED_CHARACTERS = 512 * 1024  # of the answer's end
-MAX_VALUES = 2000
-MAX_TRIES = 5000
+MAX_VALUES = 60_000  # prose about code is full of brackets, and the answer stands behind them
+MAX_TRIES = 5000  # that fail
 MAX_WALKED_CHARACTERS = 16 * 1024 * 1024  # that failed tries may walk over, together
 HOLDERS = ("result", "output", "answer", "response", "report", "data", "review")
 NO_JSON = "it holds no JSON"
@@ -100,12 +100,11 @@ def _walk(text: str, *, passes_over: bool) -> Iterator[tuple[Any, int, int]]:
     """Yields what begins as JSON, with where it begins and ends."""
     position, walked, tries, count = 0, 0, 0, 0
     while (match := _START.search(text, position)) and count < MAX_VALUES:
-        tries += 1
         if tries > MAX_TRIES or walked > MAX_WALKED_CHARACTERS:
             return
         start = match.start()
         value, end, seen = _value_at(text, start)
-        walked += seen
+        walked, tries = walked + seen, tries + bool(seen)
         if isinstance(value, Unreadable) and not (passes_over and _JSON_LIKE.match(text, start)):
             position = start + 1
             continue

@@ -64,9 +64,11 @@ def _ends_empty(value: Any, rest: str) -> bool:
 
 def _is_mention(value: Any, text: str, end: int) -> bool:
     """Returns whether an empty list only stands in a sentence, such as one about a file that asks for it: it takes nothing back."""
+    if value != {"findings": []}:
+        return False
     line = text[text.rfind("\n", 0, end) + 1 : end].strip("> \t`")
     behind = text[end:].partition("\n")[0].strip("` \t")
-    return value == {"findings": []} and bool(behind or not line.startswith(("{", "}", "]", '"')))
+    return bool(behind or not line.startswith(("{", "}", "]", '"')))
 
 
 def _documents(candidates: list[tuple[Any, int]], text: str) -> Iterator[tuple[dict[str, Any], bool]]:

@@ -31,6 +31,7 @@ from conductor.flows.language.output_schemas import (
     skeleton,
 )
 
+MAX_JUDGED = 2000  # values of an answer, the last ones
 MAX_OUTPUT_BYTES = 1024 * 1024
 MAX_OUTPUT_DEPTH = 25
 _PLACEHOLDER = re.compile(
@@ -60,7 +61,7 @@ def extract_typed(answer: str, form: Form, examples: Collection[str] = ()) -> Ty
     searched = Searched(answer)
     echoes = echoes_of((*examples, skeleton(form.schema))) - {"{}", "[]"}
     errors: tuple[str, ...] = ()
-    for value in reversed(list(whole_values_in(searched.text))):
+    for value in islice(reversed(list(whole_values_in(searched.text))), MAX_JUDGED):
         if isinstance(value, Unreadable):
             errors = errors or (value.reason,)
             continue

@@ -35,6 +35,7 @@ def placed(**place: Any) -> str:
 FORMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "bare": (TEXT, BOTH),
     "bare and pretty": (PRETTY, BOTH),
+    "behind thousands of brackets": ("So `a[0]` is `{}` here.\n" * 3000 + TEXT, BOTH),
     "fenced as json": (f"```json\n{PRETTY}\n```", BOTH),
     "fenced without a name": (f"```\n{PRETTY}\n```", BOTH),
     "fenced with tildes": (f"~~~json\n{TEXT}\n~~~", BOTH),

@@ -40,6 +40,7 @@ def in_tags(tag: str, inside: str) -> str:
 FOUND: dict[str, tuple[str, Any]] = {
     "bare": (TEXT, VALUE),
     "pretty": (PRETTY, VALUE),
+    "behind thousands of brackets": ("So `a[0]` is `{}` here.\n" * 3000 + TEXT, VALUE),
     "fenced": (f"```json\n{PRETTY}\n```", VALUE),
     "fenced, without a name": (f"```\n{TEXT}\n```", VALUE),
     "fenced as JavaScript, among prose": (f"So:\n\n```js\n{TEXT}\n```\n\nThat is all.", VALUE),
