@@ -13,11 +13,14 @@ import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import grpc
 import structlog
 
+from conductor.api.access.admission import Admission, Known, loopback_callers, socket_callers
+from conductor.api.access.token_book import TokenBook
+from conductor.api.access_servicer import AccessServicer
 from conductor.api.flow_servicer import FlowServicer
 from conductor.api.gate_servicer import GateServicer
 from conductor.api.launching.planning import RunPlanning
@@ -54,6 +57,7 @@ from conductor.store.sqlite.store import SqliteStore
 from conductor.telemetry.sources import Sources, make_metrics, make_span_export
 from conductor.telemetry.traces import Traces
 from conductor.v1 import (
+    access_service_pb2_grpc,
     flow_service_pb2_grpc,
     gate_service_pb2_grpc,
     pool_service_pb2_grpc,
@@ -62,8 +66,6 @@ from conductor.v1 import (
     workspace_service_pb2_grpc,
 )
 from servicekit.addresses import AddressError, refuse_taken
-from servicekit.calls.callers import Caller
-from servicekit.errors import UnauthenticatedError
 from servicekit.logs import configure_logs
 from servicekit.memory import MemoryReturn, limit_arenas
 from servicekit.release import release_number
@@ -71,6 +73,9 @@ from servicekit.server import Registration, Server
 from servicekit.statuses import find_rich
 from servicekit.tls.files import TlsFolder
 from servicekit.tls.identity import Kind
+
+if TYPE_CHECKING:
+    from servicekit.tls.front import Front
 
 _log = structlog.get_logger(__name__)
 
@@ -110,13 +115,16 @@ async def serving(settings: Settings, new_worker: NewWorker = Worker) -> AsyncIt
         snapshots = await SnapshotStore.open(settings.data / SNAPSHOTS_FOLDER, roots)
         await snapshots.sweep(store.known_runs)
         clock = await read_time(store)
+        tokens = await TokenBook.load(store, clock)
         limits = Limits(unfinished_runs=settings.limits.unfinished_runs, lost_after=settings.clocks.lost_after_seconds)
         state = await read_state(store, clock.now(), limits)
         host_channels = _host_channels(settings, store.conductor_id)
         channels = {host.name: host_channels.open(host.name, host.address) for host in settings.hosts}
         for channel in channels.values():
             stack.push_async_callback(channel.close)
-        yield Conductor(settings, Opened(store, snapshots, roots, clock, host_channels, channels), state, new_worker)
+        yield Conductor(
+            settings, Opened(store, snapshots, roots, clock, host_channels, channels, tokens), state, new_worker
+        )
 
 
 def _host_channels(settings: Settings, conductor_id: str) -> HostChannels:
@@ -160,6 +168,7 @@ class Opened:
     clock: SystemClock
     host_channels: HostChannels
     channels: dict[str, grpc.aio.Channel]
+    tokens: TokenBook
 
 
 class Conductor:
@@ -205,6 +214,7 @@ class Conductor:
                 Compaction(self._opened.store, self._opened.clock),
                 MemoryReturn(),
                 self._opened.host_channels,
+                self._opened.tokens,
                 *self._ring.hosts.values(),
                 *self._ring.executions.values(),
                 *(one for one in (self.metrics, self.traces) if one is not None),
@@ -235,20 +245,19 @@ class Conductor:
         return server
 
     async def _serve(self) -> Server:
-        settings = self._settings
-        if settings.tls.serving is None or not settings.tls.serves(settings.listen):
-            return await Server.start(settings.listen, self._registrations(), service="conductor")
-        from conductor.api.door import open_door  # noqa: PLC0415 (as in _host_channels)
+        settings, tokens = self._settings, self._opened.tokens
+        front: Front | None = None
+        known: Known = (
+            socket_callers if settings.listen.socket else loopback_callers(tokens, settings.access.loopback_role)
+        )
+        if settings.tls.serving is not None and settings.tls.serves(settings.listen):
+            from conductor.api.door import open_door  # noqa: PLC0415 (as in _host_channels)
 
-        door = open_door(settings.tls.serving, settings.data, conductor_id=self._opened.store.conductor_id)
-
-        def admit(_: str, context: Any) -> Caller:
-            if (caller := door.known(context)) is None:
-                raise UnauthenticatedError
-            return caller
-
+            door = open_door(settings.tls.serving, settings.data, conductor_id=self._opened.store.conductor_id)
+            known, front = door.known, door.front
+        admission = Admission(tokens, known, self._opened.clock.now)
         return await Server.start(
-            settings.listen, self._registrations(), service="conductor", admit=admit, tls=door.front
+            settings.listen, self._registrations(), service="conductor", admit=admission, tls=front
         )
 
     def _registrations(self) -> list[Registration]:
@@ -292,6 +301,7 @@ class Conductor:
             (workspace_service_pb2_grpc.add_WorkspaceServiceServicer_to_server, WorkspaceServicer(self._pushed)),
             (pool_service_pb2_grpc.add_PoolServiceServicer_to_server, pool),
             (server_service_pb2_grpc.add_ServerServiceServicer_to_server, server),
+            (access_service_pb2_grpc.add_AccessServiceServicer_to_server, AccessServicer(opened.tokens)),
         ]
 
     def _facts(self) -> ServerFacts:

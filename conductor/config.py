@@ -12,6 +12,7 @@ Every limit that an operator may change has its name here. Reads files and envir
     [traces]     endpoint = "http://127.0.0.1:4317"                # of a collector, over gRPC
     [retention]  max_age = "90d"             max_bytes = "20GiB"     # nothing is deleted where neither is given
     [pushes]     caller_bytes = "8GiB"       total_bytes = "64GiB"   keep = "7d"
+    [access]     loopback_role = "viewer"    # of callers without a token; by default admin until there are tokens, then viewer
 """
 
 import os
@@ -33,11 +34,12 @@ from servicekit.tls.settings import TlsSettingError, TlsSettings, read_tls
 SNAPSHOTS_FOLDER, PUSHED_FOLDER = "snapshots", "pushed"  # in the data folder
 LOG_FORMATS = ("plain", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error")
+ROLES = ("viewer", "operator", "admin")
 _HOST_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _KEYS = frozenset(
     {
         *("listen", "data", "roots", "project", "hosts", "logs", "limits", "clocks", "retention"),
-        *("metrics", "traces", "tls", "pushes"),
+        *("metrics", "traces", "tls", "pushes", "access"),
     }
 )
 DAY_SECONDS = 24 * 3600.0
@@ -114,6 +116,13 @@ class Pushes:
 
 
 @dataclass(frozen=True, slots=True)
+class Access:
+    """The role of callers over loopback without a token. Empty: admin until there are tokens, then viewer."""
+
+    loopback_role: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class HostSetting:
     """A host to drive."""
 
@@ -144,6 +153,7 @@ class Settings:
     tls: TlsSettings = field(default_factory=TlsSettings)
     pushes: Pushes = field(default_factory=Pushes)
     traces: str = ""  # the collector that spans are sent to; empty sends none
+    access: Access = field(default_factory=Access)
 
     def shown(self) -> dict[str, str]:
         """Returns the settings in force by name, for people. None of them is a secret; a secret must not be added here."""
@@ -157,6 +167,7 @@ class Settings:
             "metrics.listen": self.metrics.text if self.metrics else "",
             "tls.cert": _readable(self.tls.serving.certificate) if self.tls.serving else "",
             "traces.endpoint": self.traces,
+            "access.loopback_role": self.access.loopback_role or "(admin until there are tokens, then viewer)",
             "retention.max_age": f"{self.retention.max_age_seconds / 86_400:g}d"
             if self.retention.max_age_seconds
             else "",
@@ -215,6 +226,7 @@ def load(
         tls=_tls(document.get("tls", {}), tls or {}, folder, problems),
         pushes=_pushes(_table(document, "pushes", problems), problems),
         traces=_traces(_table(document, "traces", problems), environment, problems),
+        access=_access(_table(document, "access", problems), problems),
     )
     if default_data is None and not data and not document.get("data"):
         problems.append("'data' is not set, and this user has no home folder: give --data DIR")
@@ -404,6 +416,13 @@ def _traces(table: Mapping[str, Any], environment: Mapping[str, str], problems: 
     except ValueError as error:
         problems.append(str(error))
         return ""
+
+
+def _access(table: Mapping[str, Any], problems: list[str]) -> Access:
+    problems += [f"there is no setting 'access.{key}'" for key in sorted(table.keys() - {"loopback_role"})]
+    if "loopback_role" not in table:
+        return Access()
+    return Access(_choice("access.loopback_role", table["loopback_role"], ROLES, problems))
 
 
 def _retention(table: Mapping[str, Any], problems: list[str]) -> Retention:

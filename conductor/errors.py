@@ -4,12 +4,14 @@
     ├── RequestError            the caller must change something
     │   ├── InvalidRequestError (+ violations)  ├── QuestionRequiredError  ├── FlowInvalidError (+ problems)
     │   ├── NotFoundError       (RUN_, STEP_, FLOW_, HOST_NOT_FOUND …)
-    │   ├── RequestIdReusedError, AgentUnknownError
+    │   ├── RequestIdReusedError, TokenExistsError, AgentUnknownError
+    │   ├── UnauthenticatedError, RoleNotAllowedError
     │   ├── PreconditionError   (RUN_NOT_RUNNING, SOURCE_NOT_SETTLED, WORKSPACE_GONE …)
     │   └── RootNotAllowedError, SnapshotInvalidError, PushSupersededError
     ├── ConfigurationError, BackupError   the operator must
     └── ServiceError            the service must
         ├── NoCapacityError     ├── ShuttingDownError   ├── ProgramError (ProgramUnavailableError)
+        ├── TooManyFailedTokensError
         └── StorageError (DatabaseInUseError, DatabaseTooNewError …)
 
 The trunk stands in `servicekit.errors`, for both services. A docstring is the default message.
@@ -25,9 +27,11 @@ from servicekit.errors import (
     ProgramError,
     ProgramUnavailableError,
     RequestError,
+    RoleNotAllowedError,
     ServiceError,
     ShuttingDownError,
     StatusError,
+    UnauthenticatedError,
     Violation,
 )
 
@@ -52,12 +56,16 @@ __all__ = [
     "QuestionRequiredError",
     "RequestError",
     "RequestIdReusedError",
+    "RoleNotAllowedError",
     "RootNotAllowedError",
     "ServiceError",
     "ShuttingDownError",
     "SnapshotInvalidError",
     "StatusError",
     "StorageError",
+    "TokenExistsError",
+    "TooManyFailedTokensError",
+    "UnauthenticatedError",
     "Violation",
 ]
 
@@ -131,6 +139,13 @@ class RequestIdReusedError(RequestError):
     reason = "REQUEST_ID_REUSED"
 
 
+class TokenExistsError(RequestError):
+    """There is a token of this name; revoke it first, or give another name."""
+
+    code = "ALREADY_EXISTS"
+    reason = "TOKEN_EXISTS"
+
+
 class PreconditionError(RequestError):
     """The state does not allow that."""
 
@@ -162,6 +177,17 @@ class RootNotAllowedError(RequestError):
 
     code = "PERMISSION_DENIED"
     reason = "ROOT_NOT_ALLOWED"
+
+
+class TooManyFailedTokensError(ServiceError):
+    """Too many tokens that are not valid came from this address; wait a minute, and give a valid one."""
+
+    code = "RESOURCE_EXHAUSTED"
+    reason = "TOO_MANY_FAILED_TOKENS"
+
+    def __init__(self, message: str = "", *, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after
 
 
 class StorageError(ServiceError):

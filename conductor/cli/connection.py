@@ -3,11 +3,15 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import click
 import grpc
 
+from conductor.cli.main import Context
 from conductor.cli.text.failure import ANSWER_SECONDS, CONNECT_SECONDS, CommandError, from_rpc
 from conductor.cli.tls import given_tls
+from conductor.cli.token import TokenInterceptor, require_safe
 from conductor.v1 import (
+    access_service_pb2_grpc,
     flow_service_pb2_grpc,
     gate_service_pb2_grpc,
     pool_service_pb2_grpc,
@@ -41,21 +45,25 @@ class Connection:
         self.pool = pool_service_pb2_grpc.PoolServiceStub(channel)
         self.workspaces = workspace_service_pb2_grpc.WorkspaceServiceStub(channel)
         self.server = server_service_pb2_grpc.ServerServiceStub(channel)
+        self.access = access_service_pb2_grpc.AccessServiceStub(channel)
 
 
 @contextmanager
 def connected(address: str, seconds: float = CALL_SECONDS) -> Iterator[Connection]:
     """Yields a connection. A failed call inside becomes a CommandError that a person can use. Calls inside wait for `seconds`."""
-    with _channel(_parsed(address)) as channel:
+    parsed, token = _parsed(address), _given_token()
+    with _channel(parsed, with_token=bool(token)) as channel:
         try:
-            yield Connection(channel)
+            yield Connection(grpc.intercept_channel(channel, TokenInterceptor(token)) if token else channel)
         except grpc.RpcError as error:
             raise from_rpc(error, address, seconds) from error
 
 
-def _channel(address: Address) -> grpc.Channel:
+def _channel(address: Address, *, with_token: bool) -> grpc.Channel:
     tls = None if address.socket else given_tls().read()
     if tls is None:
+        if with_token:
+            require_safe(address)
         return grpc.insecure_channel(address.target, options=_OPTIONS)
     credentials = grpc.ssl_channel_credentials(tls.ca, tls.key, tls.certificate)
     named = (("grpc.ssl_target_name_override", tls.server_name),) if tls.server_name else ()
@@ -68,3 +76,8 @@ def _parsed(address: str) -> Address:
         return Address.parse_dialled(address, is_anywhere=True)
     except AddressError as error:
         raise CommandError(str(error)) from error
+
+
+def _given_token() -> str:
+    command = click.get_current_context(silent=True)
+    return command.obj.token if command is not None and isinstance(command.obj, Context) else ""

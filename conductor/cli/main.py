@@ -44,6 +44,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "validate": ("flows", "validate", "Check flow files; needs no server."),
     "hosts": ("hosts", "hosts", "List agent hosts, or show one."),
     "agents": ("hosts", "agents", "List agents over all hosts, or show one with its last trial."),
+    "tokens": ("tokens", "tokens", "Make, list or revoke the tokens of callers."),
     "doctor": ("doctor", "doctor", "Look for what is wrong, and say what to do."),
     "backup": ("upkeep.backups", "backup", "Back up a conductor's data, running or not."),
     "restore": ("upkeep.backups", "restore", "Restore a backup into a new data folder."),
@@ -52,6 +53,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "serve": ("serve", "serve", "Run the conductor."),
     "demo": ("demo", "demo", "Start everything, survey a directory, and stop everything."),
 }
+TOKEN_VARIABLE = "CONDUCTOR_TOKEN"  # noqa: S105 (its name)
 DEFAULT_ADDRESS = "127.0.0.1:7410"
 OUTPUTS = ("auto", "plain", "json")
 
@@ -67,6 +69,7 @@ class Context:
 
     address: str
     output: str
+    token: str = field(default="", repr=False)
     tls: TlsChoice = field(default_factory=TlsChoice)
     is_address_given: bool = True
 
@@ -87,10 +90,22 @@ class Context:
         return self.output == "auto" and is_able
 
 
+def _take_token(given: str) -> str:
+    """Returns a token as calls bring it, and hides it from programs that this one starts."""
+    os.environ.pop(TOKEN_VARIABLE, None)
+    token = given.strip()
+    if not (token.isascii() and token.isprintable()) or " " in token:
+        raise CommandError(
+            "the token has characters that no token has; give it as `conductor tokens create` printed it"
+        )
+    return token
+
+
 def _set_shared(ctx: click.Context, parameter: click.Parameter, given: str | None) -> None:
     """Lets an option after the command override the one before it."""
     if given is None or not isinstance(ctx.obj, Context) or parameter.name is None:
         return
+    given = _take_token(given) if parameter.name == "token" else given
     setattr(ctx.obj.tls if parameter.name in _TLS_OPTIONS else ctx.obj, parameter.name, given)
     ctx.obj.is_address_given |= parameter.name == "address"
     if parameter.name == "bundle":
@@ -113,13 +128,14 @@ def _tls_options(**more: Any) -> list[click.Option]:
 
 
 def _shared_options(command: str) -> list[click.Option]:
-    """Returns --address and --output for use after a command: both places are accepted."""
+    """Returns the shared options for use after a command: both places are accepted."""
     address = click.Option(["--address"], expose_value=False, callback=_set_shared, help="The conductor.")
+    token = click.Option(["--token"], expose_value=False, callback=_set_shared, help="Your token.")
     output = click.Option(
         ["--output"], type=click.Choice(OUTPUTS), expose_value=False, callback=_set_shared, help="How to print."
     )
     tls = _tls_options(expose_value=False, callback=_set_shared)
-    options = [] if command in _WITHOUT_CONDUCTOR else [address, *tls]
+    options = [] if command in _WITHOUT_CONDUCTOR else [address, token, *tls]
     return options if command in _WITHOUT_RESULT else [*options, output]
 
 
@@ -152,15 +168,16 @@ class LazyGroup(CommandGroup):
 @click.option("--tls-ca", metavar="FILE", default="", help=_TLS_OPTIONS["tls_ca"])
 @click.option("--tls-cert", metavar="FILE", default="", help=_TLS_OPTIONS["tls_cert"])
 @click.option("--tls-key", metavar="FILE", default="", help=_TLS_OPTIONS["tls_key"])
+@click.option("--token", envvar=TOKEN_VARIABLE, default="", help="Your token; better given as CONDUCTOR_TOKEN.")
 @click.option("--output", type=click.Choice(OUTPUTS), default="auto", show_default=True, help="How to print.")
 @click.version_option(package_name="conductor-agenthost")
 @click.pass_context
-def group(ctx: click.Context, /, address: str, output: str, **tls: str) -> None:
+def group(ctx: click.Context, /, address: str, token: str, output: str, **tls: str) -> None:
     """Ask hard questions of a codebase with a pool of read-only agents."""
     if output != "auto" and ctx.invoked_subcommand in _WITHOUT_RESULT:
         raise click.UsageError(f"{ctx.invoked_subcommand} prints no result, and takes no --output")
     try:
-        ctx.obj = Context(address=as_text(address, "CONDUCTOR_ADDRESS"), output=output)
+        ctx.obj = Context(address=as_text(address, "CONDUCTOR_ADDRESS"), output=output, token=_take_token(token))
     except ValueError as error:
         raise CommandError(str(error)) from None
     if ctx.invoked_subcommand not in _WITHOUT_CONDUCTOR:

@@ -19,6 +19,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from conductor.clock import Past
+from conductor.core.access.tokens import Token
 from conductor.core.model.commands import Decision
 from conductor.store.records import (
     Deletion,
@@ -137,6 +138,14 @@ class Store(Protocol):
 
     async def last_id(self) -> int:
         """Returns the id of what was stored last: the feed after it has only what is yet to come."""
+
+    # The tokens of callers.
+
+    async def tokens(self) -> list[Token]:
+        """Returns all tokens, the oldest first."""
+
+    async def keep_tokens(self, kept: Sequence[Token], forgotten: Sequence[str] = ()) -> None:
+        """Stores tokens, new or changed, and forgets those with these digests; durable."""
 
     # Deletion and upkeep. Each call is one small transaction, since the engine's decisions wait behind it.
 

@@ -42,6 +42,11 @@ class DescriptorLibrary:
         return cls([*shipped.file, health, alpha, _renamed(alpha, ALPHA, STABLE)])
 
     @property
+    def files(self) -> tuple[FileDescriptorProto, ...]:
+        """Returns all files."""
+        return tuple(self._files.values())
+
+    @property
     def services(self) -> tuple[str, ...]:
         """Returns the full names of all services."""
         names = (f"{file.package}.{service.name}" for file in self._files.values() for service in file.service)

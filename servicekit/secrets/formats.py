@@ -88,6 +88,7 @@ FORMATS = (
     SecretFormat("pypi-token", ("pypi-AgE",), _URL_SAFE, 30),
     SecretFormat("sendgrid-key", ("SG.",), "A-Za-z0-9_.-", 40),
     SecretFormat("huggingface-token", ("hf_",), _ALNUM, 30),
+    SecretFormat("conductor-token", ("cdr_",), _ALNUM, 30, stands_anywhere=True),
     SecretFormat("jwt", tuple(f"eyJ{start}" for start in _JWT), "A-Za-z0-9_.-", 20, stands_anywhere=True),
     SecretFormat("authorization", ("Bearer", "bearer", "BEARER"), "A-Za-z0-9._~+/=-", 20, gap=r" \t"),
     SecretFormat(

@@ -12,15 +12,16 @@ import pytest
 from google.protobuf import json_format
 
 from conductor.app import serving
-from conductor.config import Clocks, HostSetting, Limits, Settings
-from conductor.v1 import flow_service_pb2 as flow_pb
+from conductor.config import Access, Clocks, HostSetting, Limits, Settings
 from conductor.v1 import (
+    access_service_pb2_grpc,
     flow_service_pb2_grpc,
     gate_service_pb2_grpc,
     pool_service_pb2_grpc,
     run_service_pb2_grpc,
     server_service_pb2_grpc,
 )
+from conductor.v1 import flow_service_pb2 as flow_pb
 from conductor.v1 import run_service_pb2 as pb
 from servicekit.addresses import Address
 from servicekit.channels import open_channel
@@ -48,6 +49,7 @@ class Running:
         self.flows: Any = flow_service_pb2_grpc.FlowServiceStub(self.channel)
         self.pool: Any = pool_service_pb2_grpc.PoolServiceStub(self.channel)
         self.server: Any = server_service_pb2_grpc.ServerServiceStub(self.channel)
+        self.access: Any = access_service_pb2_grpc.AccessServiceStub(self.channel)
 
     async def create(self, *steps: flow_pb.Flow.Step, traceparent: str = "", **fields: Any) -> pb.Run:
         flow = flow_pb.Flow(name="flows/test", steps=steps)
@@ -108,6 +110,8 @@ async def running_conductor(
     project: Path | None = None,
     metrics: str = "",
     traces: str = "",
+    listen: str = "unix:{0}/conductor.sock",
+    loopback_role: str = "",
 ) -> AsyncIterator[Running]:
     """Starts a conductor in `folder`; the same folder again is a restart. `absent` hosts are configured and not there.
 
@@ -128,7 +132,7 @@ async def running_conductor(
         ]
         named += [HostSetting(name, f"unix:{folder}/{name}.sock") for name in absent]
         settings = Settings(
-            listen=Address.parse(f"unix:{folder}/conductor.sock"),
+            listen=Address.parse(listen.format(folder)),
             data=folder / "data",
             hosts=tuple(named),
             roots=roots,
@@ -137,6 +141,7 @@ async def running_conductor(
             clocks=clocks or Clocks(),
             metrics=Address.parse(metrics) if metrics else None,
             traces=traces,
+            access=Access(loopback_role),
         )
         conductor = await stack.enter_async_context(serving(settings, WorkerInProcess))
         tasks = await stack.enter_async_context(asyncio.TaskGroup())

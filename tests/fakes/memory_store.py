@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from itertools import accumulate, takewhile
 
 from conductor.clock import Past
+from conductor.core.access.tokens import Token
 from conductor.core.model.commands import Decision
 from conductor.errors import NotFoundError, RequestIdReusedError
 from conductor.store.port import CHANNEL_BYTES, END, FEED_EVENTS, HISTORY_BYTES, PAGE_ROWS, Store
@@ -57,7 +58,7 @@ Write = Appended | Deletion | Purged
 
 @dataclass
 class MemoryDisk:
-    """Outlives the process: every write, and how many of them a power cut leaves. Epoch and clock are durable at once."""
+    """Outlives the process: every write, and how many of them a power cut leaves. Epoch, clock and tokens are durable at once."""
 
     conductor_id: str = "memory"
     epoch: int = 0
@@ -65,6 +66,7 @@ class MemoryDisk:
     offset: float = 0.0
     writes: list[Write] = field(default_factory=list)
     durable: int = 0
+    tokens: dict[str, Token] = field(default_factory=dict)
 
     def take(self, write: Write) -> None:
         """Keeps a write that can be applied."""
@@ -78,7 +80,7 @@ class MemoryDisk:
 
     def copy(self) -> "MemoryDisk":
         """Returns the disk as it is now."""
-        return replace(self, writes=list(self.writes))
+        return replace(self, writes=list(self.writes), tokens=dict(self.tokens))
 
 
 class MemoryStore(Store):
@@ -221,6 +223,14 @@ class MemoryStore(Store):
 
     async def last_id(self) -> int:
         return self._runs.last_id
+
+    async def tokens(self) -> list[Token]:
+        return sorted(self._disk.tokens.values(), key=lambda token: (token.create_time, token.name))
+
+    async def keep_tokens(self, kept: Sequence[Token], forgotten: Sequence[str] = ()) -> None:
+        self._disk.tokens |= {token.digest: token for token in kept}
+        for digest in forgotten:
+            self._disk.tokens.pop(digest, None)
 
     async def usage(self) -> Usage:
         size = sum(run.size() for run in self._runs.by_name.values()) + sum(map(len, self._runs.blobs.values()))

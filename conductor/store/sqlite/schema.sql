@@ -172,3 +172,15 @@ CREATE TABLE findings (
   data TEXT NOT NULL         -- JSON
 ) STRICT;
 CREATE INDEX findings_by_rank ON findings (run, rank, key);
+
+-- Tokens by which callers are known (conductor/core/access/tokens.py), revoked ones included. A time is 0 where it never was.
+CREATE TABLE tokens (
+  digest TEXT PRIMARY KEY,   -- SHA-256; the token itself is kept nowhere
+  name TEXT NOT NULL,        -- of one token that is not revoked
+  role TEXT NOT NULL,
+  create_time REAL NOT NULL,
+  created_by TEXT NOT NULL,
+  use_time REAL NOT NULL,
+  revoke_time REAL NOT NULL,
+  revoked_by TEXT NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from conductor.clock import Past
+from conductor.core.access.tokens import Token
 from conductor.core.model.commands import Decision
 from conductor.store.port import END, FEED_EVENTS, HISTORY_BYTES, Store
 from conductor.store.recent import Recent
@@ -42,6 +43,7 @@ from conductor.store.sqlite.reading.runs import find_run, not_found, read_blob, 
 from conductor.store.sqlite.reading.unfinished import read_unfinished
 from conductor.store.sqlite.reading.usage import list_settled, read_usage
 from conductor.store.sqlite.timekeeping import keep_offset, read_past
+from conductor.store.sqlite.tokens import keep_tokens, read_tokens
 from conductor.store.sqlite.upkeep.migration import Identity, Schema, bring_up
 from conductor.store.sqlite.writing.compaction import list_uncompacted, make_window, store_window
 from conductor.store.sqlite.writing.deletion import list_deleted, mark_deleted, purge, shrink
@@ -196,6 +198,12 @@ class SqliteStore(Store):
 
     async def requests(self, request_ids: Sequence[str]) -> dict[str, StoredRequest]:
         return await self._readers.run(partial(read_requests, request_ids=request_ids))
+
+    async def tokens(self) -> list[Token]:
+        return await self._readers.run(read_tokens)
+
+    async def keep_tokens(self, kept: Sequence[Token], forgotten: Sequence[str] = ()) -> None:
+        await self._writer.run(partial(keep_tokens, kept=kept, forgotten=forgotten))
 
     async def usage(self) -> Usage:
         return await self._readers.run(read_usage)

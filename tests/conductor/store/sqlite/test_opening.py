@@ -81,7 +81,7 @@ async def test_a_second_process_is_refused_and_can_end(tmp_path: Path) -> None:
 
 async def test_the_lock_goes_with_a_failed_opening(tmp_path: Path) -> None:
     await make(tmp_path / "data")
-    change(tmp_path / "data", "PRAGMA user_version = 7")
+    change(tmp_path / "data", f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
     for _ in range(2):
         with pytest.raises(DatabaseTooNewError):
             await SqliteStore.open(tmp_path / "data")
@@ -90,10 +90,10 @@ async def test_the_lock_goes_with_a_failed_opening(tmp_path: Path) -> None:
 async def test_a_newer_version_is_refused_with_both_numbers_and_left_alone(tmp_path: Path) -> None:
     """Keeps I6, K7."""
     await make(tmp_path / "data")
-    change(tmp_path / "data", "PRAGMA user_version = 7")
+    change(tmp_path / "data", f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
     before = (tmp_path / "data" / "conductor.db").read_bytes()
 
-    told = f"has version 7; this conductor knows versions up to {SCHEMA_VERSION}"
+    told = f"has version {SCHEMA_VERSION + 1}; this conductor knows versions up to {SCHEMA_VERSION}"
     with pytest.raises(DatabaseTooNewError, match=told) as refused:
         await SqliteStore.open(tmp_path / "data")
 

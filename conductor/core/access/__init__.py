@@ -1,0 +1,1 @@
+"""Rules of access: which role may call which method, and the form of tokens."""
