@@ -103,6 +103,9 @@ class _Incoming:
             await self._waiting
         return self._handler.request_deserializer(self._requests.popleft())
 
+    async def read(self) -> Any:
+        return await anext(self, grpc.aio.EOF)
+
     async def write(self, response: Any) -> None:
         if self._call.is_severed and self._call._network.rng.random() < 0.2:
             raise grpc.aio.InternalError("the connection was lost")
@@ -118,13 +121,11 @@ class _Incoming:
 
     async def _handle(self) -> None:
         self._handler = handler = await self._server.handler_of(self._method)
-        run = handler.stream_stream or handler.stream_unary or handler.unary_stream or handler.unary_unary
+        run = handler.stream_stream or handler.stream_unary
         try:
-            request = self if handler.request_streaming else await anext(self, None)
-            if request is not None:
-                answer = await run(request, self)
-                if not handler.response_streaming:
-                    await self.write(answer)
+            answer = await run(self, self)
+            if not handler.response_streaming:
+                await self.write(answer)
         except (grpc.aio.AbortError, asyncio.CancelledError):
             pass
         self._call.finish(self._end)
