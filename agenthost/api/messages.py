@@ -16,6 +16,7 @@ from agenthost.core.admission.admission import Tombstone
 from agenthost.core.admission.order import FEATURES, Limits, Order, check_execution_id, defaults_within
 from agenthost.core.models.endpoint import Api, Endpoint
 from agenthost.core.models.facts import ModelFacts
+from agenthost.core.models.measuring import TracedRequest, read_traceparent
 from agenthost.core.models.metering import ModelUse
 from agenthost.core.models.pools import ModelPool
 from agenthost.core.output.frame import Attestation, Finished, Frame, Started
@@ -77,6 +78,7 @@ def read_order(start: pb.Start, defaults: Limits) -> Order:
         limits=replace(defaults, **dict(_given_limits(start))),
         turns=start.turns or 1,
         loading_seconds=max(0.0, start.loading_timeout.seconds),
+        traceparent=read_traceparent(start.traceparent),
     )
 
 
@@ -168,6 +170,10 @@ def _finished(finished: Finished) -> pb.Finished:
         message.cause = _CAUSES[trouble.cause] if trouble.cause else pb.Finished.CAUSE_UNSPECIFIED
     if finished.model_use:
         message.model_use.CopyFrom(_model_use(finished.model_use))
+        released = finished.ended_ns / 1e9 - finished.ending.elapsed_seconds
+        message.model_use.traced_requests.extend(
+            _traced_request(one, released) for one in finished.model_use.measured.traced
+        )
     if finished.ending.exit_code is not None:
         message.exit_code = finished.ending.exit_code
     if finished.ending.signal is not None:
@@ -189,6 +195,20 @@ def _model_use(use: ModelUse) -> pb.ModelUse:
     )
     if use.retry_after_seconds is not None:
         message.retry_after.FromSeconds(use.retry_after_seconds)
+    return message
+
+
+def _traced_request(request: TracedRequest, released: float) -> pb.ModelRequest:
+    message = pb.ModelRequest(
+        span_id=request.span,
+        status=request.status,
+        input_tokens=request.taken,
+        output_tokens=request.given,
+        model=request.model,
+        trouble=request.trouble,
+    )
+    message.offset.FromMicroseconds(round(max(0.0, request.begun - released) * 1e6))
+    message.elapsed.FromMicroseconds(round(request.seconds * 1e6))
     return message
 
 

@@ -215,7 +215,7 @@ class Execution:
         if self.damage:
             ending = replace(ending, cause=Cause.FILES_DAMAGED, detail=self.damage.text)
         verdict = judge(ending, summary, self.request.order.granted, use)
-        return Finished(verdict, ending, summary, self._attestation, use), self.ended_ns
+        return Finished(verdict, ending, summary, self._attestation, use, self.ended_ns), self.ended_ns
 
     def offer_input(self, number: int, text: str) -> None:
         """Takes an input for the agent; raises when it is out of order, or when the agent has too many to read."""

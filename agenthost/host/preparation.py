@@ -80,7 +80,8 @@ class Preparation:
         """Asks the gateway to serve the agent's model, if it has one: of an attempt that runs, even if no other may begin."""
         if (spec := accepted.agent.spec) and spec.model:
             execution, is_acp = accepted.order.execution, spec.bridge is not None and spec.bridge.protocol == "acp"
-            self._gateway.attend(execution, accepted.folder, spec.model, ends_at_cut=is_acp)
+            traceparent = accepted.order.traceparent
+            self._gateway.attend(execution, accepted.folder, spec.model, ends_at_cut=is_acp, traceparent=traceparent)
 
 
 @contextlib.contextmanager

@@ -90,12 +90,16 @@ class ModelGateway:
                 "the gateway to the models is not running", hint=f"see {self._data / 'gateway.log'}"
             ) from error
 
-    def attend(self, execution: str, folder: Path, model: str, *, ends_at_cut: bool = False) -> None:
+    def attend(
+        self, execution: str, folder: Path, model: str, *, ends_at_cut: bool = False, traceparent: str = ""
+    ) -> None:
         """Asks for an attempt's agent to be served from now on, by this gateway and its successors.
 
         `ends_at_cut`: the agent would tell an answer that breaks off again from its beginning, so it gets no other.
+        `traceparent` names the attempt's span to its endpoint; empty where it has no trace.
         """
         told: dict[str, str | bool] = {"execution": execution, "folder": str(folder), "model": model}
+        told |= {"traceparent": traceparent} if traceparent else {}
         self._attended[execution] = told | ({"ends_at_cut": True} if ends_at_cut else {})
         self._say({"do": "attend", **self._attended[execution]})
 

@@ -20,6 +20,7 @@ from conductor.core.model.inputs import (
     Blob,
     Report,
 )
+from conductor.core.model.model_requests import MAX_REQUESTS, ModelRequest, write_requests
 from conductor.core.model.output import Channel, Output
 from conductor.core.model.states import AttemptState, Cause, FailureClass
 from servicekit.times import duration
@@ -152,6 +153,7 @@ def _finished(frame: pb.Finished) -> AgentFinished:
         # Not ToTimedelta: it raises beyond its range, and a host may send anything.
         retry_after_seconds=max(frame.model_use.retry_after.seconds, 0),
         model_use=_model_use(frame.model_use) if frame.HasField("model_use") else None,
+        model_requests=_blob(write_requests(map(_model_request, frame.model_use.traced_requests[:MAX_REQUESTS]))),
     )
 
 
@@ -165,6 +167,19 @@ def _model_use(use: pb.ModelUse) -> ModelUse:
         rate_limited=use.rate_limited,
         statuses=tuple(sorted(use.statuses.items())),
         kept_back=tuple(use.kept_back),
+    )
+
+
+def _model_request(request: pb.ModelRequest) -> ModelRequest:
+    return ModelRequest(
+        span=request.span_id,
+        offset_seconds=request.offset.seconds + request.offset.nanos / 1e9,
+        seconds=request.elapsed.seconds + request.elapsed.nanos / 1e9,
+        status=request.status,
+        input_tokens=request.input_tokens,
+        output_tokens=request.output_tokens,
+        model=request.model,
+        trouble=request.trouble,
     )
 
 

@@ -1,9 +1,11 @@
-"""Makes spans of what ended in a run: run, step, attempt. Each follows from stored events alone, under an id that never changes.
+"""Makes spans of what ended in a run: run, step, attempt, request to a model.
+
+Each follows from what is stored alone, under an id that never changes.
 
 Names follow OpenTelemetry's conventions for generative AI. No span holds a prompt, an answer, a question or the text of a failure.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from conductor.core.folded.attempt import Attempt
@@ -19,6 +21,7 @@ from conductor.core.model.events import (
     StepSkipped,
     StepSucceeded,
 )
+from conductor.core.model.model_requests import ModelRequest
 from conductor.core.model.trace import Trace, span_of_attempt, span_of_run, span_of_step
 
 Value = str | int | float | bool
@@ -42,8 +45,11 @@ class Span:
     is_remote: bool = False  # another process did the work
 
 
-def spans_of(run: Run, ended: Iterable[Event]) -> Iterator[Span]:
-    """Yields the spans of what ended by these events of a run. `run` is folded from them at least."""
+def spans_of(run: Run, ended: Iterable[Event], requests: Mapping[str, Sequence[ModelRequest]]) -> Iterator[Span]:
+    """Yields the spans of what ended by these events of a run. `run` is folded from them at least.
+
+    `requests` are those of attempts to their models, by attempt.
+    """
     if run.trace is None or not run.trace.is_sampled:
         return
     for event in ended:
@@ -53,7 +59,11 @@ def spans_of(run: Run, ended: Iterable[Event]) -> Iterator[Span]:
             yield _span_of_step(run, run.trace, run.steps[event.step])
         elif isinstance(event, AttemptEnded):
             step = run.steps[event.step]
-            yield from (_span_of_attempt(run, run.trace, step, one) for one in step.attempts if one.id == event.attempt)
+            for attempt in step.attempts:
+                if attempt.id == event.attempt:
+                    yield _span_of_attempt(run, run.trace, step, attempt)
+                    told = requests.get(attempt.id, ())
+                    yield from (_span_of_request(run.trace, attempt, one) for one in told)
 
 
 def _span_of_run(run: Run, trace: Trace) -> Span:
@@ -135,6 +145,27 @@ def _span_of_attempt(run: Run, trace: Trace, step: Step, attempt: Attempt) -> Sp
         attempt.end.failure.reason if attempt.end.failure is not None else "",
         is_remote=True,
     )
+
+
+def _span_of_request(trace: Trace, attempt: Attempt, request: ModelRequest) -> Span:
+    """Returns the span of a request, inside of its attempt's: the host's clock and the conductor's need not agree."""
+    latest = attempt.create_time if attempt.end_time is None else attempt.end_time
+    began = attempt.create_time if attempt.start_time is None else attempt.start_time
+    start = min(began + request.offset_seconds, latest)
+    told: dict[str, Value | None] = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.request.model": attempt.model,
+        "gen_ai.response.model": request.model,
+        "gen_ai.usage.input_tokens": request.input_tokens or "",
+        "gen_ai.usage.output_tokens": request.output_tokens or "",
+        "http.response.status_code": request.status or "",
+        "conductor.attempt": attempt.id,
+        "conductor.pool": attempt.pool,
+    }
+    name = f"chat {attempt.model or request.model}".strip()
+    end = min(start + request.seconds, latest)
+    parent = span_of_attempt(attempt.id)
+    return Span(name, trace.id, request.span, parent, start, end, _given(told), request.trouble, is_remote=True)
 
 
 def _reason(ended: Run | Step) -> str:

@@ -16,8 +16,10 @@ from typing import Protocol, TypeVar
 import structlog
 
 from conductor.core.folded.run import Run
+from conductor.core.model.attempt_events import AttemptEnded
 from conductor.core.model.commands import Record
 from conductor.core.model.events import Event, RunCreated
+from conductor.core.model.model_requests import ModelRequest, read_requests
 from conductor.engine.stored import Stored
 from conductor.errors import DatabaseDamagedError, NotFoundError, StorageError
 from conductor.store.folding import fold_stored
@@ -124,7 +126,19 @@ class Traces:
             with suppress(NotFoundError, DatabaseDamagedError):  # deleted meanwhile, or not to be read any more
                 events = await _retried(partial(self._store.events, name))
                 run = await asyncio.to_thread(_fold_traced, name, events)
-        return list(spans_of(run, ended)) if run is not None else []
+        if run is None or run.trace is None or not run.trace.is_sampled:
+            return []
+        return list(spans_of(run, ended, await self._requests(name, ended)))
+
+    async def _requests(self, run: str, ended: Sequence[Event]) -> Mapping[str, Sequence[ModelRequest]]:
+        """Returns the requests to models of the attempts that ended."""
+        found: dict[str, Sequence[ModelRequest]] = {}
+        for event in ended:
+            if isinstance(event, AttemptEnded) and event.model_requests:
+                with suppress(NotFoundError, DatabaseDamagedError, LookupError, ValueError, TypeError):
+                    data = await _retried(partial(self._store.blob, run, event.model_requests))
+                    found[event.attempt] = read_requests(data)
+        return found
 
     async def _tell(self, spans: Sequence[Span]) -> None:
         for begin in range(0, len(spans), MAX_SPANS_AT_ONCE):

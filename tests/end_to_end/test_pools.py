@@ -1,7 +1,5 @@
 """Model pools over real hosts, seen from outside and at the model. Keeps C10 and C12."""
 
-import asyncio
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +13,7 @@ from conductor.v1.pool_service_pb2 import ListHostsRequest
 from conductor.v1.run_service_pb2 import CancelRunRequest, GetStepRequest, Run, Step, Wait, WatchRunRequest
 from tests.fakes.model_server import Answer, Asked, ModelServer, Pause
 from tests.kit import flows
+from tests.kit.served_model import ServedModel
 from tests.kit.services import Pair, running_pair
 from tests.kit.waiting import wait_until
 
@@ -44,35 +43,6 @@ argv = ["{{python}}", "-I", "-S", "-c", '''{ASKER}''']
 network = "model"
 model = "gpu"
 """
-
-
-class ServedModel:
-    """A model server in a thread of its own, so that a test may block."""
-
-    def __init__(self) -> None:
-        self.model = ModelServer()
-        self._loop = asyncio.new_event_loop()
-        self._over = asyncio.Event()
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=lambda: self._loop.run_until_complete(self._serve()))
-
-    async def _serve(self) -> None:
-        async with ModelServer.serving() as self.model:
-            self._ready.set()
-            await self._over.wait()
-
-    @classmethod
-    @contextmanager
-    def serving(cls) -> Iterator[ModelServer]:
-        served = cls()
-        served._thread.start()
-        served._ready.wait()
-        try:
-            yield served.model
-        finally:
-            served._loop.call_soon_threadsafe(served._over.set)
-            served._thread.join()
-            served._loop.close()
 
 
 @contextmanager

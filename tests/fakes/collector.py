@@ -1,8 +1,9 @@
 """A collector of OpenTelemetry: takes spans over OTLP and gRPC, as the protocol says."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,10 +50,13 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):
         self.calls += 1
         if self.hangs:
             await asyncio.Event().wait()
+        self.take(request)
+        return pb.ExportTraceServiceResponse()
+
+    def take(self, request: pb.ExportTraceServiceRequest) -> None:
         for one in request.resource_spans:
             (service,) = (each.value.string_value for each in one.resource.attributes if each.key == "service.name")
             self.told += [Told(span, service) for scope in one.scope_spans for span in scope.spans]
-        return pb.ExportTraceServiceResponse()
 
     def named(self, name: str) -> list[Told]:
         """Returns the spans of a name."""
@@ -75,3 +79,25 @@ async def collecting(collector: Collector, port: int = 0) -> AsyncIterator[Colle
         yield collector
     finally:
         await server.stop(0)
+
+
+class _Blocking(trace_service_pb2_grpc.TraceServiceServicer):
+    def __init__(self, collector: Collector) -> None:
+        self._collector = collector
+
+    def Export(self, request: pb.ExportTraceServiceRequest, context: Any) -> pb.ExportTraceServiceResponse:  # noqa: N802
+        self._collector.take(request)
+        return pb.ExportTraceServiceResponse()
+
+
+@contextmanager
+def collecting_in_threads() -> Iterator[Collector]:
+    """Serves a collector beside a test that blocks."""
+    collector, server = Collector(), grpc.server(ThreadPoolExecutor(2))
+    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(_Blocking(collector), server)
+    collector.endpoint = f"http://127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    server.start()
+    try:
+        yield collector
+    finally:
+        server.stop(0).wait()

@@ -71,6 +71,7 @@ class Order:
     limits: Limits
     turns: int = 1  # that the agent may take in one process
     loading_seconds: float = 0.0  # that the model's server may take to load the model
+    traceparent: str = ""  # of the attempt's span, where its run has a trace
 
     @property
     def has_turns(self) -> bool:

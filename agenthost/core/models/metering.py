@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from agenthost.core.models.measuring import Measured, TracedRequest, describe_measured, restore_measured
 from agenthost.core.models.meter import Reading, Tokens
 from agenthost.core.models.refusals import RATE_LIMITS, UNAUTHORIZED, ModelTrouble, trouble_of, wait_of
 from agenthost.core.output.report import Usage
@@ -47,6 +48,7 @@ class ModelUse:
         str, ...
     ] = ()  # fields, headers, parameters and tools of requests that the gateway did not pass on
     armed: bool = False  # the gateway refuses all further requests: see `rate_limits`
+    measured: Measured = field(default_factory=Measured)
 
     def with_refusal(self) -> "ModelUse":
         """Counts a request that the gateway refused."""
@@ -84,6 +86,10 @@ class ModelUse:
         known = {**self.statuses, status: count} if status in self.statuses or len(self.statuses) < MAX_STATUSES else {}
         limited = self.rate_limited + (status in RATE_LIMITS)
         return replace(self, statuses=known or self.statuses, rate_limited=limited, unreachable="")
+
+    def with_measured(self, seconds: float, traced: TracedRequest | None) -> "ModelUse":
+        """Notes how long a request took."""
+        return replace(self, measured=self.measured.with_request(seconds, traced))
 
     def with_end_armed(self) -> "ModelUse":
         """Returns the use after an answer that lets the attempt have no other."""
@@ -133,7 +139,7 @@ def answer_note(told: str, use: ModelUse | None) -> str:
     return told or (AT_LIMIT if use is not None and use.thought.at_limit else "")
 
 
-_NESTED = frozenset({"statuses", "tokens", "thought", "aside", "kept_back"})
+_NESTED = frozenset({"statuses", "tokens", "thought", "aside", "kept_back", "measured"})
 _PLAIN = tuple(name for name in ModelUse.__slots__ if name not in _NESTED)
 
 
@@ -141,11 +147,12 @@ def describe(use: ModelUse) -> dict[str, Any]:
     """Returns the use as JSON."""
     plain = {name: getattr(use, name) for name in _PLAIN}
     statuses = {str(status): count for status, count in sorted(use.statuses.items())}
-    ends = {
+    ends: dict[str, Any] = {
         name: [str(end.trouble), end.status, end.at_limit]
         for name, end in (("thought", use.thought), ("aside", use.aside))
     }
     ends["kept_back"] = list(use.kept_back)
+    ends["measured"] = describe_measured(use.measured)
     return plain | ends | {"statuses": statuses, "taken": use.tokens.taken, "given": use.tokens.given}
 
 
@@ -164,6 +171,7 @@ def restore(described: Mapping[str, Any]) -> ModelUse:
     known["statuses"] = {int(status): int(count) for status, count in described["statuses"].items()}
     known["tokens"] = Tokens(int(described["taken"]), int(described["given"]))
     known["kept_back"] = tuple(map(str, described["kept_back"]))
+    known["measured"] = restore_measured(described["measured"]) if "measured" in described else Measured()
     for name in ("thought", "aside"):
         trouble, status, *at_limit = described[name]
         known[name] = AnswerEnd(ModelTrouble(trouble), int(status), any(at_limit))  # an earlier version wrote no third

@@ -40,6 +40,7 @@ class Finished:
     summary: Summary
     attestation: Attestation
     model_use: ModelUse | None = None
+    ended_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,6 +114,7 @@ class Gateway:
                     Path(message["folder"]),
                     message["model"],
                     ends_at_cut=message.get("ends_at_cut", False),
+                    traceparent=message.get("traceparent", ""),
                 )
                 self._serve(attempt, tasks)
             case "begin_turn":

@@ -21,6 +21,7 @@ class Attempt:
     folder: Path
     model: str
     ends_at_cut: bool = False  # its agent would tell a text again that broke off
+    traceparent: str = ""  # of the attempt's span; empty where it has no trace
 
 
 class Account:
@@ -35,6 +36,11 @@ class Account:
         self._models = models  # the gateway updates this mapping
         self.turn = asyncio.Lock()
         self.use = self._written = read_use(attempt.folder) or ModelUse()
+
+    @property
+    def attempt(self) -> Attempt:
+        """Returns the attempt that it is about."""
+        return self._attempt
 
     def model(self) -> Model | None:
         """Returns the endpoint as it is configured now."""

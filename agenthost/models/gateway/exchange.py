@@ -19,6 +19,7 @@ from agenthost.core.models.refusals import RATE_LIMITS, ModelTrouble, trouble_of
 from agenthost.models.gateway.account import Account
 from agenthost.models.gateway.agent_side import AgentGoneError, AgentSide
 from agenthost.models.gateway.limits import FIRST_ANSWER_SECONDS, JUDGED_AT_ONCE_BYTES
+from agenthost.models.gateway.measured_request import MeasuredRequest
 from agenthost.models.gateway.upstream import (
     Model,
     StaleError,
@@ -51,15 +52,19 @@ class Exchange:
         while True:
             await pool.until_quiet_ends()
             self._account.use = self._account.use.with_request()
+            measured = MeasuredRequest(self._account, thinks=self._forward.thinks)
             try:
-                return await self._ask()
+                return await self._ask(measured)
             except _LimitedError as refusal:
                 pool.keep_quiet(refusal.seconds)
                 self._waits += 1
+            finally:
+                measured.finish()
 
-    async def _ask(self) -> bool:
+    async def _ask(self, measured: MeasuredRequest) -> bool:
         """Sends the request once; again where a kept connection was dead and repeating does no harm."""
-        model, forward = self._model, self._forward
+        model = self._model
+        forward = replace(self._forward, headers=measured.headers(self._forward.headers))
         try:
             try:
                 async with model.connected(fresh=False) as upstream:

@@ -175,9 +175,9 @@ def _finish(draft: RunDraft, report: ExecutionReported, part: AgentFinished) -> 
         last_sequence=report.last_sequence,
         retry_after_seconds=part.retry_after_seconds,
         model_use=None if part.model_use is None else cut_model_use(part.model_use),
+        model_requests="" if part.model_requests is None else part.model_requests.digest,
     )
-    if part.result is not None:
-        draft.blobs.append(part.result)
+    draft.blobs.extend(blob for blob in (part.result, part.model_requests) if blob is not None)
     track = draft.tracks.pop(report.attempt)
     draft.emit(ended)
     draft.send(AckExecution(track.host, report.attempt, report.last_sequence, finished=True))

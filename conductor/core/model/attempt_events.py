@@ -119,3 +119,4 @@ class AttemptEnded:
     retry_after_seconds: float = 0.0  # how long the model's endpoint or the host asked to wait
     model_use: ModelUse | None = None
     answer_note: str = ""  # why the answer is not whole
+    model_requests: str = ""  # digest of a blob: its requests to its model, of a run with a trace

@@ -203,6 +203,7 @@ class AgentFinished:
     # How long its model's endpoint asked to wait, if it refused the last request as one too many.
     retry_after_seconds: float = 0.0
     model_use: ModelUse | None = None
+    model_requests: Blob | None = None
 
 
 Report = Output | Activity | AgentStarted | AgentTurnEnded | AgentRefusedInput | AgentFinished
