@@ -25,7 +25,6 @@ from tests.kit import flows
 from tests.kit.services import Pair
 
 ROUND_SECONDS = 120
-MESSAGE_BYTES = 16 * 1024 * 1024
 HEAD = struct.Struct("<II")
 AGENT = struct.Struct("<I")
 
@@ -82,8 +81,7 @@ def request_of(workspace: Path, load: Load, start: float) -> object:
 async def ours(pair: Pair, workspace: Path, load: Load, start: float) -> Heard:
     """Runs agents in sandboxes, a host, a conductor with its database, and one watcher of the run."""
     heard, offsets = Heard(start), dict[str, int]()
-    options = [("grpc.max_receive_message_length", MESSAGE_BYTES)]
-    async with grpc.aio.insecure_channel(pair.address, options=options) as channel:
+    async with pair.channel_of_asyncio() as channel:
         stub = run_service_pb2_grpc.RunServiceStub(channel)
         run = await stub.CreateRun(request_of(workspace, load, start), timeout=60)
         before = asyncio.create_task(_spent_at(start, pair))

@@ -54,7 +54,7 @@ class Soak:
     async def _live(self, world: World) -> bool:
         asked = self._arguments
         say(f"seed {world.seed}: at least {world.kills} kills and {world.disconnects} disconnects …")
-        plan = Plan(world.seed, world.acts, world.disconnects, with_cables=asked.cables, reference=self.reference)
+        plan = Plan(world.seed, world.acts, world.disconnects, reference=self.reference, **_how(asked))
         verdict = await live(replace(plan, acts=few(), **FEW) if asked.short else plan, keep=asked.keep)
         self.worlds += 1
         self.reference = verdict.reference
@@ -62,7 +62,7 @@ class Soak:
         if verdict.faults:
             show(verdict.faults)
             arguments = f"--short --seed {world.seed}" if asked.short else world.arguments
-            how = "" if asked.cables else " --no-cables"
+            how = ("" if asked.cables else " --no-cables") + (" --tls" if asked.tls else "")
             say(f"seed {world.seed} failed; again with: ./dev chaos {arguments}{how}")
         return not verdict.faults
 
@@ -78,7 +78,7 @@ class Soak:
         times = 1 if self._arguments.short else DEATHS_OF_A_TWIN
         point = TWINS[twin].point
         act = act_of(CONDUCTOR if point in CONDUCTOR_POINTS else HOST, point, times)
-        plan = Plan(self._arguments.seed, (act,), SHORT_DISCONNECTS, twin, with_cables=self._arguments.cables, **FEW)
+        plan = Plan(self._arguments.seed, (act,), SHORT_DISCONNECTS, twin, **_how(self._arguments), **FEW)
         verdict = await live(replace(plan, reference=self.reference))
         found = (
             f"is found, as it must be: {verdict.faults[0]}"
@@ -87,6 +87,10 @@ class Soak:
         )
         say(f"the mistake '{twin}', made on purpose, {found}")
         return bool(verdict.faults)
+
+
+def _how(arguments: argparse.Namespace) -> dict[str, Any]:
+    return {"with_cables": arguments.cables, "with_tls": arguments.tls}
 
 
 async def run(arguments: argparse.Namespace) -> int:
@@ -134,6 +138,7 @@ def main() -> int:
     parser.add_argument(
         "--no-cables", dest="cables", action="store_false", help="hosts without network namespaces of their own"
     )
+    parser.add_argument("--tls", action="store_true", help="all speak by TLS, with certificates of a pool of their own")
     parser.add_argument("--keep", action="store_true", help="keep the folder of a world that failed")
     arguments = parser.parse_args()
     if arguments.short:

@@ -10,11 +10,11 @@ import contextlib
 import socket
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
-from tests.chaos.open_streams import OpenStreams
+from tests.chaos.open_streams import OpenStreams, SealedStreams
 
 READ_BYTES = 64 * 1024
 SLOW_BYTES = 1024
@@ -35,7 +35,7 @@ class Mood(StrEnum):
 @dataclass(slots=True, eq=False)
 class _Connection:
     writers: tuple[asyncio.StreamWriter, asyncio.StreamWriter]
-    streams: OpenStreams = field(default_factory=OpenStreams)
+    streams: OpenStreams | SealedStreams
 
     def reset(self) -> None:
         for writer in self.writers:
@@ -48,8 +48,10 @@ class _Connection:
 class Proxy:
     """The network in front of one server. Use it as a context."""
 
-    def __init__(self, upstream: str) -> None:
+    def __init__(self, upstream: str, *, is_sealed: bool = False) -> None:
+        """Makes one in front of that address; `is_sealed`: it is spoken to by TLS."""
         self._upstream = upstream
+        self._is_sealed = is_sealed
         self._connections: set[_Connection] = set()
         self._carrying: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
@@ -110,7 +112,8 @@ class Proxy:
         except OSError:
             writer.transport.abort()  # no service is there
             return
-        connection = _Connection((writer, upstream_writer))
+        streams = SealedStreams() if self._is_sealed else OpenStreams()
+        connection = _Connection((writer, upstream_writer), streams)
         self._connections.add(connection)
         up = self._pump(reader, upstream_writer, connection.streams.from_client)
         down = self._pump(upstream_reader, writer, connection.streams.from_server)

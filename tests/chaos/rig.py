@@ -1,12 +1,14 @@
 """The processes of one world: a conductor, two hosts, and a network of ours before each of them. It starts, kills and counts them.
 
 Where the machine allows it, each host lives in a network namespace of its own at the end of a cable (`cable`), and the network of
-ours carries to that cable; elsewhere it carries to the host's unix socket, and `without_cables` says why.
+ours carries to that cable; elsewhere it carries to the host's unix socket, and `without_cables` says why. With TLS all listen on
+ports, with certificates of a pool of this world.
 
 Whatever is orphaned below this process becomes its child (it is the subreaper), so nothing that was started here can hide: what
 is still there in the end, beside the services, was left over.
 """
 
+import asyncio
 import contextlib
 import ctypes
 import json
@@ -21,10 +23,12 @@ from typing import Self
 from tests.chaos.cable import Cable, CableRefusedError
 from tests.chaos.crash_points import ADMISSIONS, DEEDS
 from tests.chaos.kin import PARENT
+from tests.chaos.pool import Pool
 from tests.chaos.proxy import Proxy
 from tests.chaos.schedule import CONDUCTOR, HOSTS
 from tests.chaos.service import Service
 from tests.chaos.twins import TWIN
+from tests.kit.services import free_port
 
 SHIM = "shim/__main__.py"
 SLOTS = 20
@@ -40,17 +44,27 @@ class Rig:
     twin: str = ""
     seed: int = 0
     with_cables: bool = True
+    with_tls: bool = False
     without_cables: str = ""
     cables: dict[str, Cable] = field(default_factory=dict)
     services: dict[str, Service] = field(default_factory=dict)
     links: dict[str, Proxy] = field(default_factory=dict)
     front: Proxy = field(init=False)
+    address: str = field(init=False)  # where the conductor listens; watchers come through `front`
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
     _laid: AsyncExitStack = field(default_factory=AsyncExitStack)
 
+    def __post_init__(self) -> None:
+        self.address = f"unix:{self.folder}/conductor.sock"
+
     async def __aenter__(self) -> Self:
         _become_subreaper()
-        self.front = await self._stack.enter_async_context(Proxy(self.address))
+        pool = await asyncio.to_thread(Pool.make, self.data(CONDUCTOR)) if self.with_tls else None
+        if pool is not None:
+            self.address = f"127.0.0.1:{free_port()}"
+        self.front = await self._stack.enter_async_context(Proxy(self.address, is_sealed=self.with_tls))
+        if pool is not None:
+            pool.secure_conductor(self.address, self.front.address)
         environment = {
             DEEDS: str(self.deeds),
             TWIN: self.twin,
@@ -61,7 +75,13 @@ class Rig:
         await self._lay_cables()
         for host in HOSTS:
             cable, socket = self.cables.get(host), f"unix:{self.folder}/{host}.sock"
-            self.links[host] = await self._stack.enter_async_context(Proxy(cable.address if cable else socket))
+            if pool is not None:
+                socket = f"127.0.0.1:{free_port()}"
+            upstream = cable.address if cable else socket
+            self.links[host] = await self._stack.enter_async_context(Proxy(upstream, is_sealed=self.with_tls))
+            if pool is not None:
+                await asyncio.to_thread(pool.join, host, self.data(host))
+                pool.secure_host(host, self.links[host].address)
             conductor += ["--host", f"{host}={self.links[host].address}"]
             listen = cable.host_address if cable else socket
             serve = ("tests.chaos.agenthost", "serve", "--listen", listen, "--data", str(self.data(host)))
@@ -99,11 +119,6 @@ class Rig:
 
     def _add(self, name: str, arguments: tuple[str, ...], environment: Mapping[str, str]) -> None:
         self.services[name] = Service(name, arguments, self.folder / f"{name}.log", environment)
-
-    @property
-    def address(self) -> str:
-        """Returns the address where the conductor listens; watchers come through `front`."""
-        return f"unix:{self.folder}/conductor.sock"
 
     @property
     def deeds(self) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.open_streams import PREFACE, OpenStreams
+from tests.chaos.open_streams import CLIENT_RECORDS, PREFACE, SERVER_RECORDS, OpenStreams, SealedStreams
 from tests.chaos.proxy import Mood, Proxy
 
 HEADERS, DATA, RST_STREAM, SETTINGS, END = 1, 0, 3, 4, 1
@@ -38,6 +38,23 @@ def test_a_reset_of_either_side_ends_a_call() -> None:
     streams.from_server(frame(RST_STREAM, 3, b"code"))
 
     assert streams.open == set()
+
+
+@pytest.mark.parametrize("piece", [1, 3, 1000])
+def test_a_sealed_connection_has_a_call_once_both_sides_have_spoken(piece: int) -> None:
+    def records(count: int) -> bytes:
+        hello, sealed = b"\x16\3\3\0\4seal", b"\x17\3\3\1\1" + b"\x17" * 257
+        return hello + sealed * count
+
+    streams, early = SealedStreams(), SealedStreams()
+    for at in range(0, len(client := records(CLIENT_RECORDS)), piece):
+        streams.from_client(client[at : at + piece])
+    early.from_server(records(SERVER_RECORDS))
+    early.from_client(records(CLIENT_RECORDS - 1))
+    for at in range(0, len(server := records(SERVER_RECORDS)), piece):
+        streams.from_server(server[at : at + piece])
+
+    assert (len(streams.open), len(early.open)) == (1, 0)
 
 
 @pytest.fixture

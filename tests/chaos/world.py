@@ -63,6 +63,7 @@ class Plan:
     callers: int = 7
     scenarios: tuple[Scenario, ...] = SCENARIOS
     with_cables: bool = True
+    with_tls: bool = False
     reference: Reference | None = None  # how it all comes out undisturbed, where that is known
 
 
@@ -70,7 +71,7 @@ async def live(plan: Plan, *, keep: bool = False) -> Verdict:
     """Lives one world, and judges it."""
     began = time.monotonic()
     with _folder() as (folder, kept):
-        async with _settled(Rig(folder, plan.twin, plan.seed, plan.with_cables)) as rig:
+        async with _settled(Rig(folder, plan.twin, plan.seed, plan.with_cables, plan.with_tls)) as rig:
             world = World(plan, rig, make_workspace(folder / "workspace"))
             reference = plan.reference or await world.undisturbed()
             faults = await world.live(reference)

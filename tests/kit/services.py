@@ -17,6 +17,7 @@ from conductor.v1 import pool_service_pb2, pool_service_pb2_grpc
 
 READY_SECONDS = 30.0
 STOP_SECONDS = 15.0
+OPTIONS = [("grpc.max_receive_message_length", 16 * 1024 * 1024)]
 
 
 @dataclass
@@ -70,10 +71,14 @@ class Pair:
     credentials: grpc.ChannelCredentials | None = None
 
     def channel(self) -> grpc.Channel:
-        options = [("grpc.max_receive_message_length", 16 * 1024 * 1024)]
         if self.credentials is not None:
-            return grpc.secure_channel(self.address, self.credentials, options)
-        return grpc.insecure_channel(self.address, options)
+            return grpc.secure_channel(self.address, self.credentials, OPTIONS)
+        return grpc.insecure_channel(self.address, OPTIONS)
+
+    def channel_of_asyncio(self) -> grpc.aio.Channel:
+        if self.credentials is not None:
+            return grpc.aio.secure_channel(self.address, self.credentials, OPTIONS)
+        return grpc.aio.insecure_channel(self.address, OPTIONS)
 
     def wait_until_ready(self) -> None:
         """Waits until every host is ready; shows the logs when that does not happen."""

@@ -15,7 +15,7 @@ from tests.kit.services import Pair, Service, free_port, running
 
 @contextmanager
 def running_tls_pair(
-    folder: Path, *, hosts: tuple[str, ...] = ("alpha",), extra: tuple[str, ...] = ()
+    folder: Path, *, hosts: tuple[str, ...] = ("alpha",), extra: tuple[str, ...] = (), host_extra: tuple[str, ...] = ()
 ) -> Iterator[Pair]:
     """Makes a pool, starts its services, and yields when all hosts are ready. `pair.folder / "admin"` is an admin's bundle."""
     data, address = folder / "conductor", f"127.0.0.1:{free_port()}"
@@ -27,7 +27,17 @@ def running_tls_pair(
         out = str(folder / f"{name}.agenthost")
         typed(["certs", "host", name, "--address", listen, "--data", str(data), "--out", out])
         assert agenthost.cli.main(["join", out, "--data", str(folder / name)]) == 0
-        serve = ["agenthost.cli", "serve", "--data", str(folder / name), "--listen", listen, "--name", name]
+        serve = [
+            "agenthost.cli",
+            "serve",
+            "--data",
+            str(folder / name),
+            "--listen",
+            listen,
+            "--name",
+            name,
+            *host_extra,
+        ]
         services[name] = Service(serve, folder / f"{name}.log")
         arguments += ["--host", f"{name}={listen}"]
     admin = client_bundle(folder, "admin", "admin")

@@ -12,7 +12,8 @@ import sys
 from servicekit.lean_imports import lean_imports
 with lean_imports():
     import {package}.app
-unused = {{"rich", "prometheus_client", "opentelemetry"}} & {{name.partition(".")[0] for name in sys.modules if sys.modules[name]}}
+loaded = {{name.partition(".")[0] for name in sys.modules if sys.modules[name]}}
+unused = {{"rich", "prometheus_client", "opentelemetry", "cryptography"}} & loaded
 assert not unused, f"{{unused}} was loaded"
 import rich.console
 import structlog
