@@ -23,6 +23,8 @@ from agenthost.errors import ConfigurationError
 from agenthost.models.settings import ModelSettings, read_models
 from servicekit.addresses import Address, AddressError
 from servicekit.errors import shown, there_are
+from servicekit.tls.files import TlsFolder
+from servicekit.tls.membership import read_membership
 from servicekit.tls.settings import KEYS, TlsSettingError, TlsSettings, read_tls
 
 PROGRAMS = Path(__file__).parent / "agents"  # ours, which run in sandboxes
@@ -85,6 +87,7 @@ def load_settings(file: Path | None, flags: Mapping[str, Any]) -> Settings:
     if unknown := sorted(set(table) - known):
         raise ConfigurationError(f"{file}: '{unknown[0]}' is not a setting{there_are(unknown[0], sorted(known))}")
     values: dict[str, Any] = {**table, **{name: value for name, value in flags.items() if value is not None}}
+    values |= _of_membership(values)
     for required in ("listen", "data", "name"):
         if not values.get(required):
             raise ConfigurationError(
@@ -105,6 +108,16 @@ def load_settings(file: Path | None, flags: Mapping[str, Any]) -> Settings:
     settings = Settings(**values)
     _check(settings)
     return settings
+
+
+def _of_membership(values: Mapping[str, Any]) -> Mapping[str, str]:
+    """Returns name and address of a host that joined a pool, where they are not given; raises TlsError for a damaged file."""
+    data = values.get("data")
+    if not isinstance(data, str | Path) or not data or "\0" in str(data):
+        return {}
+    member = read_membership(TlsFolder.of(_path("data", data)))
+    told = {"listen": member.listen, "name": member.name} if member else {}
+    return {key: text for key, text in told.items() if not values.get(key)}
 
 
 def _tls(values: Mapping[str, Any], flags: Mapping[str, Any]) -> TlsSettings:

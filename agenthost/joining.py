@@ -9,7 +9,7 @@ from servicekit.printing.page import say
 from servicekit.tls.bundle import read_bundle
 from servicekit.tls.files import TlsError, TlsFolder, read_bounded
 from servicekit.tls.identity import Kind
-from servicekit.tls.joining import join, listen_address
+from servicekit.tls.joining import join
 
 
 def join_pool(file: Path, data: Path) -> int:
@@ -26,11 +26,7 @@ def join_pool(file: Path, data: Path) -> int:
         state = "is" if is_changed else "was already"
         say(f"this host {state} '{identity.name}' of the pool '{identity.pool}', until {bundle.not_after:%Y-%m-%d}")
         say(f"remove the copy:  rm {shlex.quote(str(file))}", err=True)
-        listen = listen_address(bundle.addresses)
-        say(
-            f"serve:            agenthost serve --data {shlex.quote(str(data))} --listen {listen} --name {identity.name}",
-            err=True,
-        )
+        say(f"serve:            agenthost serve --data {shlex.quote(str(data))}", err=True)
     return 0
 
 

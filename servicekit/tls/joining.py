@@ -5,23 +5,14 @@ on machines without the CA. A running service takes the new files up. Nothing of
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from servicekit.tls.bundle import Bundle, Pair
 from servicekit.tls.certificates import UnreadableError, facts_of, read_certificates
 from servicekit.tls.files import TlsError, TlsFiles, TlsFolder, read_bounded, write_whole
-from servicekit.tls.identity import Kind, is_name
-
-
-@dataclass(frozen=True, slots=True)
-class Membership:
-    """A host's place in its pool, as its folder keeps it. `listen` is the address to serve."""
-
-    pool: str
-    name: str
-    listen: str
-    addresses: tuple[str, ...] = ()
+from servicekit.tls.identity import Kind
+from servicekit.tls.membership import Membership, listen_address
 
 
 def join(bundle: Bundle, folder: TlsFolder) -> bool:
@@ -33,34 +24,6 @@ def join(bundle: Bundle, folder: TlsFolder) -> bool:
     for path in changed:
         write_whole(path, wanted[path])
     return bool(changed)
-
-
-def read_membership(folder: TlsFolder) -> Membership | None:
-    """Returns a host's place in its pool; None where it has joined none. Raises TlsError where the file is damaged."""
-    if not folder.pool.exists():
-        return None
-    mend = "join again:  agenthost join FILE --data DIR"
-    try:
-        match json.loads(read_bounded(folder.pool, mend)):
-            case {"pool": str(pool), "name": str(name), "listen": str(listen), "addresses": [*addresses]} if (
-                is_name(pool) and is_name(name) and all(isinstance(each, str) for each in addresses)
-            ):
-                return Membership(pool, name, listen, tuple(addresses))
-    except (ValueError, RecursionError):
-        pass
-    raise TlsError(f"{folder.pool} is damaged", hint=mend)
-
-
-def listen_address(addresses: tuple[str, ...]) -> str:
-    """Returns what to listen at: the one address, if it is an IP's; else every interface, at its port.
-
-    A machine's own name often stands for a loopback address there, and several addresses need one socket for all.
-    """
-    host, _, port = addresses[0].rpartition(":")
-    is_ip = host.startswith("[") or host.replace(".", "").isdigit()
-    if len(addresses) == 1 and is_ip:
-        return addresses[0]
-    return f"[::]:{port}" if host.startswith("[") else f"0.0.0.0:{port}"
 
 
 def _files(bundle: Bundle, folder: TlsFolder) -> list[tuple[Path, bytes]]:

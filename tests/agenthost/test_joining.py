@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from agenthost.cli import main
+from agenthost.config import load_settings
+from agenthost.errors import ConfigurationError
 from servicekit.tls.files import TlsFolder
 from servicekit.tls.issuing import Authority, host_request
-from servicekit.tls.joining import Membership, listen_address, read_membership
+from servicekit.tls.membership import Membership, listen_address, read_membership
 from tests.servicekit.tls.pools import ALPHA, ANN, NOW, POOL, bundle_of
 
 BETA = host_request(POOL, "beta")
@@ -69,6 +71,19 @@ def test_another_identity_never_overwrites_the_first(
     assert why in told[0]
     assert len(told) == 2, "one sentence, and what to do"
     assert TlsFolder.of(tmp_path / "h").serving().read() == before
+
+
+def test_a_host_that_joined_serves_as_its_bundle_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    join(tmp_path, bundle_of(ALPHA))
+    data = {"data": tmp_path / "h"}
+
+    joined = load_settings(None, data)
+    given = load_settings(None, {**data, "listen": "127.0.0.1:0", "name": "other"})
+    assert (joined.listen, joined.name) == ("192.168.1.5:7420", "alpha")
+    assert (given.listen, given.name) == ("127.0.0.1:0", "other")
+    TlsFolder.of(tmp_path / "h").pool.write_text('{"pool": "home"}')
+    with pytest.raises(ConfigurationError, match=r"pool\.json is damaged"):
+        load_settings(None, data)
 
 
 def test_a_pipe_or_a_missing_file_is_refused_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,8 +16,8 @@ from conductor.maintenance.certificates.register import (
     write_register,
 )
 from servicekit.tls.bundle import write_bundle
-from servicekit.tls.certificates import UnreadableError, read_certificates
-from servicekit.tls.files import TlsError, TlsFolder, locked, read_bounded, refuse_readable, write_whole
+from servicekit.tls.certificates import UnreadableError, facts_of, read_certificates
+from servicekit.tls.files import TlsError, TlsFiles, TlsFolder, locked, read_bounded, refuse_readable, write_whole
 from servicekit.tls.identity import NAME, NAME_RULE, Identity, Kind, is_name
 from servicekit.tls.issuing import Authority, Issued, Request, client_request, conductor_requests, host_request
 from servicekit.tls.revocations import RevocationFile, Revoked
@@ -97,10 +97,22 @@ class PoolCertificates:
         names = served_names(register.addresses, own=True)
         requests = conductor_requests(register.pool, register.conductor, conductor_id, names)
         issued = [self._issue(request, register.addresses) for request in requests]
-        for one, place in zip(issued, (self.folder.serving(), self.folder.calling()), strict=True):
+        for one, place in zip(issued, self._own_files(), strict=True):
             write_whole(place.key, one.key)
             write_whole(place.certificate, one.certificate)
         return min(one.not_after for one in issued)
+
+    def is_equipped(self, conductor_id: str) -> bool:
+        """Returns whether the conductor's files fit together, and are of this id."""
+        try:
+            found = [facts_of(read_certificates(files.checked().certificate)[0]) for files in self._own_files()]
+        except (TlsError, UnreadableError):
+            return False
+        wanted = Identity(self.register.pool, Kind.CONDUCTOR, conductor_id)
+        return all(facts.identity == wanted for facts in found)
+
+    def _own_files(self) -> tuple[TlsFiles, TlsFiles]:
+        return self.folder.serving(), self.folder.calling()
 
     def keep(self, register: Register) -> None:
         """Writes the record, and signs the list of what is revoked in it."""

@@ -22,12 +22,6 @@ def members_due(register: Register, now: datetime, before: timedelta = RENEWED_B
     )
 
 
-def own_id(register: Register) -> str:
-    """Returns the id in the newest certificates of the conductor in the folder of the CA; empty where it has none."""
-    own = [entry for entry in register.entries if (entry.kind, entry.name) == (Kind.CONDUCTOR, register.conductor)]
-    return own[-1].id if own else ""
-
-
 def is_own(register: Register, member: Member) -> bool:
     """Returns whether a member is the conductor in the folder of the CA."""
     return (member.entry.kind, member.entry.name) == (Kind.CONDUCTOR, register.conductor)

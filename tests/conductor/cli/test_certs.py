@@ -2,6 +2,7 @@
 
 import json
 import stat
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from conductor.maintenance.certificates.pool import PoolCertificates
 from conductor.maintenance.certificates.register import read_register
 from servicekit.tls.bundle import Bundle, read_bundle
 from servicekit.tls.certificates import facts_of, read_certificates
-from servicekit.tls.files import TlsFolder, locked, read_bounded, write_whole
+from servicekit.tls.files import TlsError, TlsFolder, locked, read_bounded, write_whole
 from servicekit.tls.issuing import Authority
 from servicekit.tls.joining import join
 from servicekit.tls.revocations import RevocationFile
@@ -110,6 +111,8 @@ def test_what_cannot_be_is_refused_in_a_sentence_and_changes_nothing(machine: Ma
         (("client", "Ann B", "--role", "viewer", "--out", str(out)), 1, "'Ann B' cannot be a name"),
         ((*host, "fd00::1:2:3]"), 2, "no IPv6 address"),
         ((*host, "unix:/tmp/x:1"), 2, "unix socket"),
+        ((*host, "0.0.0.0"), 2, "is no address that another machine can reach"),
+        ((*host, "::"), 2, "is no address that another machine can reach"),
         (("client", "ann", "--role", "root", "--out", "x"), 2, "'root' is not one of"),
         (("conductor", "conductor", "--out", str(out)), 1, "'conductor' is the conductor in this folder"),
         (("revoke", "anne"), 1, "there is no member 'anne' of the pool 'home'"),
@@ -267,6 +270,55 @@ def test_a_second_conductor_joins_with_the_id_of_its_bundle(machine: Machine, tm
         (("init", "--data", str(there)), "is a member of a pool whose CA is elsewhere"),
     ]:
         assert why in machine.certs(*words, code=1)
+
+
+class FullDisk:
+    """Fails at one of the files that a command writes, once."""
+
+    def __init__(self) -> None:
+        self.left = 0
+
+    def write(self, path: Path, data: bytes) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise TlsError(f"{path} cannot be written: No space left on device", hint="free the disk")
+        write_whole(path, data)
+
+
+@pytest.mark.parametrize("fails_at", range(1, 7))
+def test_what_was_interrupted_at_any_file_is_mended_by_the_same_command(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails_at: int
+) -> None:
+    machine.client("ann")
+    machine.host("alpha")
+    host, disk = TlsFolder.of(tmp_path / "h"), FullDisk()
+    for module in ("pool", "register", "rotation"):
+        monkeypatch.setattr(f"conductor.maintenance.certificates.{module}.write_whole", disk.write)
+    monkeypatch.setattr("servicekit.tls.joining.write_whole", disk.write)
+
+    def twice(*words: str) -> None:
+        """Gives a command with a disk that fills, and again where it failed."""
+        disk.left = fails_at
+        if main(["certs", *words, "--data", str(machine.data)]) != 0:
+            main(["certs", *words, "--data", str(machine.data)])
+        disk.left = 0
+
+    twice("renew", "conductor")
+    twice("revoke", "ann")
+    twice("rotate-ca", "--out", str(tmp_path / "new"))
+    machine.certs("renew", "alpha", "--out", str(tmp_path / "newer"))  # as a second `rotate-ca` says
+    disk.left = fails_at
+    with suppress(TlsError):
+        join(machine.bundle("newer/alpha.agenthost"), host)
+    disk.left = 0
+    join(machine.bundle("newer/alpha.agenthost"), host)
+    twice("rotate-ca", "--finish")
+    machine.certs("renew")
+
+    assert machine.tls.serving().checked().ca == machine.tls.calling().checked().ca
+    assert host.serving().checked().ca.startswith(machine.tls.serving().checked().ca)
+    assert len(read_certificates(read_bounded(machine.tls.ca))) == 1
+    assert len(machine.serials()) == 2, "ann's certificate, and the former CA"
 
 
 def test_the_ca_is_replaced_without_a_gap(machine: Machine, tmp_path: Path) -> None:

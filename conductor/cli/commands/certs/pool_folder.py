@@ -66,6 +66,10 @@ def _with_port(text: str, port: int) -> str:
         raise CommandError(
             f"--address: '{text}' is a unix socket, which needs no certificates: give a name or an IP address"
         )
+    if address.text.startswith(("0.", "[::]")):
+        raise CommandError(
+            f"--address: '{text}' is no address that another machine can reach: give its name or IP address"
+        )
     return address.text
 
 

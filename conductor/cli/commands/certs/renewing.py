@@ -55,6 +55,8 @@ def renew(context: Context, /, names: tuple[str, ...], *, is_all: bool, out: Pat
         for line in renewal.lines:
             say(line)
         if renewal.others and not out:
+            for line in _left(renewal.others, certificates.now):
+                say(line)
             say(f"write their bundles:  conductor certs renew{again}{named(data)} --out FOLDER", err=True)
         elif not written:
             say(f"see all:  conductor certs list{named(data)}", err=True)
@@ -63,7 +65,7 @@ def renew(context: Context, /, names: tuple[str, ...], *, is_all: bool, out: Pat
 
 @dataclass(frozen=True, slots=True)
 class _Renewal:
-    """The outcome of `renew`: `others` are members on other machines, `lines` tell what was done or is to do here."""
+    """The outcome of `renew`: `others` are members on other machines, `lines` tell what was done here."""
 
     others: "tuple[Member, ...]"
     lines: tuple[str, ...]
@@ -81,21 +83,21 @@ def _chosen(certificates: "PoolCertificates", names: tuple[str, ...], *, is_all:
 def _renewal(
     certificates: "PoolCertificates", chosen: "tuple[Member, ...]", conductor_id: str, *, is_named: bool
 ) -> _Renewal:
-    from conductor.maintenance.certificates.renewal import is_own, own_id
+    from conductor.maintenance.certificates.renewal import is_own
     from conductor.maintenance.certificates.rotation import is_under_way
 
     others = tuple(each for each in chosen if not is_own(certificates.register, each))
-    # A restored database has another id than the certificates of before.
-    is_foreign = not is_named and own_id(certificates.register) != conductor_id
-    if len(others) == len(chosen) and not is_foreign:
-        return _Renewal(others, _left(others, certificates.now) or ("no certificate ends within 30 days",))
+    # A restored database has another id than the certificates of before; an interrupted renewal left files that do not fit.
+    is_unfit = not is_named and not certificates.is_equipped(conductor_id)
+    if len(others) == len(chosen) and not is_unfit:
+        return _Renewal(others, () if others else ("no certificate ends within 30 days",))
     if is_under_way(certificates):
         line = "this conductor keeps its certificates: hosts may not trust the new CA before `certs rotate-ca --finish`"
     else:
         line = (
             f"this conductor: until {certificates.equip(conductor_id):%Y-%m-%d}; if it runs, it takes that up by itself"
         )
-    return _Renewal(others, (line, *_left(others, certificates.now)))
+    return _Renewal(others, (line,))
 
 
 def _left(members: "Iterable[Member]", at: datetime) -> tuple[str, ...]:
