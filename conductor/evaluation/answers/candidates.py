@@ -14,7 +14,7 @@ from typing import Any
 from conductor.evaluation.answers.leniency import lenient_value
 from servicekit.secrets.mask import ESCAPED, MASK
 
-MAX_SEARCHED_CHARACTERS = 512 * 1024  # of the answer's end
+MAX_SEARCHED_CHARACTERS = 1024 * 1024  # all that is read of an answer: a cut would make values of the parts of one
 MAX_VALUES = 60_000  # prose about code is full of brackets, and the answer stands behind them
 MAX_TRIES = 5000  # that fail
 MAX_WALKED_CHARACTERS = 16 * 1024 * 1024  # that failed tries may walk over, together

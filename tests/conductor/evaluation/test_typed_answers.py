@@ -228,3 +228,9 @@ def test_findings_that_an_agent_hands_in_by_itself_are_no_answer_to_another_ques
 ) -> None:
     assert is_other_result(result.encode(), Form(SCHEMA)) is is_other
     assert not is_other_result(result.encode(), Form({**SCHEMA, "properties": {"findings": {}}}))
+
+
+def test_no_part_of_a_long_value_is_taken_for_it() -> None:
+    value = {"list": [{"a": number} for number in range(50_000)]}
+
+    assert json.loads(extract_typed(json.dumps(value), Form(LOOSE)).value) == value
