@@ -15,7 +15,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-import grpc
 import structlog
 
 from conductor.api.access.admission import Admission, Known, loopback_callers, socket_callers
@@ -25,7 +24,7 @@ from conductor.api.flow_servicer import FlowServicer
 from conductor.api.gate_servicer import GateServicer
 from conductor.api.launching.planning import RunPlanning
 from conductor.api.launching.retry import RunRetry
-from conductor.api.pool_servicer import PoolServicer
+from conductor.api.pool_servicer import PoolServicer, PoolView
 from conductor.api.reading.gate_reading import GateReading
 from conductor.api.run_creation import Pinning, RunCreation
 from conductor.api.run_servicer import Launching, RunServicer
@@ -47,7 +46,7 @@ from conductor.flows.library.layers import folders
 from conductor.hosts.channels import HostChannels
 from conductor.maintenance.compaction import Compaction
 from conductor.maintenance.retention import Retention
-from conductor.ring import Ground, Reach, Ring
+from conductor.ring import Ground, Ring
 from conductor.snapshots import SnapshotStore
 from conductor.snapshots.pushed.store import PushedSnapshots
 from conductor.snapshots.roots import WorkspaceRoots
@@ -116,15 +115,10 @@ async def serving(settings: Settings, new_worker: NewWorker = Worker) -> AsyncIt
         await snapshots.sweep(store.known_runs)
         clock = await read_time(store)
         tokens = await TokenBook.load(store, clock)
-        limits = Limits(unfinished_runs=settings.limits.unfinished_runs, lost_after=settings.clocks.lost_after_seconds)
-        state = await read_state(store, clock.now(), limits)
+        configured = {host.name: host.address for host in settings.hosts}
+        state = await read_state(store, clock.now(), _limits(settings), configured)
         host_channels = _host_channels(settings, store.conductor_id)
-        channels = {host.name: host_channels.open(host.name, host.address) for host in settings.hosts}
-        for channel in channels.values():
-            stack.push_async_callback(channel.close)
-        yield Conductor(
-            settings, Opened(store, snapshots, roots, clock, host_channels, channels, tokens), state, new_worker
-        )
+        yield Conductor(settings, Opened(store, snapshots, roots, clock, host_channels, tokens), state, new_worker)
 
 
 def _host_channels(settings: Settings, conductor_id: str) -> HostChannels:
@@ -151,6 +145,13 @@ def _telling_of_taken() -> Iterator[None]:
         raise ConfigurationError(str(error), hint="give another address:  conductor serve --listen ADDRESS") from error
 
 
+def _limits(settings: Settings) -> Limits:
+    limits = settings.limits
+    return Limits(
+        unfinished_runs=limits.unfinished_runs, hosts=limits.hosts, lost_after=settings.clocks.lost_after_seconds
+    )
+
+
 class Part(Protocol):
     """A part that works until it is cancelled."""
 
@@ -167,7 +168,6 @@ class Opened:
     roots: WorkspaceRoots
     clock: SystemClock
     host_channels: HostChannels
-    channels: dict[str, grpc.aio.Channel]
     tokens: TokenBook
 
 
@@ -180,14 +180,14 @@ class Conductor:
         self._settings = settings
         self._opened = opened
         self._new_worker = new_worker
-        hosts = {host.name: Reach(host.address, opened.channels[host.name]) for host in settings.hosts}
+        channels = opened.host_channels
         ground = Ground(
             opened.store,
             opened.clock,
             opened.snapshots,
-            hosts,
+            channels.open,
             settings.limits.silence_seconds,
-            opened.host_channels.explain,
+            channels.explain,
         )
         self.metrics = make_metrics(settings.metrics, self._sources()) if settings.metrics else None
         self.traces = self._make_traces(settings.traces) if settings.traces else None
@@ -215,8 +215,7 @@ class Conductor:
                 MemoryReturn(),
                 self._opened.host_channels,
                 self._opened.tokens,
-                *self._ring.hosts.values(),
-                *self._ring.executions.values(),
+                self._ring.links,
                 *(one for one in (self.metrics, self.traces) if one is not None),
             )
             running = [tasks.create_task(part.run()) for part in parts]
@@ -241,7 +240,7 @@ class Conductor:
             "service_started", address=self.address, epoch=self._opened.store.epoch, hosts=sorted(self._ring.hosts)
         )
         if not self._ring.hosts:
-            _log.warning("no_hosts", hint="no agent can run; name a host:  conductor serve --host NAME=ADDRESS")
+            _log.warning("no_hosts", hint="no agent can run; add a host:  conductor hosts add NAME ADDRESS")
         return server
 
     async def _serve(self) -> Server:
@@ -271,8 +270,9 @@ class Conductor:
             RunRetry(opened.store, creation, opened.clock),
         )
         lost_after = settings.clocks.lost_after_seconds
-        pool = PoolServicer(
+        view = PoolView(
             self._ring.hosts,
+            lambda: self._engine.state.registry,
             self._ring.count_running,
             lambda: opened.clock.now() - lost_after,
             lambda host: count_of_earlier_instances(self._engine.state, host),
@@ -299,7 +299,10 @@ class Conductor:
             (gate_service_pb2_grpc.add_GateServiceServicer_to_server, gates),
             (flow_service_pb2_grpc.add_FlowServiceServicer_to_server, FlowServicer(catalogue)),
             (workspace_service_pb2_grpc.add_WorkspaceServiceServicer_to_server, WorkspaceServicer(self._pushed)),
-            (pool_service_pb2_grpc.add_PoolServiceServicer_to_server, pool),
+            (
+                pool_service_pb2_grpc.add_PoolServiceServicer_to_server,
+                PoolServicer(view, self._engine, has_tls=settings.tls.calling is not None),
+            ),
             (server_service_pb2_grpc.add_ServerServiceServicer_to_server, server),
             (access_service_pb2_grpc.add_AccessServiceServicer_to_server, AccessServicer(opened.tokens)),
         ]

@@ -29,13 +29,13 @@ from conductor.errors import ConfigurationError
 from servicekit.addresses import Address, AddressError
 from servicekit.collectors import choose_collector
 from servicekit.errors import shown, there_are
+from servicekit.host_settings import HostSetting, read_host
 from servicekit.tls.settings import TlsSettingError, TlsSettings, read_tls
 
 SNAPSHOTS_FOLDER, PUSHED_FOLDER = "snapshots", "pushed"  # in the data folder
 LOG_FORMATS = ("plain", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 ROLES = ("viewer", "operator", "admin")
-_HOST_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _KEYS = frozenset(
     {
         *("listen", "data", "roots", "project", "hosts", "logs", "limits", "clocks", "retention"),
@@ -55,6 +55,7 @@ class Limits:
     """The limits of the service. Each may be set in `[limits]`, from 1 to ten thousand times its default."""
 
     unfinished_runs: int = 200
+    hosts: int = 100
     creations_at_once: int = 4
     silence_seconds: int = 6
     progress_seconds: int = 5
@@ -120,19 +121,6 @@ class Access:
     """The role of callers over loopback without a token. Empty: admin until there are tokens, then viewer."""
 
     loopback_role: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class HostSetting:
-    """A host to drive."""
-
-    name: str
-    address: str
-
-    @property
-    def target(self) -> str:
-        """Its address for gRPC."""
-        return Address.parse(self.address, is_anywhere=True).target
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,8 +239,9 @@ def _bare_addresses(settings: Settings) -> Iterable[str]:
     if listen.text and not listen.is_local and not tls.serves(listen):
         yield f"listen: '{listen.text}' reaches beyond this machine, which needs TLS, and there are no certificates"
     for host in settings.hosts:
-        if host.address and not Address.parse(host.address, is_anywhere=True).is_local and tls.calling is None:
-            yield f"hosts.{host.name}: '{host.address}' is another machine, which needs TLS, and there are no certificates"
+        flaws = read_host(host.name, host.address, has_tls=tls.calling is not None)[1] if host.address else {}
+        if flaw := flaws.get("tls"):
+            yield f"hosts.{host.name}: {flaw}"
 
 
 def _tls(table: object, flags: Mapping[str, Path | None], data: Path, problems: list[str]) -> TlsSettings:
@@ -314,14 +303,6 @@ def _listen(text: str, problems: list[str]) -> Address:
         return Address("")
 
 
-def _dialled(name: str, given: object, problems: list[str]) -> str:
-    try:
-        return Address.parse_dialled(given if isinstance(given, str) else shown(given), is_anywhere=True).text
-    except AddressError as error:
-        problems.append(f"{name}: {error}")
-        return ""
-
-
 def _split_host(text: str, problems: list[str]) -> tuple[str, str]:
     name, equals, address = text.partition("=")
     if not equals:
@@ -332,12 +313,12 @@ def _split_host(text: str, problems: list[str]) -> tuple[str, str]:
 def _hosts(named: Iterable[tuple[str, object]], problems: list[str]) -> Iterable[HostSetting]:
     seen: set[str] = set()
     for name, address in named:
-        if not _HOST_NAME.fullmatch(name):
-            problems.append(f"hosts.{shown(name)}: a host's name must be [a-z0-9][a-z0-9-]* with at most 40 characters")
+        host, flaws = read_host(name, address, has_tls=True)  # `_bare_addresses` asks for TLS
+        problems += [f"hosts.{shown(name)}: {text}" for text in flaws.values()]
         if name in seen:
             problems.append(f"hosts.{name} is given twice")
         seen.add(name)
-        yield HostSetting(name, _dialled(f"hosts.{name}", address, problems))
+        yield host
 
 
 def _roots(roots: Sequence[Path], problems: list[str]) -> Iterable[Path]:

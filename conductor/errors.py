@@ -4,7 +4,7 @@
     ├── RequestError            the caller must change something
     │   ├── InvalidRequestError (+ violations)  ├── QuestionRequiredError  ├── FlowInvalidError (+ problems)
     │   ├── NotFoundError       (RUN_, STEP_, FLOW_, HOST_NOT_FOUND …)
-    │   ├── RequestIdReusedError, TokenExistsError, AgentUnknownError
+    │   ├── RequestIdReusedError, TokenExistsError, HostExistsError, AgentUnknownError
     │   ├── UnauthenticatedError, RoleNotAllowedError
     │   ├── PreconditionError   (RUN_NOT_RUNNING, SOURCE_NOT_SETTLED, WORKSPACE_GONE …)
     │   └── RootNotAllowedError, SnapshotInvalidError, PushSupersededError
@@ -45,6 +45,7 @@ __all__ = [
     "DatabaseTooNewError",
     "FlowInvalidError",
     "FlowProblem",
+    "HostExistsError",
     "InvalidRequestError",
     "NoCapacityError",
     "NotFoundError",
@@ -144,6 +145,13 @@ class TokenExistsError(RequestError):
 
     code = "ALREADY_EXISTS"
     reason = "TOKEN_EXISTS"
+
+
+class HostExistsError(RequestError):
+    """Another host has this name or address."""
+
+    code = "ALREADY_EXISTS"
+    reason = "HOST_EXISTS"
 
 
 class PreconditionError(RequestError):

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from functools import partial
 
 import grpc
+import structlog
 
 from conductor.clock import Clock
 from conductor.core.decide.advance import advance
-from conductor.core.decide.recover import recover
+from conductor.core.decide.recover import recover, recover_host
 from conductor.core.folded.run import Run
-from conductor.core.model.commands import Command
+from conductor.core.model.commands import CloseHost, Command, OpenHost
 from conductor.core.model.conductor_state import ConductorState
 from conductor.engine.dispatcher import Dispatcher, Evaluator
 from conductor.engine.inbox import Note
@@ -24,28 +25,27 @@ from conductor.hosts.attempt_stream import Sources
 from conductor.hosts.executions import ExecutionLink
 from conductor.hosts.host_view import HostView
 from conductor.hosts.identity import Identity
+from conductor.hosts.links import HostLinks, Link
 from conductor.hosts.liveness import HostLink
 from conductor.hosts.snapshots import SnapshotLink
 from conductor.snapshots import SnapshotStore
 from conductor.store.port import Store
 
+_log = structlog.get_logger(__name__)
 
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """The address of a host, and a channel to it."""
 
-    address: str
-    channel: grpc.aio.Channel
+# Opens a channel to the host of that name at an address. Not before it is needed: a host may come while the conductor runs.
+OpenChannel = Callable[[str, str], grpc.aio.Channel]
 
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """The parts that the ring stands on; the caller opens and closes them."""
+    """The parts that the ring stands on; the caller opens and closes them. The links close the channels that they open."""
 
     store: Store
     clock: Clock
     snapshots: SnapshotStore
-    hosts: Mapping[str, Reach]
+    open_channel: OpenChannel
     silence_seconds: float
     # Finds the cause of a failed connection to a host, from its name and address.
     explain: Callable[[str, str], Awaitable[str]] | None = None
@@ -77,14 +77,34 @@ class Ring:
             observers=observers,
         )
         self.evaluator = make_evaluator(self.engine.note, self.ongoing)
-        self.hosts = {name: self._host_link(name, reach) for name, reach in ground.hosts.items()}
-        self.executions = {name: self._execution_link(name, reach.channel) for name, reach in ground.hosts.items()}
-        posts = {name: link.post for name, link in self.executions.items()}
-        self._dispatcher = Dispatcher(posts, self.evaluator, self.engine.note)
+        self.links = HostLinks(self._make_link)
+        self._dispatcher = Dispatcher(self.links.posts, self.evaluator)
+        for entry in state.registry.values():
+            self.links.open(entry.name, entry.address)
+
+    @property
+    def hosts(self) -> Mapping[str, HostLink]:
+        """The liveness of each host that is driven, by name."""
+        return self.links.hosts
+
+    @property
+    def executions(self) -> Mapping[str, ExecutionLink]:
+        """The executions of each host that is driven, by name."""
+        return self.links.executions
 
     def dispatch(self, command: Command) -> None:
         """Hands a command of a stored decision to the part that carries it out."""
-        self._dispatcher.send(command)
+        match command:
+            case OpenHost():
+                _log.info("host_added", host=command.host, address=command.address)
+                self.links.open(command.host, command.address)
+                for owed in recover_host(self.engine.state, command.host):
+                    self._dispatcher.send(owed)
+            case CloseHost():
+                _log.info("host_removed", host=command.host)
+                self.links.close(command.host)
+            case _:
+                self._dispatcher.send(command)
 
     def ongoing(self, run: str) -> Run | None:
         """Returns a run that is at work."""
@@ -100,28 +120,28 @@ class Ring:
         ongoing = self.engine.state.ongoing.values()
         return sum(track.host == host for one in ongoing for track in one.tracks.values())
 
-    def _host_link(self, name: str, reach: Reach) -> HostLink:
-        return HostLink(
-            HostView(name, reach.address),
-            reach.channel,
+    def _make_link(self, name: str, address: str) -> Link:
+        def compare() -> None:
+            executions.compare()
+
+        channel = self._ground.open_channel(name, address)
+        host = HostLink(
+            HostView(name, address),
+            channel,
             self.engine.note,
             now=self._ground.clock.now,
             silence_seconds=self._ground.silence_seconds,
-            attached=partial(self._compare, name),
-            explain=partial(self._ground.explain, name, reach.address) if self._ground.explain else None,
+            attached=compare,
+            explain=partial(self._ground.explain, name, address) if self._ground.explain else None,
         )
-
-    def _execution_link(self, name: str, channel: grpc.aio.Channel) -> ExecutionLink:
         store = self._ground.store
-        return ExecutionLink(
+        executions = ExecutionLink(
             name,
             channel,
             identity=Identity(store.conductor_id, store.epoch, store.is_newest),
             inbox=self.engine,
             sources=Sources(store.blob, SnapshotLink(channel, self._ground.snapshots, store.conductor_id).ensure),
             is_live=self.is_live,
-            disable=self.hosts[name].disable,
+            disable=host.disable,
         )
-
-    def _compare(self, host: str) -> None:
-        self.executions[host].compare()
+        return Link(channel, host, executions)

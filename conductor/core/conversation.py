@@ -107,6 +107,7 @@ class Conversation:
         match command:
             case StartExecution():
                 self._start, self.instance = command, command.instance
+                self._starts = max(self._starts, int(command.repeated))
             case ResumeExecution():
                 self.instance = command.instance
                 self._start, self._is_known, self.received = None, True, command.after_sequence

@@ -1,8 +1,7 @@
 """Hands each command of a stored decision to the part that carries it out. It routes and never waits (rule 2).
 
-It decides, keeps and retries nothing: links keep a mailbox per attempt, and `recover` decides again what a crash lost. Only a
-command for a host that is no longer configured is answered here: such a host cannot report the end of the attempt, and its run
-would wait forever.
+It decides, keeps and retries nothing: links keep a mailbox per attempt, and `recover` decides again what a crash lost. A command
+for a host that is not driven any more is dropped: such a host counts as silent, and its attempts end as on any silent host.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,8 +10,7 @@ from typing import Protocol
 import structlog
 
 from conductor.core.conversation import ExecutionCommand
-from conductor.core.model.commands import AckExecution, CancelExecution, Command, Evaluate, StartExecution
-from conductor.core.model.inputs import ExecutionLost
+from conductor.core.model.commands import AckExecution, CancelExecution, Evaluate, StartExecution
 from conductor.core.model.work import Work
 
 log = structlog.get_logger(__name__)
@@ -33,12 +31,11 @@ class Evaluator(Protocol):
 class Dispatcher:
     """Routes commands to the links of hosts and to the evaluator."""
 
-    def __init__(self, posts: Mapping[str, Post], evaluator: Evaluator, note: Callable[[ExecutionLost], None]) -> None:
+    def __init__(self, posts: Mapping[str, Post], evaluator: Evaluator) -> None:
         self._posts = posts
         self._evaluator = evaluator
-        self._note = note
 
-    def send(self, command: Command) -> None:
+    def send(self, command: ExecutionCommand | Evaluate) -> None:
         """Hands a command over; returns at once."""
         if isinstance(command, Evaluate):
             self._evaluator.ask(command.work)
@@ -48,10 +45,5 @@ class Dispatcher:
         elif command.host in self._posts:
             self._posts[command.host](command)
         else:
-            self._miss(command)
-
-    def _miss(self, command: ExecutionCommand) -> None:
-        attempt = command.start.execution if isinstance(command, StartExecution) else command.attempt
-        log.warning("host_missed", host=command.host, attempt=attempt, command=type(command).__name__)
-        if not isinstance(command, AckExecution):
-            self._note(ExecutionLost(attempt, f"host '{command.host}' is no longer configured"))
+            attempt = command.start.execution if isinstance(command, StartExecution) else command.attempt
+            log.warning("host_missed", host=command.host, attempt=attempt, command=type(command).__name__)

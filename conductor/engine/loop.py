@@ -135,7 +135,7 @@ class Engine:
         before = self._state
         decision, state = self._advance(before, inputs, now)
         begun = time.perf_counter()
-        if decision.to_store or decision.blobs or decision.cursors:
+        if decision.to_store or decision.blobs or decision.cursors or decision.hosts:
             await self._retry_until_stored(partial(self._store.append, decision, now))
         seconds = time.perf_counter() - begun
         self._state = state

@@ -14,6 +14,7 @@ from conductor.clock import Reading, SystemClock, continue_time, read_clocks
 from conductor.core.decide.recover import restore
 from conductor.core.folded.run import Run
 from conductor.core.model.conductor_state import ConductorState, Limits
+from conductor.core.model.registry import list_entries
 from conductor.core.sub_runs.telling import list_open
 from conductor.errors import DatabaseDamagedError, NotFoundError
 from conductor.store.folding import fold_stored
@@ -45,18 +46,22 @@ async def read_time(
     return SystemClock(offset, steady)
 
 
-async def read_state(store: Store, now: float, limits: Limits | None = None) -> ConductorState:
-    """Returns the state of every run that has not ended."""
+async def read_state(
+    store: Store, now: float, limits: Limits | None = None, configured: Mapping[str, str] | None = None
+) -> ConductorState:
+    """Returns the state of every run that has not ended, and the hosts: stored ones, and `configured` ones by address."""
     # What is read here stays: the garbage collector would double the time by searching it again and again while it grows.
     gc.disable()
     try:
-        return await fold_state(store, now, limits)
+        return await fold_state(store, now, limits, configured)
     finally:
         gc.freeze()
         gc.enable()
 
 
-async def fold_state(store: Store, now: float, limits: Limits | None) -> ConductorState:
+async def fold_state(
+    store: Store, now: float, limits: Limits | None, configured: Mapping[str, str] | None = None
+) -> ConductorState:
     """Folds the events of every run that has not ended."""
     runs: dict[str, Run] = {}
     damaged: dict[str, str] = {}
@@ -70,8 +75,9 @@ async def fold_state(store: Store, now: float, limits: Limits | None) -> Conduct
             runs[stored.run] = run
             cursors.update(stored.cursors)
     ended = {sub_run.id: sub_run for name in _list_absent(runs, damaged) if (sub_run := await _fold_ended(store, name))}
-    log.info("state_read", runs=len(runs), damaged=len(damaged))
-    return restore(runs, cursors, now, damaged=damaged, ended=ended, limits=limits)
+    registry = list_entries(configured or {}, await store.hosts())
+    log.info("state_read", runs=len(runs), damaged=len(damaged), hosts=len(registry))
+    return restore(runs, cursors, now, damaged=damaged, ended=ended, limits=limits, registry=registry)
 
 
 def _list_absent(runs: Mapping[str, Run], damaged: Collection[str]) -> list[str]:

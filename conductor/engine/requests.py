@@ -11,7 +11,9 @@ from dataclasses import replace
 
 from conductor.core.gates.decisions import GATE_NOT_FOUND
 from conductor.core.model.commands import Accepted, Rejected, Reply
-from conductor.core.model.inputs import Input, Request, RequestResolve, RequestRun
+from conductor.core.model.inputs import Input, Request, RequestResolve, RequestRun, RunRequest
+from conductor.core.model.registry import HostRequest
+from conductor.engine.host_refusals import explain_host
 from conductor.engine.inbox import Inbox
 from conductor.errors import (
     InvalidRequestError,
@@ -106,6 +108,8 @@ class Requests:
 
     async def _explain(self, request: Request, rejected: Rejected) -> StatusError:
         """Returns the error that a reason of the core means. The core forgets ended runs; the store knows how they ended."""
+        if isinstance(request, HostRequest):
+            return explain_host(request, rejected.reason, rejected.message)
         if rejected.reason == RUN_NOT_RUNNING and not isinstance(request, RequestRun):
             row = await self._store.run(request.run)
             how = row.failure.message if row.failure else f"it {row.state}"
@@ -114,7 +118,7 @@ class Requests:
         return explain_rejection(request, rejected.reason, rejected.message)
 
 
-def explain_rejection(request: Request, reason: str, message: str) -> StatusError:
+def explain_rejection(request: RunRequest, reason: str, message: str) -> StatusError:
     """Returns the error that a reason of the core means, whatever the store knows."""
     match reason:
         case NoCapacityError.reason:

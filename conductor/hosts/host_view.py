@@ -31,11 +31,12 @@ class HostView:
     host: host_pb.Host | None = None
 
 
-def reported(name: str, host: host_pb.Host) -> HostReported:
-    """Makes the core's input of a host's message."""
+def reported(name: str, host: host_pb.Host, address: str = "") -> HostReported:
+    """Makes the core's input of a host's message, which came from an address."""
     models = {model.name: model for model in host.models if model.pool}
     return HostReported(
         host=name,
+        address=address,
         connected=True,
         draining=host.state == host_pb.Host.STATE_DRAINING,
         slots=host.slots,

@@ -1,4 +1,4 @@
-"""One configured host: watched while the conductor runs; the engine hears of every change.
+"""One host: watched while the conductor runs; the engine hears of every change.
 
 Its silence is the liveness signal: a blocked host answers pings, but sends no heartbeat. This module knows no attempts.
 """
@@ -149,7 +149,7 @@ class HostLink:
             host = response.host
             state = HostState.DRAINING if host.state == pb.Host.STATE_DRAINING else HostState.READY
             view = replace(view, state=state, problem=_misnamed(view, host.name), host=host)
-            self._note(reported(view.name, host))
+            self._note(reported(view.name, host, view.address))
         came = self._view.state in {HostState.CONNECTING, HostState.DISCONNECTED}
         self._view = view
         if came and view.state in {HostState.READY, HostState.DRAINING}:
@@ -164,10 +164,10 @@ class HostLink:
         self._view = replace(self._view, state=lost, problem=problem, disconnected_since=since)
         if is_missed:  # noted once: steps that wait for the host say so
             _log.warning("host_not_reached", host=self._view.name, problem=problem)
-            self._note(HostReported(self._view.name, connected=False))
+            self._note(HostReported(self._view.name, connected=False, address=self._view.address))
         if was in {HostState.READY, HostState.DRAINING}:
             _log.warning("host_disconnected", host=self._view.name, problem=problem)
-            self._note(HostReported(self._view.name, connected=False))
+            self._note(HostReported(self._view.name, connected=False, address=self._view.address))
 
 
 def _misnamed(view: HostView, name: str) -> str:

@@ -21,6 +21,7 @@ from typing import Protocol
 from conductor.clock import Past
 from conductor.core.access.tokens import Token
 from conductor.core.model.commands import Decision
+from conductor.core.model.registry import HostEntry
 from conductor.store.records import (
     Deletion,
     FeedPage,
@@ -88,6 +89,11 @@ class Store(Protocol):
 
     async def requests(self, request_ids: Sequence[str]) -> dict[str, StoredRequest]:
         """Returns the outcome of each of these request ids that is known."""
+
+    # The hosts that a conductor drives beside those of its configuration.
+
+    async def hosts(self) -> list[HostEntry]:
+        """Returns what is stored of hosts, by name. An entry without an address is the drain of a configured host."""
 
     # Time, as the next process needs it.
 

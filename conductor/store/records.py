@@ -50,7 +50,10 @@ class StoredRun:
 
 @dataclass(frozen=True, slots=True)
 class StoredRequest:
-    """The outcome of a request id: the run that it created or stopped, and, where that was deleted, when and why."""
+    """The outcome of a request id: the run that it created or stopped, and, where that was deleted, when and why.
+
+    `run` is empty for a request about a host.
+    """
 
     digest: str
     run: str

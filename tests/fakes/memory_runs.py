@@ -23,6 +23,7 @@ from conductor.core.model.events import (
 from conductor.core.model.gate_events import GateResolved, RunPaused, RunResumed
 from conductor.core.model.output import Output
 from conductor.core.model.plan import StepPlan
+from conductor.core.model.registry import HostChange, HostEntry
 from conductor.core.model.states import RunState
 from conductor.store.codec import encode
 from conductor.store.findings import list_findings
@@ -79,6 +80,7 @@ class MemoryRuns:
         self.by_name: dict[str, MemoryRun] = {}
         self.blobs: dict[str, bytes] = {}
         self.requests: dict[str, StoredRequest] = {}
+        self.hosts: dict[str, HostEntry] = {}
         self.deletions: dict[str, Deletion] = {}
         self.deleted: list[FeedEntry] = []
         self.last_id = 0
@@ -104,6 +106,8 @@ class MemoryRuns:
                 _take_once(event.attempt, attempts)
             if isinstance(event, _REQUESTED) and event.request_id:
                 _take_once(event.request_id, requests)
+        for request_id in filter(None, (change.request_id for change in decision.hosts)):
+            _take_once(request_id, requests)
         if unknown := {attempt for attempt, _ in decision.cursors} - attempts:
             raise LookupError(f"an item of an attempt that was never created: {min(unknown)}")
 
@@ -111,6 +115,8 @@ class MemoryRuns:
         """Stores a decision that was checked; returns the last position of each run that it adds to."""
         brought = {blob.digest: blob.data for blob in decision.blobs}
         self.blobs = brought | self.blobs
+        for change in decision.hosts:
+            self._change_host(change)
         for item in decision.to_store:
             if isinstance(item, Record):
                 self._add_event(item, time, brought.keys())
@@ -147,6 +153,14 @@ class MemoryRuns:
         """Returns the bytes of the blobs that only this run holds."""
         shared = {digest for other in self.by_name.values() if other is not run for digest in other.blobs}
         return sum(len(self.blobs[digest]) for digest in run.blobs - shared)
+
+    def _change_host(self, change: HostChange) -> None:
+        if change.entry is None:
+            self.hosts.pop(change.host, None)
+        else:
+            self.hosts[change.host] = change.entry
+        if change.request_id:
+            self.requests[change.request_id] = StoredRequest(change.request_digest, "")
 
     def _add_event(self, record: Record, time: float, brought: Collection[str]) -> None:
         event = record.event

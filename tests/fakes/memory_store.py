@@ -13,6 +13,7 @@ from itertools import accumulate, takewhile
 from conductor.clock import Past
 from conductor.core.access.tokens import Token
 from conductor.core.model.commands import Decision
+from conductor.core.model.registry import HostEntry
 from conductor.errors import NotFoundError, RequestIdReusedError
 from conductor.store.port import CHANNEL_BYTES, END, FEED_EVENTS, HISTORY_BYTES, PAGE_ROWS, Store
 from conductor.store.recent import size_of
@@ -147,6 +148,9 @@ class MemoryStore(Store):
 
     async def requests(self, request_ids: Sequence[str]) -> dict[str, StoredRequest]:
         return {name: self._runs.requests[name] for name in request_ids if name in self._runs.requests}
+
+    async def hosts(self) -> list[HostEntry]:
+        return [self._runs.hosts[name] for name in sorted(self._runs.hosts)]
 
     async def past(self) -> Past:
         times = [event.time for run in self._runs.by_name.values() for event in run.events()]

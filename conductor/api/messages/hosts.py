@@ -6,6 +6,7 @@ from google.protobuf.message import Message
 
 from agenthost.v1 import host_service_pb2 as host_pb
 from conductor.api.messages.names import host_name
+from conductor.core.model.registry import Drain, HostEntry
 from conductor.core.placing.standing import PoolUse
 from conductor.hosts.host_view import HostState, HostView
 from conductor.v1 import pool_service_pb2 as pb
@@ -14,10 +15,13 @@ from servicekit.times import timestamp
 _Message = TypeVar("_Message", bound=Message)
 
 
-def host_message(view: HostView, running: int, lost_before: float, of_earlier: int = 0) -> pb.Host:
+def host_message(
+    view: HostView, running: int, lost_before: float, of_earlier: int = 0, entry: HostEntry | None = None
+) -> pb.Host:
     """Makes the pool's answer; `running` counts this conductor's attempts there, `of_earlier` those of an earlier instance.
 
-    A host that is disconnected since before `lost_before` is lost: derived here, and known nowhere else.
+    A host that is disconnected since before `lost_before` is lost: derived here, and known nowhere else. `entry` says where the
+    conductor knows it from.
     """
     host = view.host or host_pb.Host()
     is_lost = view.disconnected_since is not None and view.disconnected_since <= lost_before
@@ -37,7 +41,19 @@ def host_message(view: HostView, running: int, lost_before: float, of_earlier: i
         attempts_of_earlier_instance=of_earlier,
         labels=host.labels,
         models=[_same(model, pb.HostModel) for model in host.models],
+        source=_source(entry),
+        drain=_drain(entry.drain if entry is not None else None),
     )
+
+
+def _source(entry: HostEntry | None) -> pb.Host.Source.ValueType:
+    if entry is None:
+        return pb.Host.SOURCE_UNSPECIFIED
+    return pb.Host.SOURCE_CONFIGURATION if entry.is_configured else pb.Host.SOURCE_STORED
+
+
+def _drain(drain: Drain | None) -> pb.HostDrain | None:
+    return None if drain is None else pb.HostDrain(by=drain.by, since_time=timestamp(drain.since))
 
 
 def pool_message(use: PoolUse) -> pb.ModelPool:

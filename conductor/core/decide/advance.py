@@ -26,6 +26,7 @@ from conductor.core.decide.endings.clocks import ring_clocks
 from conductor.core.decide.endings.loss import lose_silent_hosts
 from conductor.core.decide.progress import make_progress
 from conductor.core.decide.questions import ask_workers, take_answer
+from conductor.core.decide.registry import take_host_request
 from conductor.core.decide.reports import refuse_unknown, take_loss, take_refusal, take_report
 from conductor.core.decide.requests import take_request
 from conductor.core.decide.run_draft import RunDraft
@@ -46,10 +47,11 @@ from conductor.core.model.inputs import (
     HostReported,
     Input,
     Reach,
-    Request,
+    RunRequest,
     SubRunReported,
     WorkFinished,
 )
+from conductor.core.model.registry import HostRequest
 from conductor.core.model.states import Failure, FailureClass, RunState
 from conductor.core.model.truncation import MOST_REASON, MOST_WORD, cut_text
 from conductor.core.sub_runs.creation import start_sub_runs
@@ -112,7 +114,9 @@ def _is_due(draft: RunDraft, now: float) -> bool:
 
 def _take(decision: DecisionDraft, one: Input) -> None:
     match one:
-        case _ if isinstance(one, Request):
+        case _ if isinstance(one, HostRequest):
+            take_host_request(decision, one)
+        case _ if isinstance(one, RunRequest):
             take_request(decision, one)
         case HostReported():
             _take_host(decision, one)
@@ -134,7 +138,9 @@ def _take(decision: DecisionDraft, one: Input) -> None:
 
 
 def _take_host(decision: DecisionDraft, report: HostReported) -> None:
-    before = decision.hosts.get(report.host)
+    before, entry = decision.hosts.get(report.host), decision.registry.get(report.host)
+    if report.address and (entry is None or entry.address != report.address):
+        return  # its link was closed meanwhile
     silent_since = None
     if not report.connected:
         silent_since = before.silent_since if before is not None and not before.connected else decision.now
@@ -156,6 +162,7 @@ def _take_host(decision: DecisionDraft, report: HostReported) -> None:
         labels=dict(report.labels[:MOST_LABELS]),
         reach=_reach(report) if report.connected or before is None else before.reach,
         models={agent.name: agent for agent in map(_bounded, report.agents) if agent.pool in pools},
+        drained=entry is not None and entry.drain is not None,
     )
     if before is not None and after.instance != before.instance:
         after = replace(after, instance_since=decision.now)

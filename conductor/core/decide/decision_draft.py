@@ -31,6 +31,7 @@ from conductor.core.sub_runs.telling import list_open, list_told
 if TYPE_CHECKING:
     from conductor.core.model.inputs import Input
     from conductor.core.model.output import Output
+    from conductor.core.model.registry import HostChange, HostEntry
 
 INTERNAL = "INTERNAL"
 Answer = TypeVar("Answer")
@@ -44,6 +45,8 @@ class DecisionDraft:
         self.now = now
         self.limits: Limits = state.limits
         self.hosts: dict[str, Host] = dict(state.hosts)
+        self.registry: dict[str, HostEntry] = dict(state.registry)
+        self.host_changes: list[HostChange] = []
         self.pools: Mapping[str, Pool] = state.pools
         self.drafts: dict[str, RunDraft] = {}
         self.backlog: list[Input] = []
@@ -137,9 +140,10 @@ class DecisionDraft:
         acks = any(isinstance(command, AckExecution) for command in commands)
         return Decision(
             to_store=stored,
+            hosts=tuple(self.host_changes),
             blobs=tuple(blob for draft in drafts for blob in draft.blobs),
             cursors=tuple(pair for draft in drafts for pair in draft.cursors.items()),
-            durable=acks or bool(self.stored) or any(draft.events for draft in drafts),
+            durable=acks or bool(self.stored or self.host_changes) or any(draft.events for draft in drafts),
             to_send=commands,
             replies=(*self.replies, *(one for draft in drafts for one in draft.replies)),
             wake_at=after.wake_at,
@@ -160,6 +164,7 @@ class DecisionDraft:
         return ConductorState(
             ongoing=ongoing,
             hosts=self.hosts,
+            registry=self.registry,
             pools=self.pools,
             backlog=tuple(self.backlog),
             unscheduled=self.unscheduled,

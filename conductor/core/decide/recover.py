@@ -6,7 +6,9 @@ sent again. Each may be repeated: hosts know attempts by id, and workers are pur
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
+from conductor.core.conversation import ExecutionCommand
 from conductor.core.decide.questions import list_pending
 from conductor.core.decide.settling import why_stopped
 from conductor.core.decide.turns import pending_frames
@@ -15,12 +17,12 @@ from conductor.core.folded.step import Step
 from conductor.core.model.commands import (
     AckExecution,
     CancelExecution,
-    Command,
     Evaluate,
     ResumeExecution,
     StartExecution,
 )
 from conductor.core.model.conductor_state import ConductorState, Host, Limits, Ongoing, Track
+from conductor.core.model.registry import HostEntry
 from conductor.core.model.states import AttemptState, StepState
 from conductor.core.placing.memory import remember
 from conductor.core.placing.slots import held_pool
@@ -35,19 +37,24 @@ def restore(
     damaged: Mapping[str, str] | None = None,
     ended: Mapping[str, Run] | None = None,
     limits: Limits | None = None,
+    registry: Mapping[str, HostEntry] | None = None,
 ) -> ConductorState:
     """Returns the state after a restart, with the unfinished runs in order of creation.
 
     `cursors` holds the last stored sequence of each attempt, `damaged` why a run could not be folded; the first decision ends such
-    a run. `ended` holds the sub-runs that have ended and whose steps have not (see `sub_runs.telling`). The caller sends the
-    commands of `recover`, then calls `advance` without input.
+    a run. `ended` holds the sub-runs that have ended and whose steps have not (see `sub_runs.telling`), `registry` the hosts to
+    drive. The caller sends the commands of `recover`, then calls `advance` without input.
     """
     limits = limits or Limits()
     ongoing = {run: _restore_run(one, cursors, now, limits) for run, one in runs.items()}
     used = {track.host for one in ongoing.values() for track in one.tracks.values()}
     return ConductorState(
         ongoing=ongoing,
-        hosts={host: Host(host, connected=False, silent_since=now) for host in sorted(used)},
+        hosts={
+            host: Host(host, connected=False, silent_since=now, removed=registry is not None and host not in registry)
+            for host in sorted(used)
+        },
+        registry=registry or {},
         pools=remember(runs.values(), now),
         damaged=dict(damaged or {}),
         backlog=tuple(repeat_told(runs, ended or {}, damaged or {})),
@@ -58,9 +65,17 @@ def restore(
     )
 
 
-def recover(state: ConductorState) -> tuple[Command, ...]:
+def recover(state: ConductorState) -> tuple[ExecutionCommand | Evaluate, ...]:
     """Returns every command that a restored state implies."""
     return tuple(command for one in state.ongoing.values() for command in _recover_run(one))
+
+
+def recover_host(state: ConductorState, host: str) -> tuple[ExecutionCommand, ...]:
+    """Returns the commands for one host that a state implies: for a link that was opened while the conductor runs."""
+    commands = (command for command in recover(state) if not isinstance(command, Evaluate) and command.host == host)
+    return tuple(
+        replace(command, repeated=True) if isinstance(command, StartExecution) else command for command in commands
+    )
 
 
 def _restore_run(run: Run, cursors: Mapping[str, int], now: float, limits: Limits) -> Ongoing:
@@ -90,13 +105,13 @@ def _restore_run(run: Run, cursors: Mapping[str, int], now: float, limits: Limit
     return Ongoing(run, tracks, queue, dirty, wake_at=now)
 
 
-def _recover_run(one: Ongoing) -> list[Command]:
+def _recover_run(one: Ongoing) -> list[ExecutionCommand | Evaluate]:
     attempts = [command for step in one.run.steps.values() for command in _recover_attempts(one, step)]
     return [*attempts, *pending_frames(one.run), *map(Evaluate, list_pending(one.run))]
 
 
-def _recover_attempts(one: Ongoing, step: Step) -> list[Command]:
-    commands: list[Command] = []
+def _recover_attempts(one: Ongoing, step: Step) -> list[ExecutionCommand]:
+    commands: list[ExecutionCommand] = []
     for attempt in step.attempts:
         track = one.tracks.get(attempt.id)
         if track is None:

@@ -23,12 +23,12 @@ from conductor.core.model.conductor_state import Ongoing
 from conductor.core.model.events import RunCancelRequested, RunCreated
 from conductor.core.model.inputs import (
     Blob,
-    Request,
     RequestCancel,
     RequestPause,
     RequestResolve,
     RequestResume,
     RequestRun,
+    RunRequest,
 )
 from conductor.core.model.plan import RunPlan, every_step
 from conductor.core.model.states import IllegalTransitionError, RunState
@@ -39,8 +39,8 @@ MOST_REASON = 2000
 RUN_NOT_RUNNING = "RUN_NOT_RUNNING"
 
 
-def take_request(decision: DecisionDraft, request: Request) -> None:
-    """Takes a request. The store knows whether a run that is not unfinished has ended, or never was."""
+def take_request(decision: DecisionDraft, request: RunRequest) -> None:
+    """Takes a request about a run. The store knows whether a run that is not unfinished has ended, or never was."""
     if isinstance(request, RequestRun):
         take_run_request(decision, request)
         return

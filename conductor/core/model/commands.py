@@ -6,16 +6,21 @@ from conductor.core.model.event_parts import StartSpec
 from conductor.core.model.events import Event
 from conductor.core.model.inputs import Blob
 from conductor.core.model.output import Output
+from conductor.core.model.registry import HostChange
 from conductor.core.model.work import Work
 
 
 @dataclass(frozen=True, slots=True)
 class StartExecution:
-    """Ask a host to run an attempt, or to attach to it when it runs already."""
+    """Ask a host to run an attempt, or to attach to it when it runs already.
+
+    `repeated`: an earlier link of this process may have sent it, and what it sent may still arrive.
+    """
 
     host: str
     start: StartSpec
     instance: str = ""
+    repeated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +80,24 @@ class Evaluate:
     work: Work
 
 
+@dataclass(frozen=True, slots=True)
+class OpenHost:
+    """Begin to drive a host at an address."""
+
+    host: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class CloseHost:
+    """Let go of a host; its agents go on."""
+
+    host: str
+
+
 TurnCommand = SendInput | CloseExecution
-Command = StartExecution | ResumeExecution | CancelExecution | AckExecution | TurnCommand | Evaluate
+HostCommand = OpenHost | CloseHost
+Command = StartExecution | ResumeExecution | CancelExecution | AckExecution | TurnCommand | Evaluate | HostCommand
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +111,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The reply to RequestRun and RequestCancel: the run that it is about. `repeated`: the request was known."""
+    """The reply to a request: the run that it is about, empty for a host's. `repeated`: the request was known."""
 
     reply: int
     run: str
@@ -119,6 +140,7 @@ class Decision:
     """
 
     to_store: tuple[Record | Output, ...] = ()
+    hosts: tuple[HostChange, ...] = ()
     blobs: tuple[Blob, ...] = ()
     cursors: tuple[tuple[str, int], ...] = ()
     durable: bool = False

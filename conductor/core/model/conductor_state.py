@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from conductor.core.folded.run import Run
 from conductor.core.model.inputs import HostAgent, HostPool, Input, Reach
+from conductor.core.model.registry import HostEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,7 @@ class Limits:
     """Limits of the core. Durations are in seconds."""
 
     unfinished_runs: int = 200
+    hosts: int = 100
     steps_per_run: int = 1000
     events_per_decision: int = 500
     ack_interval: float = 1.0
@@ -69,7 +71,8 @@ class Host:
 
     `was_reached` is False for a configured host that has never connected. `unusable` says why its other agents cannot run there.
     `turn_agents` are those of its agents that take further inputs after an answer, `models` those that ask a model, by name.
-    `reach` is that of every agent which it knows. `instance_since` is when this process first heard of its instance.
+    `reach` is that of every agent which it knows. `instance_since` is when this process first heard of its instance. `drained`: the
+    conductor starts nothing there; `draining` is the host's own word. `removed`: it is here for the attempts that it was given.
     """
 
     name: str
@@ -88,6 +91,8 @@ class Host:
     models: Mapping[str, HostAgent] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     reach: Mapping[str, Reach] = field(default_factory=dict)
+    drained: bool = False
+    removed: bool = False
 
     def silence(self, instance: str) -> float | None:
         """Returns since when an instance is silent: its host is away, or came back as another one. None while it is connected."""
@@ -115,13 +120,15 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class ConductorState:
-    """The whole state. `backlog` holds inputs without room in the last decision, `damaged` runs that could not be folded.
+    """The whole state. `registry` holds the hosts to drive, `hosts` those of which something was heard.
 
+    `backlog` holds inputs without room in the last decision, `damaged` runs that could not be folded.
     Before `timeouts_suspended_until` the clocks of queues and runs end nothing (see `clocks`).
     """
 
     ongoing: Mapping[str, Ongoing] = field(default_factory=dict)
     hosts: Mapping[str, Host] = field(default_factory=dict)
+    registry: Mapping[str, HostEntry] = field(default_factory=dict)
     pools: Mapping[str, Pool] = field(default_factory=dict)
     damaged: Mapping[str, str] = field(default_factory=dict)
     backlog: tuple[Input, ...] = ()

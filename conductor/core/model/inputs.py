@@ -10,6 +10,7 @@ from conductor.core.model.activity import Activity, Usage
 from conductor.core.model.event_parts import Confinement, KeptResult, ModelUse
 from conductor.core.model.output import Output
 from conductor.core.model.plan import RunPlan
+from conductor.core.model.registry import HostRequest
 from conductor.core.model.states import AttemptState, Cause, Failure, FailureClass, GateDecision, RunState
 from conductor.core.model.trace import Trace
 from conductor.core.model.work import WorkResult
@@ -90,7 +91,8 @@ class RequestResolve:
     reply: int = 0
 
 
-Request = RequestRun | RequestCancel | RequestPause | RequestResume | RequestResolve
+RunRequest = RequestRun | RequestCancel | RequestPause | RequestResume | RequestResolve
+Request = RunRequest | HostRequest
 
 # The feature of an agent, and of a host, that takes further inputs after an answer (see `TurnEnded`).
 TURNS = "turns"
@@ -140,7 +142,8 @@ class HostReported:
 
     `agents` holds the usable agents, `unusable` the others. `instance` is the id of its data folder: with another one it knows
     nothing of earlier attempts. `features` are what its version takes beyond the first protocol (see `step_path`). `pools`
-    are those of its models. `labels` are the operator's.
+    are those of its models. `labels` are the operator's. `address` is where its link reaches it: a report of a link that was closed
+    meanwhile counts for nothing; empty where there are no links.
     """
 
     host: str
@@ -153,6 +156,7 @@ class HostReported:
     features: frozenset[str] = frozenset()
     pools: tuple[HostPool, ...] = ()
     labels: tuple[tuple[str, str], ...] = ()
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,7 +104,9 @@ def may_take(host: Host, agent: str, demand: Demand, most: Reach) -> bool:
 
 def usable_hosts(hosts: Mapping[str, Host]) -> list[Host]:
     """Returns the hosts that take work."""
-    return [host for host in hosts.values() if host.connected and not host.draining and host.slots > 0]
+    return [
+        host for host in hosts.values() if host.connected and not host.draining and not host.drained and host.slots > 0
+    ]
 
 
 def count_free(hosts: Mapping[str, Host], tracks: Iterable[Track]) -> dict[str, int]:

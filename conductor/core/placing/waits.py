@@ -26,17 +26,17 @@ from conductor.core.placing.slots import PoolSlots
 # How many reasons it quotes.
 MOST_REASONS = 2
 # No host has connected or failed to: none is configured, or the conductor is connecting right now.
-NO_HOST_YET = " None has connected since the conductor started; configure one:  conductor serve --host NAME=ADDRESS"
+NO_HOST_YET = " None has connected since the conductor started; add one:  conductor hosts add NAME ADDRESS"
 
 
 def explain_wait(hosts: Mapping[str, Host], demand: Demand, pools: PoolSlots, run: str) -> Wait:
     """Returns what a step of a run waits for that has no place now. It changes with hosts, and with the use of pools."""
     agents = demand.agents
     names = cut_text(" or ".join(agents), MOST_REASON)
+    hosts = {name: host for name, host in hosts.items() if not host.removed}
     usable = usable_hosts(hosts)
     if not usable:
-        draining = any(host.connected and host.draining for host in hosts.values())
-        text = "Every connected host is draining." if draining else "No host is connected."
+        text = _explain_drains(hosts) or "No host is connected."
         return Wait(WaitKind.HOST, cut_text(text + (_name_absent(hosts) if hosts else NO_HOST_YET)))
     known = [host for host in usable if not host.agents.isdisjoint(agents)]
     if not known:
@@ -50,6 +50,16 @@ def explain_wait(hosts: Mapping[str, Host], demand: Demand, pools: PoolSlots, ru
     offering = [host.name for host in able_hosts(hosts, demand) if not host.agents.isdisjoint(agents)]
     where = f"host {offering[0]}" if len(offering) == 1 else f"the {len(offering)} hosts"
     return Wait(WaitKind.SLOT, f"Every slot of {where} that can run {names} is taken.")
+
+
+def _explain_drains(hosts: Mapping[str, Host]) -> str:
+    """Explains that every connected host is draining, and which drains the operator may take back; empty where none is."""
+    drained = sorted(host.name for host in hosts.values() if host.connected and host.drained)
+    if drained:
+        return f"Every connected host is draining; take it back:  conductor hosts undrain {drained[0]}."
+    return (
+        "Every connected host is draining." if any(host.connected and host.draining for host in hosts.values()) else ""
+    )
 
 
 def _explain_unfit(hosts: Mapping[str, Host], known: Sequence[Host], demand: Demand) -> Wait | None:

@@ -184,3 +184,20 @@ CREATE TABLE tokens (
   revoke_time REAL NOT NULL,
   revoked_by TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- The hosts that were added while the conductor ran, and the drains of all hosts.
+CREATE TABLE hosts (
+  host TEXT PRIMARY KEY,
+  address TEXT NOT NULL,     -- empty for a host of the configuration, of which only its drain is kept
+  drained_by TEXT NOT NULL,
+  drain_time REAL            -- since when nothing starts there; NULL where it is not drained
+) STRICT, WITHOUT ROWID;
+
+-- The request ids of the last changes of hosts.
+CREATE TABLE host_requests (
+  key INTEGER PRIMARY KEY,
+  request_id TEXT NOT NULL UNIQUE,
+  digest TEXT NOT NULL,
+  host TEXT NOT NULL,
+  time REAL NOT NULL
+) STRICT;

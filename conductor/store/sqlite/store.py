@@ -16,6 +16,7 @@ from typing import Self
 from conductor.clock import Past
 from conductor.core.access.tokens import Token
 from conductor.core.model.commands import Decision
+from conductor.core.model.registry import HostEntry
 from conductor.store.port import END, FEED_EVENTS, HISTORY_BYTES, Store
 from conductor.store.recent import Recent
 from conductor.store.records import (
@@ -38,6 +39,7 @@ from conductor.store.sqlite.connection import Connection, ReaderPool
 from conductor.store.sqlite.folder import LockedFolder
 from conductor.store.sqlite.reading.feed import read_feed, read_last_id
 from conductor.store.sqlite.reading.history import read_channel, read_events, read_history
+from conductor.store.sqlite.reading.hosts import read_hosts
 from conductor.store.sqlite.reading.listing import list_findings, list_runs, read_run
 from conductor.store.sqlite.reading.runs import find_run, not_found, read_blob, read_known_runs, read_requests
 from conductor.store.sqlite.reading.unfinished import read_unfinished
@@ -157,6 +159,9 @@ class SqliteStore(Store):
 
     async def feed(self, after_id: int, limit: int = FEED_EVENTS) -> FeedPage:
         return await self._readers.run(partial(read_feed, after_id=after_id, limit=limit))
+
+    async def hosts(self) -> list[HostEntry]:
+        return await self._readers.run(read_hosts)
 
     async def past(self) -> Past:
         return await self._readers.run(read_past)

@@ -170,8 +170,8 @@ def test_a_step_says_what_it_waits_for_and_again_only_when_that_changes() -> Non
     bench.launch(asks("one"), asks("two"))
 
     bench.queue("one", "two")
-    no_host = "No host is connected. None has connected since the conductor started; configure one:"
-    no_host += "  conductor serve --host NAME=ADDRESS"
+    no_host = "No host is connected. None has connected since the conductor started; add one:"
+    no_host += "  conductor hosts add NAME ADDRESS"
     assert bench.stored(StepWaits) == [StepWaits("two", "host", no_host)]
     bench.host("h1", 1, "claude")
     unknown = "No connected host offers survey. Every host is connected; they offer claude."

@@ -75,7 +75,13 @@ async def test_a_host_that_answers_is_ready_and_what_it_offers_is_told(tmp_path:
         broken = (UnusableAgent("broken", "not installed"),)
         agents = (HostAgent("survey", "1"),)
         told = HostReported(
-            "alpha", connected=True, slots=8, agents=agents, unusable=broken, features=frozenset({"path_ids"})
+            "alpha",
+            connected=True,
+            slots=8,
+            agents=agents,
+            unusable=broken,
+            features=frozenset({"path_ids"}),
+            address=address,
         )
         assert it.notes == [told]
         shown = host_message(it.link.view, running=3, lost_before=0.0)

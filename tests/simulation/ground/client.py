@@ -37,6 +37,9 @@ class Channel:
         self.find_server = find_server
         self.passing = passing
 
+    async def close(self) -> None:
+        """Its calls end with the tasks that made them."""
+
     def stream_stream(self, method: str, request_serializer: Any, response_deserializer: Any, **_: object) -> Any:
         def call(*, wait_for_ready: bool | None = None) -> ClientCall:
             return ClientCall(self, method, request_serializer, response_deserializer, waits=bool(wait_for_ready))

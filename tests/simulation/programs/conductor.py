@@ -73,22 +73,20 @@ class Conductor:
         world, storage = self.world, self.storage
         clock = await recovery.read_time(storage, self._read_clocks, self.process.time)
         storage.clock_ahead = clock.now() - world.agenda.now
-        state = await recovery.fold_state(storage, clock.now(), world.limits)
-        hosts = {
-            name: ring.Reach(name, self._channel(machine))  # type: ignore[arg-type]
-            for name, machine in world.machines.items()
-        }
-        ground: Any = ring.Ground(storage, clock, None, hosts, SILENCE_SECONDS)  # type: ignore[arg-type]
+        state = await recovery.fold_state(storage, clock.now(), world.limits, {name: name for name in world.machines})
+        ground: Any = ring.Ground(storage, clock, None, self._open_channel, SILENCE_SECONDS)  # type: ignore[arg-type]
         self.ring = JudgedRing(self, ground, state)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.ring.engine.run())
-            for part in (*self.ring.hosts.values(), *self.ring.executions.values()):
-                tasks.create_task(part.run())
+            tasks.create_task(self.ring.links.run())
 
     def _read_clocks(self) -> Reading:
         world = self.world
         wall = 1000.0 + world.agenda.now + world.clock_offset
         return Reading(wall, self.process.time(), str(len(world.boots)))
+
+    def _open_channel(self, _: str, address: str) -> Any:
+        return self._channel(self.world.machines[address])
 
     def _channel(self, machine: "Machine") -> Channel:
         def find() -> Server | None:

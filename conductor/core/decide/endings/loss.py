@@ -6,6 +6,7 @@ The rules, before the code (architecture.md, rules 7 and 8):
 - A host of the same name with another data folder is another instance. It cannot know what the first was given, so it counts as
   silent about that. (Otherwise two hosts with exchanged addresses would run every attempt twice.)
 - By then the host has ended the agent by itself, unless the step allows two at once (see `flows.kinds.agent`).
+- A host that was removed is silent from then on.
 - A late call only proves that this process slept. Then every silence is counted from now.
 """
 
@@ -77,7 +78,8 @@ def lose_silent_hosts(decision: DecisionDraft, *, is_late: bool) -> None:
             decision.hosts[name] = replace(host, silent_since=silent_since, instance_since=decision.now)
         return
     for run, attempt, track in _list_lost(decision):
-        message = f"Host {track.host} was silent for {track.lost_after:.0f} s."
+        how = "was removed, and was away" if decision.hosts[track.host].removed else "was silent"
+        message = f"Host {track.host} {how} for {track.lost_after:.0f} s."
         decision.change(run, partial(give_up_attempt, attempt=attempt, message=message))
 
 

@@ -18,6 +18,8 @@ UNION ALL
 SELECT s.digest, s.run, d.time, d.why FROM spent_requests s JOIN deletions d ON d.run = s.run WHERE s.request_id = ?1
 UNION ALL
 SELECT '', run, time, why FROM deletions WHERE request_id = ?1 AND request_id <> ''
+UNION ALL
+SELECT digest, '', NULL, NULL FROM host_requests WHERE request_id = ?1
 """
 
 

@@ -19,7 +19,7 @@ from conductor.errors import DatabaseDamagedError, DatabaseNotUpgradedError, Dat
 from conductor.store.sqlite.connection import damaged, translate
 from conductor.store.sqlite.upkeep.copying import copy_database, make_durable
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 APPLICATION_ID = 0x434E4443  # "CNDC": marks the file as ours
 REWRITING_TAKES = 2  # times the database's size: the new file, and the log that carries it into the old one
 COPIES_KEPT = 2  # the newest of those made before upgrades

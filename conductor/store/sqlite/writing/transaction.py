@@ -16,6 +16,7 @@ from conductor.store.codec import encode
 from conductor.store.port import RepeatedEventError
 from conductor.store.records import Stored, StoredEvent, StoredOutput
 from conductor.store.sqlite.reading.blocks import find_channel_end
+from conductor.store.sqlite.writing.hosts import write_hosts
 from conductor.store.sqlite.writing.projection import create_run, drop_merged, project
 from conductor.store.texts import split_text
 
@@ -71,6 +72,7 @@ def _write_all(connection: sqlite3.Connection, decision: Decision, time: float) 
         "INSERT OR IGNORE INTO blobs (digest, data) VALUES (?, ?)",
         [(blob.digest, blob.data) for blob in decision.blobs],
     )
+    write_hosts(connection, decision.hosts, time)
     for item in decision.to_store:
         if isinstance(item, Record):
             _write_record(at, item)
