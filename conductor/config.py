@@ -314,7 +314,7 @@ def _hosts(named: Iterable[tuple[str, object]], problems: list[str]) -> Iterable
     seen: set[str] = set()
     for name, address in named:
         host, flaws = read_host(name, address, has_tls=True)  # `_bare_addresses` asks for TLS
-        problems += [f"hosts.{shown(name)}: {text}" for text in flaws.values()]
+        problems += [f"hosts.{name if 'name' not in flaws else shown(name)}: {text}" for text in flaws.values()]
         if name in seen:
             problems.append(f"hosts.{name} is given twice")
         seen.add(name)
