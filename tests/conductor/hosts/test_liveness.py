@@ -127,7 +127,7 @@ async def test_a_host_that_is_not_there_delays_nothing_and_says_what_is_wrong(tm
 
         assert it.link.view.state is HostState.CONNECTING
         assert it.link.view.problem == f"cannot be reached at {address}: no such file or directory"
-        assert it.notes == [HostReported("alpha", connected=False)]
+        assert it.notes == [HostReported("alpha", connected=False, address=address)]
 
 
 async def test_a_host_on_a_port_where_nothing_listens_is_told_in_few_words() -> None:
