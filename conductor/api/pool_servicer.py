@@ -17,6 +17,7 @@ from conductor.errors import NotFoundError, Violation
 from conductor.hosts.liveness import HostLink
 from conductor.v1 import pool_service_pb2 as pb
 from conductor.v1 import pool_service_pb2_grpc
+from servicekit.calls.callers import current_caller
 from servicekit.host_settings import read_host as read_host_setting
 
 _LIST = "hosts"
@@ -94,7 +95,9 @@ class PoolServicer(pool_service_pb2_grpc.PoolServiceServicer):
 
     async def DrainHost(self, request: pb.DrainHostRequest, context: Any) -> pb.Host:
         host, request_id = read_host(request.name), read_request_id(request.request_id)
-        await self._engine.submit(RequestDrainHost(host, "", request.undrain, request_id, digest_of(request)))
+        by = current_caller().identity
+        asked = RequestDrainHost(host, by, request.undrain, request_id, digest_of(request))
+        await self._engine.submit(asked)
         return self._find(host)
 
     def _find(self, name: str) -> pb.Host:
