@@ -21,7 +21,7 @@ from conductor.snapshots.pushed.caller_store import CallerStore
 from conductor.snapshots.pushed.records import Record
 from conductor.snapshots.reading.changes import Comparison, compared
 from conductor.snapshots.reading.entries import shown
-from conductor.snapshots.reading.listing import list_tree
+from conductor.snapshots.reading.listing import TreeEntry, list_tree
 from conductor.snapshots.reading.repository import find_repository
 from conductor.snapshots.reading.source import Source
 from conductor.snapshots.reading.view import view_of
@@ -32,7 +32,7 @@ from conductor.snapshots.signals import Signals, read_signals
 from conductor.snapshots.storing.contents import NoContent, read_files
 from conductor.snapshots.storing.history import MAX_HISTORY_COMMITS, History
 from conductor.snapshots.storing.objects import ObjectStore
-from conductor.snapshots.storing.pin import CONVERTED, Pin, WorkspaceMode
+from conductor.snapshots.storing.pin import CONVERTED, Pin, Sieve, WorkspaceMode
 from conductor.snapshots.storing.travelling import BASES, RUNS
 from conductor.snapshots.turns import Turns
 from servicekit.programs import Running
@@ -51,10 +51,14 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Pinned:
-    """A pinned snapshot, and the document of its changes (see `scopes.changes`); empty where it is compared with nothing."""
+    """A pinned snapshot, and the document of its changes (see `scopes.changes`); empty where it is compared with nothing.
+
+    `converted` are the paths whose bytes differ from HEAD's, but not for git.
+    """
 
     plan: SnapshotPlan
     changes: bytes = b""
+    converted: tuple[bytes, ...] = ()
 
 
 class SnapshotStore:
@@ -82,21 +86,26 @@ class SnapshotStore:
         return (await self.pin_scope(folder, mode, revision)).plan
 
     async def pin_scope(
-        self, folder: Path, mode: str = WorkspaceMode.WORKING_TREE, revision: str = "", scope: Scope = WHOLE
+        self,
+        folder: Path,
+        mode: str = WorkspaceMode.WORKING_TREE,
+        revision: str = "",
+        scope: Scope = WHOLE,
+        sieve: Sieve | None = None,
     ) -> Pinned:
         """Pins the present content of a folder, which `WorkspaceRoots.resolve` returned, and what it is compared with.
 
-        Raises RequestError where the folder, the revision or the scope cannot be pinned.
+        `sieve` judges what is not committed. Raises RequestError where the folder, the revision or the scope cannot be pinned.
         """
         key = hashlib.sha256(os.fsencode(folder)).hexdigest()[:24]
-        pin = Pin(self._objects, folder, f"{WORKSPACES}/{key}/latest")
+        pin = Pin(self._objects, folder, f"{WORKSPACES}/{key}/latest", sieve)
         try:
             async with self._turns.together(), self._pinning.hold(key), self._source(folder) as source:
                 before = await self._objects.named(pin.ref)
                 plan = await self._pinned(pin, source, mode, revision)
                 plan, changes = await self._scoped(pin, source, scope, plan)
                 await self._keep_previous(key, before.get(pin.ref, plan.commit), plan)
-                return Pinned(plan, changes)
+                return Pinned(plan, changes, tuple(pin.left_out.paths.get(CONVERTED, ())))
         except OSError as error:
             raise self._unreadable(error) from error
 
@@ -141,6 +150,10 @@ class SnapshotStore:
         if revision:
             raise InvalidRequestError(Violation("workspace.revision", "is for MODE_COMMIT only"))
         return await pin.working_tree(source)
+
+    async def tree(self, commit: str) -> dict[bytes, TreeEntry]:
+        """Returns the files, links and submodules of a snapshot."""
+        return await list_tree(self._objects.git, commit)
 
     async def signals(self, snapshot: SnapshotPlan) -> Signals:
         """Returns what is counted in a snapshot, by which a band is chosen."""

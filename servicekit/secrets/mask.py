@@ -58,6 +58,12 @@ def is_masked_as(mask: str, before: str, hidden: str, after: str) -> bool:
     return formats.feed(hidden + following) + formats.finish() == mask + following
 
 
+def find_secret(text: str) -> str:
+    """Returns the kind of the first secret in a whole text; empty where there is none."""
+    _, _, found = _first_secret(text, 0)
+    return found.kind if found is not None else ""
+
+
 def _first_secret(text: str, at: int) -> tuple[int, int, SecretFormat | None]:
     """Returns where the first secret after `at` begins, and where its window ends; no format where more text must decide."""
     place = max(0, at - MAX_LEAD)

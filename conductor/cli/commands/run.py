@@ -110,16 +110,16 @@ def _started(
 ) -> int:
     """Creates the run that the options ask for, and follows it."""
     from conductor.cli.commands.launching.forecast import foresee
-    from conductor.cli.commands.launching.sent import needs_push
+    from conductor.cli.commands.launching.sent import Sender
     from conductor.cli.commands.requests import create_request, flow_of
-    from conductor.cli.pushing.push import push_workspace
 
     with connected(context.address) as connection:
         request = create_request(flow, path, options, flow_of(connection))
-        if needs_push(context, options):
-            request.workspace.CopyFrom(push_workspace(connection, request.workspace))
-        foresee(context, connection, request, flow, options, is_passing=ending.is_passing)
-        created = create_from(context, connection, request, flow=flow, is_passing=ending.is_passing)
+        sender = Sender(context, connection, options)
+        sender.send_elsewhere(request)
+        foresee(context, connection, request, flow, sender, options=options, is_passing=ending.is_passing)
+        with refused_for(context, request, flow, is_passing=ending.is_passing):
+            created = sender.ask(lambda: create(connection, request), request)
         if detach:
             return leave(context, created)
         limits = limits_of(options, may_pause=not ending.is_passing)

@@ -1,83 +1,99 @@
 """Brings a workspace to the conductor as a snapshot: pins it here, says what is not committed, and sends what is lacking."""
 
 import asyncio
+from dataclasses import dataclass
 from pathlib import Path
 
 from conductor.cli.connection import Connection
 from conductor.cli.pushing.cache import WorkspaceCache, cache_of
-from conductor.cli.pushing.sending import sending
+from conductor.cli.pushing.delivery import Delivery
+from conductor.cli.pushing.outgoing import Outgoing, committed_lines, committed_secrets
 from conductor.cli.text.failure import CommandError
-from conductor.core.model.plan import SnapshotPlan
+from conductor.cli.text.wording import size
 from conductor.errors import StatusError
+from conductor.snapshots.reading.entries import shown
 from conductor.snapshots.scopes.base import EMPTY_TREE
 from conductor.snapshots.scopes.scope import Scope, ScopeKind
+from conductor.snapshots.store import Pinned
 from conductor.snapshots.storing.pin import WorkspaceMode
 from conductor.v1 import run_service_pb2
 from conductor.v1 import workspace_service_pb2 as pb
 from servicekit.printing.page import say
+from servicekit.printing.terminal_text import printable
 
 Workspace = run_service_pb2.Workspace
+MAX_NOTES = 100
+MAX_NOTE_CHARACTERS = 2000
+MAX_CONVERTED = 5000
 _SCOPES = {Workspace.SCOPE_DIFF: ScopeKind.DIFF, Workspace.SCOPE_UNCOMMITTED: ScopeKind.UNCOMMITTED}
 
 
-def push_workspace(connection: Connection, workspace: Workspace) -> Workspace:
-    """Returns the workspace as the conductor can read it: with the snapshot that it has now."""
-    folder = Path(workspace.path)
-    with cache_of(folder) as place:
-        return asyncio.run(_Pushing(connection, workspace, folder, place).run())
+def push_workspace(connection: Connection, workspace: Workspace, *, takes_secrets: bool = False) -> Workspace:
+    """Returns the workspace as the conductor can read it: with the snapshot of what it holds now."""
+    with cache_of(Path(workspace.path)) as place:
+        return asyncio.run(_Pushing(connection, workspace, place, Outgoing(takes_secrets)).run())
 
 
+@dataclass(frozen=True, slots=True)
 class _Pushing:
-    def __init__(self, connection: Connection, workspace: Workspace, folder: Path, place: Path) -> None:
-        self._connection = connection
-        self._workspace = workspace
-        self._folder = folder
-        self._place = place
+    connection: Connection
+    workspace: Workspace
+    place: Path
+    outgoing: Outgoing
 
     async def run(self) -> Workspace:
-        cache = await WorkspaceCache.open(self._place)
-        asked = self._workspace
-        is_commit = asked.mode == Workspace.MODE_COMMIT
-        scope = Scope(_SCOPES.get(asked.scope, ScopeKind.WHOLE), asked.base_revision, tuple(asked.paths))
-        mode = WorkspaceMode.COMMIT if is_commit else WorkspaceMode.WORKING_TREE
-        try:
-            pinned = await cache.pin(self._folder, mode, asked.revision, scope.shortest())
-        except StatusError as error:
-            raise CommandError(
-                f"the workspace cannot be sent: {error}", lines=(error.hint,) if error.hint else ()
-            ) from error
+        cache = await WorkspaceCache.open(self.place)
+        scope = self._scope()
+        pinned = await self._pin(cache, scope)
         plan = pinned.plan
+        await self._tell(cache, pinned)
+        delivery = Delivery(self.connection, cache)
+        delivery.finish_earlier(plan.commit)
         history = await cache.history(plan.commit)
+        relatives = await cache.relatives(plan.commit)
         if plan.base_commit and plan.base_commit not in history.parents:
-            await self._send(cache, SnapshotPlan(plan.base_commit))
-        await self._send(cache, plan)
+            await delivery.deliver(await cache.history(plan.base_commit), relatives, pb.SnapshotOrigin())
+        others = tuple(other for other in (*relatives, plan.base_commit) if other and other not in history.parents)
+        await delivery.deliver(history, others, _origin(pinned))
+        sent = f"sent {size(delivery.sent_bytes)}" if delivery.sent_bytes else "sent nothing: the conductor has it"
+        await cache.tidy()
+        say(f"  {sent}; snapshot {plan.commit[:12]}", err=True)
         ready = Workspace()
-        ready.CopyFrom(asked)
+        ready.CopyFrom(self.workspace)
         ready.snapshot = plan.commit
         if scope.is_compared:
             ready.base_revision = plan.base_commit or EMPTY_TREE
         return ready
 
-    async def _send(self, cache: WorkspaceCache, plan: SnapshotPlan) -> None:
-        history = await cache.history(plan.commit)
-        relatives = tuple(other for other in await cache.relatives(plan.commit) if other not in history.parents)
-        offer = pb.SnapshotOffer(
-            snapshot=plan.commit,
-            commits=(*history.commits, *relatives),
-            shallow=sorted(history.shallow),
-            origin=pb.SnapshotOrigin(
-                head_commit=plan.head_commit,
-                dirty_paths=plan.dirty_paths,
-                dirty_count=plan.dirty_count,
-                notes=plan.notes,
-            ),
-        )
-        with sending(self._connection) as call:
-            answer = call.offer(offer)
-            if answer.WhichOneof("part") == "pushed":
-                return
-            missing = frozenset(answer.missing.commits)
-            have = frozenset(history.commits) - missing
-            pack = await cache.pack(history, have, tuple(other for other in relatives if other not in missing))
-            pushed = call.send(pack, lambda _sent, _all: None)
-            say(f"sent {pushed.received_bytes} bytes", err=True)
+    def _scope(self) -> Scope:
+        asked = self.workspace
+        unspecified = ScopeKind.DIFF if asked.base_revision else ScopeKind.WHOLE
+        return Scope(_SCOPES.get(asked.scope, unspecified), asked.base_revision, tuple(asked.paths)).shortest()
+
+    async def _pin(self, cache: WorkspaceCache, scope: Scope) -> Pinned:
+        asked = self.workspace
+        is_commit = asked.mode == Workspace.MODE_COMMIT
+        mode = WorkspaceMode.COMMIT if is_commit else WorkspaceMode.WORKING_TREE
+        try:
+            return await cache.pin(Path(asked.path), mode, asked.revision, scope, self.outgoing)
+        except StatusError as error:
+            raise CommandError(str(error), lines=(error.hint,) if error.hint else ()) from error
+
+    async def _tell(self, cache: WorkspaceCache, pinned: Pinned) -> None:
+        for line in self.outgoing.lines(printable(self.workspace.path), pinned.plan, pinned.converted):
+            say(line, 6, err=True)
+        if not self.outgoing.takes_secrets:
+            committed = committed_secrets(await cache.tree(pinned.plan.commit), self.outgoing.paths)
+            for line in committed_lines(committed):
+                say(line, 6, err=True)
+
+
+def _origin(pinned: Pinned) -> pb.SnapshotOrigin:
+    plan = pinned.plan
+    return pb.SnapshotOrigin(
+        head_commit=plan.head_commit,
+        dirty_paths=plan.dirty_paths,
+        dirty_count=plan.dirty_count,
+        notes=[note[:MAX_NOTE_CHARACTERS] for note in plan.notes[:MAX_NOTES]],
+        converted_paths=[shown(path) for path in pinned.converted[:MAX_CONVERTED]],
+    )

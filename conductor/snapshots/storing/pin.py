@@ -16,15 +16,16 @@ or a cancelled one, wrote is an unfinished pack that no ref and no index knows: 
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Protocol
 
 from conductor.core.model.plan import SnapshotPlan
 from conductor.errors import InvalidRequestError, Violation
 from conductor.snapshots.git import GitError
-from conductor.snapshots.reading.entries import SUBMODULE, LeftOut, Listed, shown
+from conductor.snapshots.reading.entries import SUBMODULE, Item, LeftOut, Listed, shown
 from conductor.snapshots.reading.files import read_in_batches
 from conductor.snapshots.reading.listing import TreeEntry, differences, list_tree, list_workspace
 from conductor.snapshots.reading.source import Source, Trunk
@@ -38,8 +39,16 @@ from servicekit.snapshot_rules import MAX_FILES
 from servicekit.threads import in_thread
 
 MAX_DIRTY_PATHS = 100
+WITHHELD = "files that look like secrets, withheld"
 LACKING = "lacks objects of this commit: the repository is a partial clone, or damaged"
 CONVERTED = "files as they lie on the disk, which git converts when it commits them"
+
+
+class Sieve(Protocol):
+    """Judges each file whose bytes differ from HEAD's, before it is taken."""
+
+    def withholds(self, path: bytes, data: bytes, *, is_tracked: bool) -> bool:
+        """Returns whether the snapshot must not hold these bytes: it has what HEAD has, or nothing."""
 
 
 class WorkspaceMode(StrEnum):
@@ -56,6 +65,7 @@ class Pin:
     store: ObjectStore
     folder: Path
     ref: str
+    sieve: Sieve | None = None
     left_out: LeftOut = field(default_factory=LeftOut)
     notes: list[str] = field(default_factory=list)
     # The machine's clock, not the service's: it is compared with times of the file system (see `changes`).
@@ -140,7 +150,7 @@ class Pin:
         found: dict[bytes, TreeEntry | None] = {}
         known = frozenset(entry.oid for entry in trunk.tree.values()) if trunk.has_head else frozenset[str]()
         async with self.store.importing() as writer:
-            async for batch in read_in_batches(tree.read(listed, known)):
+            async for batch in read_in_batches(self._sifted(tree.read(listed, known), listed, trunk)):
                 for item in batch:
                     found[item.path] = TreeEntry(item.mode, item.oid)
                     if item.data is not None:
@@ -152,6 +162,22 @@ class Pin:
                 return changes, await writer.commit(self.ref, changes, _parent(trunk))
         await self.store.point(self.ref, trunk.head)
         return changes, trunk.head
+
+    def _sifted(self, items: Iterator[Item], listed: tuple[Listed, ...], trunk: Trunk) -> Iterator[Item]:
+        """Yields the items, with HEAD's in place of those that the sieve withholds."""
+        if self.sieve is None:
+            yield from items
+            return
+        tracked = frozenset(entry.path for entry in listed if entry.mode)
+        for item in items:
+            head = trunk.tree.get(item.path)
+            is_new = item.data is not None and (head is None or head.oid != item.oid)
+            if not is_new or not self.sieve.withholds(item.path, item.data or b"", is_tracked=item.path in tracked):
+                yield item
+                continue
+            self.left_out.add(WITHHELD, item.path, in_full=True)
+            if head is not None and trunk.has_head:
+                yield Item(item.path, head.mode, head.oid)
 
     async def _listed(self, source: Source | None, tree: WorkingTree) -> tuple[Listed, ...]:
         """Returns the paths that may belong to the snapshot: those that git knows, or every file. Refuses too many."""

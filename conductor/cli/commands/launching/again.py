@@ -1,10 +1,12 @@
 """`conductor retry` and `rerun`: run what failed of an ended run and keep the rest, or ask the same of today's tree."""
 
 import uuid
+from pathlib import Path
 
 import click
 import grpc
 
+from conductor.cli.commands.launching.sent import Sender
 from conductor.cli.commands.run import create, follow_to_end, leave
 from conductor.cli.connection import CALL_SECONDS, CREATE_SECONDS, Connection, connected
 from conductor.cli.main import Context
@@ -12,6 +14,7 @@ from conductor.cli.text.failure import CommandError
 from conductor.cli.text.names import run_name, short, step_name
 from conductor.v1 import run_service_pb2
 from servicekit.printing.page import say
+from servicekit.printing.terminal_text import printable
 from servicekit.statuses import read_refusal
 
 SHOWN_STEPS = 12
@@ -66,6 +69,8 @@ def rerun(context: Context, /, name: str, request_id: str | None, *, detach: boo
             title=earlier.title,
             request_id=request_id or str(uuid.uuid4()),
         )
+        if request.workspace.snapshot:
+            _send_again(context, connection, request, short(earlier.name))
         if not str(dict(earlier.inputs).get("question", "")).strip():
             # A run without a question holds an empty one, which no request may hold.
             request.inputs.fields.pop("question", None)
@@ -79,6 +84,20 @@ def rerun(context: Context, /, name: str, request_id: str | None, *, detach: boo
         changed = " (the flow changed since)" if made.flow_revision != earlier.flow_revision else ""
         say(f"asks again what {short(earlier.name)} asked, as {short(made.name)}{changed}", err=True)
         return leave(context, made) if detach else follow_to_end(context, connection, made.name)
+
+
+def _send_again(
+    context: Context, connection: Connection, request: run_service_pb2.CreateRunRequest, earlier: str
+) -> None:
+    """Sends the present tree of a workspace that was sent for the earlier run."""
+    workspace = request.workspace
+    if not Path(workspace.path).is_dir():
+        told = f"run {earlier} was made of {printable(workspace.path)} on another machine, which is no directory here"
+        raise CommandError(told, lines=("on that machine:  conductor run FLOW PATH",))
+    workspace.snapshot = ""
+    if workspace.scope == run_service_pb2.Workspace.SCOPE_UNCOMMITTED:
+        workspace.base_revision = ""  # HEAD, whichever that is now
+    Sender(context, connection, {"push": True}).send_elsewhere(request)
 
 
 def nothing_failed(run: str) -> CommandError:

@@ -6,6 +6,7 @@ from typing import Any
 import grpc
 
 from conductor.cli.commands.launching.plan import ask_plan, list_unplaced, where
+from conductor.cli.commands.launching.sent import Sender
 from conductor.cli.connection import CALL_SECONDS, Connection
 from conductor.cli.main import Context
 from conductor.cli.text.failure import CommandError
@@ -25,8 +26,9 @@ def foresee(
     connection: Connection,
     request: run_service_pb2.CreateRunRequest,
     flow: str,
-    options: Mapping[str, Any],
+    sender: Sender,
     *,
+    options: Mapping[str, Any],
     is_passing: bool,
 ) -> None:
     """Prints a forecast of the run; with --local-only it binds the request to that plan.
@@ -39,7 +41,7 @@ def foresee(
     is_bound = options["local_only"] or options["max_tokens"]
     try:
         with refused_for(context, request, flow):
-            planned = ask_plan(connection, request)
+            planned = sender.ask(lambda: ask_plan(connection, request), request)
     except CommandError:
         if is_bound:
             raise

@@ -30,8 +30,9 @@ _OPTIONS = (
     click.option(
         "--push",
         is_flag=True,
-        help="Send PATH to the conductor, which cannot see it.  [default: where the conductor is on another machine]",
+        help="Send PATH to the conductor.  [default: where the conductor cannot see it]",
     ),
+    click.option("--include-secrets", is_flag=True, help="Send uncommitted files, too, that look like secrets."),
     click.option(
         "--paths", multiple=True, metavar="PATH", help="Judge only this file or folder below PATH; may be repeated."
     ),

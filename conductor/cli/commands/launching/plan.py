@@ -32,16 +32,15 @@ def plan(context: Context, /, flow: str, path: Path, *, prompts: bool, **options
 
     `conductor run … --plan-hash HASH` starts a run only while its plan is this one.
     """
-    from conductor.cli.commands.launching.sent import needs_push
+    from conductor.cli.commands.launching.sent import Sender
     from conductor.cli.commands.requests import create_request, flow_of
-    from conductor.cli.pushing.push import push_workspace
 
     with connected(context.address) as connection:
         request = create_request(flow, path, {**options, "request_id": None, "plan_hash": ""}, flow_of(connection))
-        if needs_push(context, options):
-            request.workspace.CopyFrom(push_workspace(connection, request.workspace))
+        sender = Sender(context, connection, options)
+        sender.send_elsewhere(request)
         with refused_for(context, request, flow):
-            planned = ask_plan(connection, request)
+            planned = sender.ask(lambda: ask_plan(connection, request), request)
     if context.is_json:
         put(as_json(planned))
         return
@@ -130,11 +129,12 @@ def where(planned: run_service_pb2.PlanRunResponse) -> str:
     """Says which machines could get the code, as far as connected hosts have the agents."""
     far = dict.fromkeys(printable(one.machine) for one in planned.destinations if one.leaves_machine)
     if far:
-        return f"leaves this machine, for {', '.join(far)}"
+        machine = "the conductor's" if planned.run.workspace.snapshot else "this"
+        return f"leaves {machine} machine, for {', '.join(far)}"
     if unplaced := [short(step.name) for step in list_unplaced(planned)]:
         more = f" and {len(unplaced) - SHOWN_STEPS} more" if len(unplaced) > SHOWN_STEPS else ""
         return f"may go anywhere: no connected host has the agents of {', '.join(unplaced[:SHOWN_STEPS])}{more}"
-    return "stays on this machine"
+    return "stays on the conductor's machine" if planned.run.workspace.snapshot else "stays on this machine"
 
 
 def list_unplaced(planned: run_service_pb2.PlanRunResponse) -> list[Planned]:
