@@ -45,6 +45,7 @@ from conductor.flows.library.catalogue import Catalogue
 from conductor.flows.library.layers import folders
 from conductor.hosts.channels import HostChannels
 from conductor.maintenance.compaction import Compaction
+from conductor.maintenance.pushed import PushedRetention
 from conductor.maintenance.retention import Retention
 from conductor.ring import Ground, Ring
 from conductor.snapshots import SnapshotStore
@@ -211,6 +212,7 @@ class Conductor:
             parts: tuple[Part, ...] = (
                 self._evaluator,
                 self._retention,
+                PushedRetention(self._pushed, self._opened.clock),
                 Compaction(self._opened.store, self._opened.clock),
                 MemoryReturn(),
                 self._opened.host_channels,

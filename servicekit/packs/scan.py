@@ -169,32 +169,35 @@ class _Reader:
     def inflate(self, size: int) -> bytes:
         """Reads one compressed object, which must have this size; returns its beginning."""
         stream = zlib.decompressobj()
-        start, inflated, piece_bytes = b"", 0, FIRST_BYTES
-        while not stream.eof:
-            if self._at == len(self._buffer):
-                self._fill()
-            piece = self._buffer[self._at : self._at + piece_bytes]
-            if not piece:
-                raise PackError("it ends too early")
-            self._at += len(piece)
-            while True:
-                try:
-                    # One byte more than there may be: it would show a lie.
-                    built = stream.decompress(piece, min(size - inflated, PIECE_BYTES) + 1)
-                except zlib.error as error:
-                    raise PackError(f"an object is not compressed as it should be: {error}") from error
-                start += built[: START_BYTES - len(start)]
-                inflated += len(built)
-                if inflated > size:
-                    raise PackError("an object is larger than it says")
-                piece = stream.unconsumed_tail
-                if not (piece or built):
-                    break
-            self._at -= len(stream.unused_data)
-            piece_bytes = PIECE_BYTES
+        start, inflated = b"", 0
+        piece = self._piece(FIRST_BYTES)
+        while True:
+            try:
+                # One byte more than there may be: it would show a lie.
+                built = stream.decompress(piece, min(size - inflated, PIECE_BYTES) + 1)
+            except zlib.error as error:
+                raise PackError(f"an object is not compressed as it should be: {error}") from error
+            start += built[: START_BYTES - len(start)]
+            inflated += len(built)
+            if inflated > size:
+                raise PackError("an object is larger than it says")
+            if stream.eof:
+                break
+            piece = stream.unconsumed_tail or self._piece(PIECE_BYTES)
+        self._at -= len(stream.unused_data)
         if inflated != size:
             raise PackError("an object is smaller than it says")
         return start
+
+    def _piece(self, size: int) -> bytes:
+        """Returns the next bytes, some but not more than so many."""
+        if self._at == len(self._buffer):
+            self._fill()
+        piece = self._buffer[self._at : self._at + size]
+        if not piece:
+            raise PackError("it ends too early")
+        self._at += len(piece)
+        return piece
 
     def _fill(self) -> None:
         """Drops what was read, and reads on."""

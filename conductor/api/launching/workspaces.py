@@ -93,7 +93,9 @@ class Workspaces:
 
     async def _find_pushed(self, located: Located) -> tuple[CallerStore, Record]:
         caller = located.caller
-        found = await self._pushed.find(caller.identity, located.snapshot, reads_all=caller.role in READS_ALL)
+        found = await self._pushed.find(
+            caller.identity or LOOPBACK.identity, located.snapshot, reads_all=caller.role in READS_ALL
+        )
         if found is None:
             raise NotFoundError("snapshot", located.snapshot, hint="push it first: WorkspaceService.PushWorkspace")
         return found

@@ -13,6 +13,7 @@ from servicekit.times import timestamp
 MAX_DIRTY_PATHS = 100
 MAX_NOTES = 100
 MAX_NOTE_CHARACTERS = 2000
+MAX_SHOWN_CHARACTERS = 64 * 1024  # of notes and dirty paths in all: a run's plan keeps them in memory
 MAX_CONVERTED_PATHS = 5000
 MAX_PATH_CHARACTERS = 8000  # of a path as text, with escapes
 COMMIT_ID = re.compile(r"[0-9a-f]{40}")
@@ -76,6 +77,10 @@ def _origin_violations(origin: pb.SnapshotOrigin) -> Iterable[Violation]:
         yield Violation("offer.origin.head_commit", "must be a commit id of 40 hexadecimal digits, or empty")
     if origin.dirty_count < 0:
         yield Violation("offer.origin.dirty_count", "must not be negative")
+    if sum(map(len, (*origin.dirty_paths, *origin.notes))) > MAX_SHOWN_CHARACTERS:
+        yield Violation(
+            "offer.origin", f"has notes and dirty paths of more than {MAX_SHOWN_CHARACTERS} characters in all"
+        )
     for name, texts, most, characters in (
         ("dirty_paths", origin.dirty_paths, MAX_DIRTY_PATHS, MAX_PATH_CHARACTERS),
         ("notes", origin.notes, MAX_NOTES, MAX_NOTE_CHARACTERS),

@@ -41,8 +41,9 @@ class Outgoing:
         sizes = {path: told for path, told in self._sizes.items() if path not in converted}
         changed = [length for length, is_tracked in sizes.values() if is_tracked]
         new = [length for length, is_tracked in sizes.values() if not is_tracked]
+        parts = [_amount(sizes, kind) for sizes, kind in ((changed, "uncommitted"), (new, "untracked")) if sizes]
         beside = f", beside commit {plan.head_commit[:12]}" if plan.head_commit else ""
-        yield f"sends {workspace}: {_amount(changed, 'uncommitted')} and {_amount(new, 'untracked')}{beside}"
+        yield f"sends {workspace}: {' and '.join(parts) or 'no uncommitted or untracked file'}{beside}"
         if self._withheld:
             yield f"  withholds {counted(len(self._withheld), 'file')} that look like secrets ({SENDS_THEM}):"
             yield from _listed(f"{shown(path)}  ({why})" for path, why in sorted(self._withheld.items()))

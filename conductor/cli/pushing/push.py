@@ -1,6 +1,7 @@
 """Brings a workspace to the conductor as a snapshot: pins it here, says what is not committed, and sends what is lacking."""
 
 import asyncio
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,7 @@ Workspace = run_service_pb2.Workspace
 MAX_NOTES = 100
 MAX_NOTE_CHARACTERS = 2000
 MAX_CONVERTED = 5000
+MAX_SHOWN = 64 * 1024
 _SCOPES = {Workspace.SCOPE_DIFF: ScopeKind.DIFF, Workspace.SCOPE_UNCOMMITTED: ScopeKind.UNCOMMITTED}
 
 
@@ -88,12 +90,21 @@ class _Pushing:
                 say(line, 6, err=True)
 
 
+def _within(characters: int, texts: Iterable[str]) -> Iterator[str]:
+    """Yields the first texts, as many as have no more characters together."""
+    for text in texts:
+        characters -= len(text)
+        if characters < 0:
+            return
+        yield text
+
+
 def _origin(pinned: Pinned) -> pb.SnapshotOrigin:
     plan = pinned.plan
     return pb.SnapshotOrigin(
         head_commit=plan.head_commit,
-        dirty_paths=plan.dirty_paths,
+        dirty_paths=_within(MAX_SHOWN // 2, plan.dirty_paths),
         dirty_count=plan.dirty_count,
-        notes=[note[:MAX_NOTE_CHARACTERS] for note in plan.notes[:MAX_NOTES]],
+        notes=_within(MAX_SHOWN // 2, [note[:MAX_NOTE_CHARACTERS] for note in plan.notes[:MAX_NOTES]]),
         converted_paths=[shown(path) for path in pinned.converted[:MAX_CONVERTED]],
     )

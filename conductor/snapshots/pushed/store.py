@@ -5,9 +5,10 @@ from pathlib import Path
 
 from conductor.config import Pushes
 from conductor.snapshots.keyed_locks import KeyedLocks
-from conductor.snapshots.pushed.caller_store import CallerStore
+from conductor.snapshots.pushed.caller_store import CallerStore, size_of
 from conductor.snapshots.pushed.records import Record
 from conductor.snapshots.storing.history import MAX_HISTORY_COMMITS
+from servicekit.threads import in_thread
 
 
 class PushedSnapshots:
@@ -39,12 +40,26 @@ class PushedSnapshots:
                 return store, record
         return None
 
+    async def let_go(self) -> None:
+        """Lets go of what no caller used for long."""
+        for store in await self._all():
+            await store.let_go(self.keep_seconds)
+
     async def _others(self, own: CallerStore) -> list[CallerStore]:
-        names = sorted(path.name for path in self._folder.iterdir() if path.is_dir())
-        return [store for name in names if (store := await self._open(name)) is not own]
+        return [store for store in await self._all() if store is not own]
+
+    async def _all(self) -> list[CallerStore]:
+        return [await self._open(name) for name in await in_thread(self._names)]
+
+    def _names(self) -> list[str]:
+        if not self._folder.is_dir():
+            return []
+        return sorted(path.name for path in self._folder.iterdir() if path.is_dir())
 
     async def _open(self, name: str) -> CallerStore:
         async with self._opening.hold(name):
             if name not in self._opened:
-                self._opened[name] = await CallerStore.open(self._folder / name, self._limits, self._history_commits)
+                self._opened[name] = await CallerStore.open(
+                    self._folder / name, self._limits, self._history_commits, lambda: size_of(self._folder)
+                )
             return self._opened[name]

@@ -1,0 +1,378 @@
+"""Snapshots that callers push: what is kept of them, what is refused, and what no caller learns. Keeps J5."""
+
+import hashlib
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from conductor.config import Pushes
+from conductor.errors import NoCapacityError, ProgramUnavailableError, SnapshotInvalidError
+from conductor.snapshots.pushed import caller_store, quarantine
+from conductor.snapshots.pushed.caller_store import CallerStore, Offer
+from conductor.snapshots.pushed.records import Record
+from conductor.snapshots.pushed.store import PushedSnapshots
+from servicekit.packs.scan import PackLimits
+from tests.kit.killed_git import KilledGit
+from tests.kit.packs import (
+    BLOB,
+    BY_ID,
+    BY_OFFSET,
+    COMMIT,
+    TREE,
+    copied,
+    crafted,
+    history_pack,
+    object_pack,
+    offset,
+    oid_of,
+    raw_commit,
+    raw_tree,
+    written,
+    written_pack,
+)
+from tests.kit.repositories import UserRepository, snapshot_content
+
+pytestmark = pytest.mark.processes
+
+TEXT = b"some text\n"
+TEXT_OID = oid_of("blob", TEXT)
+INNER = raw_tree(("100644", b"a", TEXT_OID))
+INNER_OID = oid_of("tree", INNER)
+EMPTY_OID = oid_of("blob", b"")
+UNKNOWN = "c0ffee" * 6 + "abcd"
+
+
+@pytest.fixture
+def pushed(tmp_path: Path) -> PushedSnapshots:
+    return PushedSnapshots(tmp_path / "pushed")
+
+
+@pytest.fixture
+async def anna(pushed: PushedSnapshots) -> CallerStore:
+    return await pushed.of("certificate:anna")
+
+
+@pytest.fixture
+async def ben(pushed: PushedSnapshots) -> CallerStore:
+    return await pushed.of("certificate:ben")
+
+
+async def push(store: CallerStore, snapshot: str, data: bytes, shallow: tuple[str, ...] = ()) -> Record:
+    digest = hashlib.sha256(data).hexdigest()
+    async with store.receiving(digest, len(data)) as partial:
+        partial.write(data[partial.received_bytes :])
+        return await store.land(Offer(snapshot, shallow=shallow), partial)
+
+
+def left_of(store: CallerStore) -> list[Path]:
+    """Returns what a refused push left: no pack, no quarantine, no partial pack."""
+    places = ("incoming", "quarantine", "objects/pack")
+    return [path for place in places for path in (store._folder / place).rglob("*")]
+
+
+async def test_a_pushed_snapshot_is_found_by_its_caller_and_by_no_other(
+    anna: CallerStore, ben: CallerStore, pushed: PushedSnapshots, user: UserRepository
+) -> None:
+    await push(anna, user.head, history_pack(user, user.head))
+
+    assert (await anna.find(user.head)) is not None
+    assert (await ben.find(user.head)) is None
+    assert await ben.missing([user.head]) == [user.head]
+    assert await anna.missing([user.head, UNKNOWN]) == [UNKNOWN]
+    assert await pushed.find("certificate:ben", user.head, reads_all=False) is None
+    assert await pushed.find("certificate:ben", user.head, reads_all=True) is not None
+    assert left_of(ben) == []
+
+
+async def test_a_second_push_builds_upon_the_first_and_is_small(anna: CallerStore, user: UserRepository) -> None:
+    user.write("large.txt", "".join(f"line {number}\n" for number in range(20_000)))
+    first = user.commit("large")
+    await push(anna, first, history_pack(user, first))
+    user.write("large.txt", "".join(f"line {number}\n" for number in range(20_001)))
+    second = user.commit("larger")
+    data = history_pack(user, second, f"^{first}")
+    record = await push(anna, second, data)
+
+    assert len(data) < 1000
+    assert (record.file_count, record.byte_count > 100_000) == (3, True)
+    assert snapshot_content(anna._folder, second) == snapshot_content(user.folder / ".git", second)
+
+
+async def test_a_push_again_of_what_is_here_changes_nothing(anna: CallerStore, user: UserRepository) -> None:
+    data = history_pack(user, user.head)
+    first = await push(anna, user.head, data)
+    second = await push(anna, user.head, data)
+
+    assert (first.file_count, first.byte_count) == (second.file_count, second.byte_count)
+    assert len(list((anna._folder / "objects" / "pack").glob("*.pack"))) == 1
+
+
+async def test_a_snapshot_whose_objects_are_all_here_needs_an_empty_pack_only(
+    anna: CallerStore, user: UserRepository
+) -> None:
+    first = user.head
+    user.write("b", "b")
+    second = user.commit("second")
+    await push(anna, second, history_pack(user, second))
+
+    assert (await push(anna, first, written_pack([]))).snapshot == first
+
+
+async def test_a_history_may_be_cut_where_the_offer_says_so_and_nowhere_else(
+    anna: CallerStore, user: UserRepository
+) -> None:
+    user.write("b", "b")
+    user.commit("second")
+    oids = user.git("rev-list", "--objects", "--no-object-names", "HEAD", "^HEAD~1").split()
+    alone = object_pack(user, *oids, *user.git("rev-list", "--objects", "--no-object-names", "HEAD^{tree}").split())
+    with pytest.raises(SnapshotInvalidError):
+        await push(anna, user.head, alone)
+    await push(anna, user.head, alone, shallow=(user.head,))
+
+    assert (await anna.history(user.head)).commits == (user.head,)
+
+
+NOT_SOUND: dict[str, Callable[[bytes], bytes]] = {
+    "a flipped byte": lambda data: data[:-100] + bytes([data[-100] ^ 1]) + data[-99:],
+    "cut short": lambda data: data[:-30],
+    "no pack": lambda _: b"hello" * 20,
+    "something behind it": lambda data: data + b"x",
+}
+
+
+@pytest.mark.parametrize("how", NOT_SOUND)
+async def test_a_pack_that_is_not_sound_is_refused_and_leaves_nothing(
+    how: str, anna: CallerStore, user: UserRepository
+) -> None:
+    with pytest.raises(SnapshotInvalidError):
+        await push(anna, user.head, NOT_SOUND[how](history_pack(user, user.head)))
+
+    assert left_of(anna) == []
+    assert await anna.find(user.head) is None
+
+
+async def test_every_object_that_a_snapshot_needs_must_come(anna: CallerStore, user: UserRepository) -> None:
+    oids = {name: user.git("rev-parse", f"HEAD{name}").strip() for name in ("", "^{tree}", ":src", ":src/app.py")}
+    needed = {*user.git("rev-list", "--objects", "--no-object-names", "HEAD").split()}
+    for oid in oids.values():
+        with pytest.raises(SnapshotInvalidError):
+            await push(anna, user.head, object_pack(user, *sorted(needed - {oid})))
+    with pytest.raises(SnapshotInvalidError, match="does not hold the commit"):
+        await push(anna, UNKNOWN, history_pack(user, user.head))
+    for oid in (oids["^{tree}"], oids[":src/app.py"]):
+        with pytest.raises(SnapshotInvalidError, match="does not hold the commit"):
+            await push(anna, oid, history_pack(user, user.head))
+
+    assert left_of(anna) == []
+
+
+UNSAFE = {
+    "parent folder": (("40000", b"..", INNER_OID),),
+    "git folder": (("40000", b".git", INNER_OID),),
+    "git folder in capitals": (("40000", b".GIT", INNER_OID),),
+    "git file": (("100644", b".git", TEXT_OID),),
+    "absolute": (("100644", b"/etc/cron.d/x", TEXT_OID),),
+    "slash in a name": (("100644", b"../../x", TEXT_OID),),
+    "empty name": (("100644", b"", TEXT_OID),),
+    "long name": (("100644", b"n" * 256, TEXT_OID),),
+    "same name twice": (("100644", b"a", TEXT_OID), ("100644", b"a", TEXT_OID)),
+    "link and folder": (("120000", b"a", TEXT_OID), ("40000", b"a", INNER_OID)),
+    "empty link": (("120000", b"a", EMPTY_OID),),
+}
+
+
+@pytest.mark.parametrize("how", UNSAFE)
+async def test_a_tree_that_no_host_takes_is_refused(how: str, anna: CallerStore) -> None:
+    snapshot, data = crafted(*UNSAFE[how], blobs=(TEXT, b""), trees=(INNER,))
+    with pytest.raises(SnapshotInvalidError):
+        await push(anna, snapshot, data)
+
+    assert left_of(anna) == []
+
+
+async def test_submodules_links_and_odd_names_are_taken(anna: CallerStore) -> None:
+    entries = (
+        ("100644", b"\xff\xfe", TEXT_OID),
+        ("120000", b"link", TEXT_OID),
+        ("160000", b"module", UNKNOWN),
+        ("100755", b"new\nline", TEXT_OID),
+    )
+    snapshot, data = crafted(*sorted(entries, key=lambda entry: entry[1]), blobs=(TEXT,))
+
+    assert (await push(anna, snapshot, data)).file_count == 4
+
+
+async def test_a_tree_bomb_is_refused(anna: CallerStore) -> None:
+    """Nine trees of ten entries are a billion files."""
+    trees, inner = [INNER], INNER_OID
+    for _ in range(9):
+        trees.append(raw_tree(*(("40000", b"%d" % number, inner) for number in range(10))))
+        inner = oid_of("tree", trees[-1])
+    snapshot, data = crafted(("40000", b"all", inner), blobs=(TEXT,), trees=trees)
+    with pytest.raises(SnapshotInvalidError, match="more than 500000 files"):
+        await push(anna, snapshot, data)
+
+    assert left_of(anna) == []
+
+
+async def test_bombs_are_refused_before_git_reads_them(anna: CallerStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(*_: object) -> None:
+        raise AssertionError("git was started")
+
+    monkeypatch.setattr(quarantine, "_index", never)
+    monkeypatch.setattr(quarantine, "LIMITS", PackLimits(depth=3, inflated_bytes=10_000_000))
+    whole = written(BLOB, TEXT)
+    chain = [whole]
+    for _ in range(4):
+        chain.append(written(BY_OFFSET, copied(len(TEXT), 1), base=offset(len(chain[-1]))))
+    bombs = [
+        written_pack([written(BLOB, bytes(100_000_000))]),
+        written_pack([whole, written(BY_OFFSET, copied(len(TEXT), 2**40), base=offset(len(whole)))]),
+        written_pack(chain),
+        written_pack([], 4_000_000_000),
+    ]
+    for bomb in bombs:
+        with pytest.raises(SnapshotInvalidError, match="refused"):
+            await push(anna, UNKNOWN, bomb)
+
+
+async def test_what_another_caller_pushed_helps_no_push_and_shows_in_none(
+    anna: CallerStore, ben: CallerStore, user: UserRepository
+) -> None:
+    """An id is no key: a caller who knows one learns nothing of the object, not even that it is there."""
+    secret = b"the secret of anna\n" * 50
+    user.write("secret.txt", secret)
+    await push(anna, user.commit("secret"), history_pack(user, "HEAD"))
+    there, made_up = oid_of("blob", secret), UNKNOWN
+
+    async def attempt(oid: str, *, as_base: bool) -> str:
+        tree = raw_tree(("100644", b"stolen", oid))
+        commit = raw_commit(oid_of("tree", tree))
+        objects = [written(TREE, tree), written(COMMIT, commit)]
+        if as_base:
+            objects.append(written(BY_ID, copied(len(secret), 1), base=bytes.fromhex(oid)))
+        with pytest.raises(SnapshotInvalidError) as refused:
+            await push(ben, oid_of("commit", commit), written_pack(objects))
+        return str(refused.value).replace(oid, "OID").replace(oid_of("tree", tree), "TREE")
+
+    for as_base in (False, True):
+        assert await attempt(there, as_base=as_base) == await attempt(made_up, as_base=as_base)
+    assert left_of(ben) == []
+
+
+async def test_a_delta_within_a_pack_names_no_base_by_its_id(anna: CallerStore, user: UserRepository) -> None:
+    """Such chains have a length that no header tells."""
+    delta = written(BY_ID, copied(len(TEXT), 1), base=bytes.fromhex(TEXT_OID))
+    snapshot, _ = crafted(("100644", b"a", TEXT_OID))
+    tree = raw_tree(("100644", b"a", TEXT_OID))
+    objects = [written(BLOB, TEXT), written(TREE, tree), written(COMMIT, raw_commit(oid_of("tree", tree))), delta]
+    with pytest.raises(SnapshotInvalidError, match="by its id"):
+        await push(anna, snapshot, written_pack(objects))
+
+
+async def test_a_pack_goes_on_where_it_was_cut_and_a_wrong_digest_begins_anew(
+    anna: CallerStore, user: UserRepository, pushed: PushedSnapshots
+) -> None:
+    data = history_pack(user, user.head)
+    digest, half = hashlib.sha256(data).hexdigest(), len(data) // 2
+    async with anna.receiving(digest, len(data)) as partial:
+        partial.write(data[:half])
+    restarted = await PushedSnapshots(pushed._folder).of("certificate:anna")
+    async with restarted.receiving(digest, len(data)) as partial:
+        assert partial.received_bytes == half
+        partial.write(bytes(len(data) - half))
+        with pytest.raises(SnapshotInvalidError, match="another digest"):
+            await restarted.land(Offer(user.head), partial)
+    async with restarted.receiving(digest, len(data)) as partial:
+        assert partial.received_bytes == 0
+        with pytest.raises(SnapshotInvalidError, match="longer"):
+            partial.write(data + b"x")
+
+    assert left_of(restarted) == []
+
+
+async def test_a_caller_has_so_much_room_and_the_disk_keeps_some(
+    tmp_path: Path, user: UserRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user.write("noise", os.urandom(100_000))
+    data = history_pack(user, user.commit("noise"))
+    small = await PushedSnapshots(tmp_path / "small", Pushes(caller_bytes=150_000)).of("anna")
+    with pytest.raises(NoCapacityError, match=r"pushes\.caller_bytes is 150000"):
+        await push(small, user.head, data)
+    full = await PushedSnapshots(tmp_path / "full", Pushes(total_bytes=150_000)).of("anna")
+    with pytest.raises(NoCapacityError, match=r"pushes\.total_bytes"):
+        await push(full, user.head, data)
+    free = await PushedSnapshots(tmp_path / "free").of("anna")
+    monkeypatch.setattr(caller_store, "FREE_BYTES", 2**62)
+    with pytest.raises(NoCapacityError, match="disk"):
+        await push(free, user.head, data)
+
+
+async def test_two_packs_at_once_do_not_promise_the_same_room(tmp_path: Path) -> None:
+    store = await PushedSnapshots(tmp_path / "pushed", Pushes(caller_bytes=300_000)).of("anna")
+    async with store.receiving("a" * 64, 100_000):
+        with pytest.raises(NoCapacityError):
+            async with store.receiving("b" * 64, 100_000):
+                pass
+
+
+async def test_what_is_not_used_for_long_goes_and_what_is_used_stays(
+    anna: CallerStore, pushed: PushedSnapshots, user: UserRepository
+) -> None:
+    old = user.head
+    await push(anna, old, history_pack(user, old))
+    user.git("checkout", "-q", "--orphan", "other")
+    user.write("other.txt", "other")
+    new = user.commit("other")
+    await push(anna, new, history_pack(user, new))
+    anna._records.touch(old, time.time() - pushed.keep_seconds - 10)
+    (anna._incoming / f"{'d' * 64}.pack").write_bytes(b"x")
+    os.utime(anna._incoming / f"{'d' * 64}.pack", (1, 1))
+    await pushed.let_go()
+
+    assert await anna.find(old) is None
+    assert await anna.missing([old, new]) == [old]
+    assert (await anna.find(new)) is not None
+    assert list(anna._incoming.iterdir()) == []
+
+
+async def test_a_damaged_store_is_emptied_and_filled_again(
+    anna: CallerStore, pushed: PushedSnapshots, user: UserRepository
+) -> None:
+    await push(anna, user.head, history_pack(user, user.head))
+    user.git("checkout", "-q", "--orphan", "other")
+    await push(anna, user.commit("other"), history_pack(user, "HEAD"))
+    for pack in (anna._folder / "objects" / "pack").glob("*.pack"):
+        pack.chmod(0o600)
+        pack.write_bytes(b"damaged")
+    anna._records.touch(user.head, 1)
+    await pushed.let_go()
+    await push(anna, user.head, history_pack(user, user.head))
+
+    assert (await anna.find(user.head)) is not None
+
+
+async def test_leftovers_of_a_killed_conductor_go_at_its_next_start(
+    anna: CallerStore, pushed: PushedSnapshots, user: UserRepository
+) -> None:
+    (anna._folder / "quarantine" / "x" / "objects").mkdir(parents=True)
+    (anna._folder / "objects" / "pack" / "tmp_pack_x").write_bytes(b"x")
+    restarted = await PushedSnapshots(pushed._folder).of("certificate:anna")
+
+    assert left_of(restarted) == []
+
+
+async def test_a_killed_git_is_no_fault_of_the_pack(
+    anna: CallerStore, user: UserRepository, killed_git: KilledGit
+) -> None:
+    data = history_pack(user, user.head)
+    killed_git.arm("index-pack")
+    with pytest.raises(ProgramUnavailableError):
+        await push(anna, user.head, data)
+
+    async with anna.receiving(hashlib.sha256(data).hexdigest(), len(data)) as partial:
+        assert partial.is_whole
+        assert (await anna.land(Offer(user.head), partial)).snapshot == user.head
