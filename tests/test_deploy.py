@@ -40,6 +40,8 @@ def test_the_conductors_sample_names_every_setting_with_its_default() -> None:
     assert sample["clocks"] == asdict(conductor.config.Clocks())
     assert set(asdict(conductor.config.Retention())) == {"max_age_seconds", "max_bytes"}
     assert sample["retention"] == {"max_age": "", "max_bytes": ""}
+    assert sample["pushes"] == {"caller_bytes": "8GiB", "total_bytes": "64GiB", "keep": "7d"}
+    assert conductor.config.Pushes() == conductor.config.Pushes(8 * 1024**3, 64 * 1024**3, 7 * 86_400)
     assert sample["logs"] == {"format": "plain", "level": "info"}
 
 
