@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 
 from conductor.api.access.admission import Admission, Known, loopback_callers, socket_callers
+from conductor.api.access.certificate_book import CertificateBook
 from conductor.api.access.token_book import TokenBook
 from conductor.api.access_servicer import AccessServicer
 from conductor.api.flow_servicer import FlowServicer
@@ -306,8 +307,15 @@ class Conductor:
                 PoolServicer(view, self._engine, has_tls=settings.tls.calling is not None),
             ),
             (server_service_pb2_grpc.add_ServerServiceServicer_to_server, server),
-            (access_service_pb2_grpc.add_AccessServiceServicer_to_server, AccessServicer(opened.tokens)),
+            (
+                access_service_pb2_grpc.add_AccessServiceServicer_to_server,
+                AccessServicer(opened.tokens, self._certificates()),
+            ),
         ]
+
+    def _certificates(self) -> CertificateBook:
+        serving = self._settings.tls.serving
+        return CertificateBook(self._settings.data, serving.ca if serving else None)
 
     def _facts(self) -> ServerFacts:
         store = self._opened.store

@@ -1,7 +1,8 @@
-"""AccessService: makes, lists and revokes tokens. The interceptor has asked for the admin's role before."""
+"""AccessService: makes, lists and revokes tokens, and revokes certificates. The interceptor asked for the admin's role before."""
 
 from typing import Any
 
+from conductor.api.access.certificate_book import CertificateBook, Revocation
 from conductor.api.access.token_book import TokenBook
 from conductor.api.messages.tokens import read_page_size, seal, unseal
 from conductor.core.access.roles import Role
@@ -12,7 +13,8 @@ from conductor.v1 import access_service_pb2_grpc
 from servicekit.calls.callers import current_caller
 from servicekit.times import timestamp
 
-_LIST = "tokens"
+_LIST, _REVOCATIONS = "tokens", "revocations"
+MAX_CERTIFICATE_CHARACTERS = 64
 _ROLES = {pb.ROLE_VIEWER: Role.VIEWER, pb.ROLE_OPERATOR: Role.OPERATOR, pb.ROLE_ADMIN: Role.ADMIN}
 _VALUES = {str(role): value for value, role in _ROLES.items()}
 
@@ -20,8 +22,9 @@ _VALUES = {str(role): value for value, role in _ROLES.items()}
 class AccessServicer(access_service_pb2_grpc.AccessServiceServicer):
     """Manages access."""
 
-    def __init__(self, tokens: TokenBook) -> None:
+    def __init__(self, tokens: TokenBook, certificates: CertificateBook) -> None:
         self._tokens = tokens
+        self._certificates = certificates
 
     async def CreateToken(self, request: pb.CreateTokenRequest, context: Any) -> pb.CreateTokenResponse:
         violations = [] if request.role in _ROLES else [Violation("role", "must be ROLE_VIEWER, _OPERATOR or _ADMIN")]
@@ -39,6 +42,31 @@ class AccessServicer(access_service_pb2_grpc.AccessServiceServicer):
 
     async def RevokeToken(self, request: pb.RevokeTokenRequest, context: Any) -> pb.Token:
         return token_message(await self._tokens.revoke(_read_name(request.name), current_caller().identity))
+
+    async def RevokeCertificate(
+        self, request: pb.RevokeCertificateRequest, context: Any
+    ) -> pb.RevokeCertificateResponse:
+        if not 0 < len(request.certificate) <= MAX_CERTIFICATE_CHARACTERS:
+            raise InvalidRequestError(
+                Violation(
+                    "certificate", f"must have 1 to {MAX_CERTIFICATE_CHARACTERS} characters: a member, or a serial"
+                )
+            )
+        revoked, number = await self._certificates.revoke(request.certificate)
+        return pb.RevokeCertificateResponse(revocations=map(_revocation, revoked), number=number)
+
+    async def ListRevocations(self, request: pb.ListRevocationsRequest, context: Any) -> pb.ListRevocationsResponse:
+        size = read_page_size(request.page_size)
+        after = str(unseal(request.page_token, _REVOCATIONS, "page_token")[0]) if request.page_token else ""
+        listed, number = await self._certificates.listed()
+        found = [one for one in listed if one.serial > after]
+        page = found[:size]
+        token = seal(_REVOCATIONS, page[-1].serial) if len(found) > size else ""
+        return pb.ListRevocationsResponse(revocations=map(_revocation, page), next_page_token=token, number=number)
+
+
+def _revocation(one: Revocation) -> pb.Revocation:
+    return pb.Revocation(serial=one.serial, member=one.member, revoke_time=timestamp(one.time))
 
 
 def token_message(token: Token) -> pb.Token:

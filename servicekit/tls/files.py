@@ -7,6 +7,7 @@ those of a service's data folder. Errors say which file is wrong, and which comm
 import fcntl
 import os
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from pathlib import Path
 from servicekit.errors import ConfigurationError
 
 MAX_FILE_BYTES = 256 * 1024
+LOCK_SECONDS = 10.0
 FOLDER = "tls"  # in a service's data folder
 _FOR_OTHERS = stat.S_IROTH | stat.S_IWOTH
 
@@ -194,10 +196,23 @@ def locked(folder: Path) -> Iterator[None]:
             f"{folder} cannot be written: {error.strerror}", hint="run this as the service's user"
         ) from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        _lock(descriptor, folder)
         yield
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int, folder: Path) -> None:
+    due = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() > due:
+                raise TlsError(f"another command works in {folder}", hint="try again when it has ended") from error
+            time.sleep(0.05)
+        else:
+            return
 
 
 def _sync(folder: Path) -> None:

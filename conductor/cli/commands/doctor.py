@@ -154,7 +154,8 @@ def _storage_looks(folder: Path, info: server_service_pb2.ServerInfo, *, is_name
 
 
 def _certificate_looks(folder: Path, conductor_id: str) -> Iterator[Look]:
-    if not (folder / "tls").is_dir():  # without certificates, nothing that reads them is loaded
+    # Without certificates, nothing that reads them is loaded.
+    if not any((folder / "tls" / name).exists() for name in ("server.pem", "issued.json")):
         return
     from conductor.cli.commands.certs.looks import certificate_looks
 

@@ -55,6 +55,8 @@ METHODS = {
     "/conductor.v1.AccessService/CreateToken": Role.ADMIN,
     "/conductor.v1.AccessService/ListTokens": Role.ADMIN,
     "/conductor.v1.AccessService/RevokeToken": Role.ADMIN,
+    "/conductor.v1.AccessService/RevokeCertificate": Role.ADMIN,
+    "/conductor.v1.AccessService/ListRevocations": Role.ADMIN,
 }
 
 

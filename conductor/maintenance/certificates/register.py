@@ -83,8 +83,9 @@ class Register:
 
     def with_revoked(self, serials: frozenset[int], now: datetime) -> Self:
         """Returns the record with certificates revoked, those that are not yet, and a higher version."""
+        at = now.replace(microsecond=0)  # as it is stored
         entries = tuple(
-            replace(each, revoked=now) if each.serial in serials and each.revoked is None else each
+            replace(each, revoked=at) if each.serial in serials and each.revoked is None else each
             for each in self.entries
         )
         return replace(self, entries=entries, version=self.version + 1)

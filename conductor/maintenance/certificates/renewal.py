@@ -13,6 +13,10 @@ RENEWED_BEFORE = timedelta(days=30)
 _LEAST_SERIAL = 8  # digits of a serial that name it
 
 
+class MemberNotFoundError(TlsError):
+    """No certificate is meant by that, or several are."""
+
+
 def members_due(register: Register, now: datetime, before: timedelta = RENEWED_BEFORE) -> tuple[Member, ...]:
     """Returns the members whose certificates end soon, ended lately, or are of a former CA."""
     return tuple(
@@ -37,18 +41,18 @@ def _find(register: Register, given: str, now: datetime) -> Member:
     found = [each for each in register.members(now) if each.entry.name == name and kind in ("", each.entry.kind)]
     if len(found) > 1:
         said = ", ".join(f"{each.entry.kind}/{name}" for each in found)
-        raise TlsError(f"'{name}' is the name of {len(found)} members", hint=f"name one of them:  {said}")
+        raise MemberNotFoundError(f"'{name}' is the name of {len(found)} members", hint=f"name one of them:  {said}")
     if not found:
         near = closest(name, [each.entry.name for each in register.members(now)])
         hint = f"did you mean '{near}'? See all:  conductor certs list" if near else "see all:  conductor certs list"
-        raise TlsError(f"there is no member '{given}' of the pool '{register.pool}'", hint=hint)
+        raise MemberNotFoundError(f"there is no member '{given}' of the pool '{register.pool}'", hint=hint)
     return found[0]
 
 
 def find_certificates(register: Register, given: str, now: datetime) -> tuple[Entry, ...]:
     """Returns the certificates that still hold of a member, or the one with this serial."""
     serial = given.lower().removeprefix("0x")
-    by_serial = [entry for entry in register.entries if f"{entry.serial:x}".startswith(serial)]
+    by_serial = [entry for entry in register.entries if f"{entry.serial:040x}".startswith(serial)]
     if len(serial) >= _LEAST_SERIAL and len(by_serial) == 1:
         return tuple(by_serial)
     entry = _find(register, given, now).entry

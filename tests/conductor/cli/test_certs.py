@@ -205,7 +205,7 @@ def test_a_revoked_member_is_on_the_list_that_the_ca_signed(machine: Machine) ->
     machine.client("ann")
     first, second = (machine.bundle(name).pairs[0].facts.serial for name in ("first.client", "ann.client"))
 
-    by_serial = machine.certs("revoke", f"{first:x}"[:10])
+    by_serial = machine.certs("revoke", f"{first:040x}"[:10])
     assert machine.serials() == {first}
     by_name = machine.certs("revoke", "client/ann")
     assert machine.serials() == {first, second}
@@ -234,7 +234,7 @@ def test_the_old_certificate_of_the_conductor_is_revoked_after_a_new_one(machine
     old = facts_of(read_certificates(machine.tls.calling().read().certificate)[0]).serial
     machine.certs("renew", "conductor")
 
-    assert "revoked 1 certificate of conductor 'conductor'" in machine.certs("revoke", f"{old:x}")
+    assert "revoked 1 certificate of conductor 'conductor'" in machine.certs("revoke", f"{old:040x}")
 
 
 def test_a_second_conductor_joins_with_the_id_of_its_bundle(machine: Machine, tmp_path: Path) -> None:
