@@ -38,7 +38,7 @@ from agenthost.host.fences import Fences
 from agenthost.host.housekeeping import Housekeeping
 from agenthost.host.preparation import Preparation
 from agenthost.host.state import Host
-from agenthost.host.supervisor import Supervisor
+from agenthost.host.supervisor import NoteEnd, Supervisor, ignore_end
 from agenthost.host.tombstones import Tombstones
 from agenthost.models.addresses import find_addresses
 from agenthost.models.enquiry import Enquiry
@@ -48,12 +48,15 @@ from agenthost.proof.prover import Prover
 from agenthost.snapshots.integrity import SnapshotIntegrity
 from agenthost.snapshots.store import SnapshotStore
 from agenthost.system.clock import steady_clock
+from agenthost.telemetry.sources import Sources, make_metrics, serving_metrics
 from agenthost.v1 import execution_service_pb2_grpc, host_service_pb2_grpc, snapshot_service_pb2_grpc
 from servicekit.addresses import Address, AddressError, AddressInUseError, refuse_taken
+from servicekit.release import release_number
 from servicekit.server import Registration, Server
 from servicekit.tls.files import TlsFolder
 
 if TYPE_CHECKING:
+    from agenthost.telemetry.metrics import Metrics
     from servicekit.tls.revocations import WatchedRevocations
 
 _log = structlog.get_logger()
@@ -113,9 +116,22 @@ async def running_host(
     now = steady_clock()
     snapshots = await SnapshotStore.open(data.snapshots, settings.keeping, now)
     integrity = SnapshotIntegrity(snapshots)
+    metrics: Metrics | None = None
+    if settings.metrics:
+        sources = Sources(
+            host,
+            data.path,
+            executions=lambda: supervisor.executions,
+            snapshots=lambda: snapshots.eviction.figures,
+            gateway_runs=lambda: gateway.is_running,
+            version=release_number(),
+        )
+        metrics = make_metrics(settings.metrics, sources)
+    note_end = metrics.note_end if metrics else ignore_end
     async with (
         ModelGateway(data.path, settings.models, host.pools) as gateway,
-        supervising(host, data, integrity, gateway, now=now) as supervisor,
+        supervising(host, data, integrity, gateway, now=now, note_end=note_end) as supervisor,
+        serving_metrics(metrics),
     ):
 
         def settle_model(name: str, facts: ModelFacts) -> None:
@@ -170,12 +186,13 @@ async def supervising(
     *,
     now: Callable[[], float],
     shims: Shims = SHIMS,
+    note_end: NoteEnd = ignore_end,
 ) -> AsyncIterator[Supervisor]:
     """Supervises the executions of a host, with those that an earlier daemon left. The simulation begins here, too."""
     folders = AttemptFolders(data.attempts, host.boot_id)
     preparation = Preparation(host, integrity, folders, gateway, shims)
     async with Supervisor(
-        host, integrity, folders, Tombstones(data.tombstones, now), preparation, now=now
+        host, integrity, folders, Tombstones(data.tombstones, now), preparation, now=now, note_end=note_end
     ) as supervisor:
         await adopt_leftovers(supervisor, folders, partial(read_stored, limits=host.settings.limits), shims)
         yield supervisor

@@ -41,6 +41,7 @@ def group() -> None:
     "--model-name", metavar="NAME", help="Model to ask for there.  [default: the first that it lists and that can chat]"
 )
 @click.option("--key-env", metavar="NAME", help="Variable of the environment that holds the key of --model.")
+@click.option("--metrics", metavar="ADDRESS", help="Serve metrics for Prometheus at http://ADDRESS/metrics.")
 @tls_options
 @click.option("--config", type=_DIRECTORY, metavar="FILE", help="TOML file with these settings and [limits].")
 @click.option("--log-format", type=click.Choice(["plain", "json"]), help="How to write the log.  [default: plain]")

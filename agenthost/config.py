@@ -3,8 +3,8 @@
 The file is TOML with the names of `Settings`. `[limits]` narrows what a Start may ask for (units as in `core.admission.order`), and
 sets how many snapshots are kept, and for how long (`core.snapshots.eviction.Keeping`). `[models.NAME]` names an endpoint that
 agents' specs may use (settings as in `core.models.endpoint`). `[commands.NAME]` is a program that flows may run
-(`core.admission.commands`). `[labels]` are what flows choose hosts by. `[tls]` names certificates of the operator's own PKI;
-without it those in the data folder serve, where `agenthost join` has put some.
+(`core.admission.commands`). `[labels]` are what flows choose hosts by. `[metrics] listen` serves metrics for Prometheus. `[tls]`
+names certificates of the operator's own PKI; without it those in the data folder serve, where `agenthost join` has put some.
 """
 
 import os
@@ -69,6 +69,7 @@ class Settings:
     labels: Mapping[str, str] = field(default_factory=dict)  # flows choose hosts by them
     commands: Mapping[str, AgentSpec] = field(default_factory=dict)  # that flows may run, by name
     tls: TlsSettings = field(default_factory=TlsSettings)
+    metrics: Address | None = None  # where Prometheus reads; None serves no metrics
     end_agents_on_stop: bool = False  # SIGTERM otherwise leaves them to the next daemon
     log_format: str = "plain"
     log_level: str = "info"
@@ -105,6 +106,7 @@ def load_settings(file: Path | None, flags: Mapping[str, Any]) -> Settings:
         values["models"] = read_models(models)
     values["commands"] = _commands(values.get("commands", {}))
     values["tls"] = _tls(values, tls_flags)
+    values["metrics"] = _metrics(values.get("metrics"))
     settings = Settings(**values)
     _check(settings)
     return settings
@@ -118,6 +120,22 @@ def _of_membership(values: Mapping[str, Any]) -> Mapping[str, str]:
     member = read_membership(TlsFolder.of(_path("data", data)))
     told = {"listen": member.listen, "name": member.name} if member else {}
     return {key: text for key, text in told.items() if not values.get(key)}
+
+
+def _metrics(given: Any) -> Address | None:
+    """Reads the address of a flag, or of the table in the file."""
+    if isinstance(given, Mapping):
+        if unknown := sorted(set(given) - {"listen"}):
+            raise ConfigurationError(f"there is no setting 'metrics.{unknown[0]}'; there is listen")
+        given = given.get("listen") or None
+    if given is None:
+        return None
+    if not isinstance(given, str):
+        raise ConfigurationError(f"metrics is {shown(given)}: it must be an address, as [metrics] listen")
+    try:
+        return Address.parse(given)
+    except AddressError as error:
+        raise ConfigurationError(f"metrics.listen: {error}") from error
 
 
 def _tls(values: Mapping[str, Any], flags: Mapping[str, Any]) -> TlsSettings:

@@ -98,6 +98,11 @@ class Execution:
         return self._ending is not None
 
     @property
+    def ending(self) -> Ending | None:
+        """Returns how the agent's process ended; None while it runs."""
+        return self._ending
+
+    @property
     def shim_alive(self) -> bool:
         """Returns whether its shim still lives."""
         return self._process is not None and not self._process.has_ended

@@ -42,6 +42,14 @@ EXPIRY_SECONDS = 1.0
 _log = structlog.get_logger()
 
 
+# Takes an execution that has ended, or was refused.
+NoteEnd = Callable[[Execution, StatusError | None], None]
+
+
+def ignore_end(_: Execution, __: StatusError | None) -> None:
+    """Does nothing about an end: for a host without metrics."""
+
+
 class Supervisor:
     """Begins, finds and releases executions. Use it as a context; end or leave what runs before leaving it."""
 
@@ -54,8 +62,11 @@ class Supervisor:
         preparation: Preparation,
         *,
         now: Callable[[], float],
+        note_end: NoteEnd = ignore_end,
     ) -> None:
+        """Makes a supervisor. `note_end` is told of each execution that ended, or was refused."""
         self._host = host
+        self._note_end = note_end
         self._integrity = integrity
         self._folders = folders
         self._tombstones = tombstones
@@ -137,6 +148,11 @@ class Supervisor:
         execution = Execution(accepted)
         self._integrity.readmit(request.order.snapshot, execution)
         self._take_on(execution, lambda: self._preparation.resume(accepted, fingerprint))
+
+    @property
+    def executions(self) -> list[Execution]:
+        """Returns every execution that is not released."""
+        return list(self._executions.values())
 
     def conductors(self) -> frozenset[str]:
         """Returns the conductors that have executions here."""
@@ -254,10 +270,12 @@ class Supervisor:
                 lambda before: self._preparation.look_back(execution, before),
                 lambda: self._preparation.begin_turn(execution),
             )
+            self._note_end(execution, None)
         except StatusError as refusal:
             await self._forget_folder(execution.request)
             del self._executions[execution.id]
             execution.refuse(refusal)
+            self._note_end(execution, refusal)
             _log.info("execution_refused", execution=execution.id, reason=refusal.reason, text=str(refusal))
         finally:
             self._integrity.leave(order.snapshot, execution)

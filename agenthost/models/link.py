@@ -80,6 +80,11 @@ class ModelGateway:
         await self._tasks.__aexit__(*error)  # type: ignore[arg-type]
         self._hang_up()
 
+    @property
+    def is_running(self) -> bool:
+        """Returns whether a gateway is connected."""
+        return self._connected.is_set()
+
     async def ready(self) -> None:
         """Waits until a gateway is connected; raises AgentUnavailableError when none comes in time."""
         try:

@@ -4,16 +4,17 @@ Gauges are read off the engine's state when a page is made, and kept nowhere. No
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 
 from conductor.core.model.conductor_state import ConductorState
 from conductor.core.model.states import SETTLED_RUN, RunState
 from conductor.core.placing.standing import PoolUse, list_uses
 from conductor.hosts.host_view import HostState
 from conductor.telemetry.sources import Sources
+from servicekit.metrics.families import gauge, gauges
 
 MAX_POOLS = 100
 MAX_HOSTS = 200
@@ -28,37 +29,39 @@ class PresentMetrics:
     def gather(self) -> Iterator[Metric]:
         """Yields the metrics of this moment."""
         state = self._sources.state()
-        yield _by_label("info", "The conductor's version.", "version", {self._sources.version: 1})
+        yield gauges("conductor_info", "The conductor's version.", "version", {self._sources.version: 1})
         yield from _gather_work(state)
         yield from self._gather_hosts(state)
         yield from _gather_pools(list_uses(state, self._sources.now())[:MAX_POOLS])
-        yield _gauge("watchers", "Open watches of runs.", self._sources.watchers())
+        yield gauge("conductor_watchers", "Open watches of runs.", self._sources.watchers())
         sizes = {part: _size(Path(f"{self._sources.database}{end}")) for part, end in _FILES.items()}
-        yield _by_label("database_bytes", "Size of the database's files.", "file", sizes)
+        yield gauges("conductor_database_bytes", "Size of the database's files.", "file", sizes)
 
     def _gather_hosts(self, state: ConductorState) -> Iterator[Metric]:
         views = list(self._sources.hosts())[:MAX_HOSTS]
         counts = Counter(view.state for view in views)
-        yield _by_label("hosts", "Hosts, by state.", "state", {each.value: counts[each] for each in HostState})
+        yield gauges("conductor_hosts", "Hosts, by state.", "state", {each.value: counts[each] for each in HostState})
         known = {view.name: view.host for view in views if view.host is not None}
         slots = {name: host.slots for name, host in known.items()}
-        yield _by_label("host_slots", "Slots of a host, as it told last.", "host", slots)
+        yield gauges("conductor_host_slots", "Slots of a host, as it told last.", "host", slots)
         live = Counter(track.host for one in state.ongoing.values() for track in one.tracks.values())
         used = {view.name: live[view.name] for view in views}
-        yield _by_label("host_attempts", "Live attempts of this conductor on a host.", "host", used)
+        yield gauges("conductor_host_attempts", "Live attempts of this conductor on a host.", "host", used)
         proven = {name: host.sandbox.available for name, host in known.items()}
-        yield _by_label("host_sandbox_proven", "1 where a host has proven that it confines agents.", "host", proven)
+        yield gauges(
+            "conductor_host_sandbox_proven", "1 where a host has proven that it confines agents.", "host", proven
+        )
 
 
 def _gather_work(state: ConductorState) -> Iterator[Metric]:
     ongoing = list(state.ongoing.values())
     runs = Counter(one.run.state for one in ongoing)
     states = {each.value: runs[each] for each in RunState if each not in SETTLED_RUN}
-    yield _by_label("runs_unfinished", "Runs that have not ended, by state.", "state", states)
-    yield _gauge("steps_queued", "Steps that wait for a place.", sum(len(one.queue) for one in ongoing))
+    yield gauges("conductor_runs_unfinished", "Runs that have not ended, by state.", "state", states)
+    yield gauge("conductor_steps_queued", "Steps that wait for a place.", sum(len(one.queue) for one in ongoing))
     live = sum(len(one.tracks) for one in ongoing)
-    yield _gauge("attempts_live", "Attempts that hosts were given and that have not ended.", live)
-    yield _gauge("gates_pending", "Steps that wait at a gate.", sum(one.run.waiting for one in ongoing))
+    yield gauge("conductor_attempts_live", "Attempts that hosts were given and that have not ended.", live)
+    yield gauge("conductor_gates_pending", "Steps that wait at a gate.", sum(one.run.waiting for one in ongoing))
 
 
 def _gather_pools(uses: Sequence[PoolUse]) -> Iterator[Metric]:
@@ -68,7 +71,7 @@ def _gather_pools(uses: Sequence[PoolUse]) -> Iterator[Metric]:
         ("pool_steps_waiting", "Queued steps that could run there.", {use.name: use.waiting for use in uses}),
         ("pool_parked", "1 while a rate limit parks a pool.", {use.name: use.parked_until > 0 for use in uses}),
     ):
-        yield _by_label(name, text, "pool", values)
+        yield gauges(f"conductor_{name}", text, "pool", values)
 
 
 _FILES = {"database": "", "log": "-wal"}
@@ -79,14 +82,3 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
-
-
-def _gauge(name: str, text: str, value: float) -> Metric:
-    return GaugeMetricFamily(f"conductor_{name}", text, value=value)
-
-
-def _by_label(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:
-    gauge = GaugeMetricFamily(f"conductor_{name}", text, labels=(label,))
-    for told, value in values.items():
-        gauge.add_metric((told,), float(value))
-    return gauge

@@ -1,5 +1,6 @@
 """Traces and metrics of real services with a model behind them, as a collector and Prometheus receive them. Keeps K11."""
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from conductor.v1.run_service_pb2 import Run, WatchRunRequest
 from tests.fakes.collector import Collector, collecting_in_threads
 from tests.fakes.model_server import Answer, ModelServer
 from tests.kit import flows
+from tests.kit.metrics import Scraped, scrape
 from tests.kit.served_model import ServedModel
 from tests.kit.services import running_pair
 from tests.kit.waiting import wait_until
@@ -44,6 +46,8 @@ class Seen:
     run: Run
     model: ModelServer
     collector: Collector
+    conductor: Scraped
+    host: Scraped
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +62,8 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
         (folder / "conductor.toml").write_text(f'[traces]\nendpoint = "{collector.endpoint}"\n')
         options = ("--config", str(folder / "host.toml"), "--agents-dir", str(folder / "agents"))
         settings = ("--config", str(folder / "conductor.toml"), "--root", str(workspace))
+        options += ("--metrics", f"unix:{folder}/host.sock")
+        settings += ("--metrics", f"unix:{folder}/conductor.sock")
         with (
             running_pair(folder, hosts=("alpha",), extra=settings, host_extra=options) as pair,
             pair.channel() as channel,
@@ -67,7 +73,8 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
             created = stub.CreateRun(flows.request(workspace, step), metadata=[("traceparent", CALLER)])
             ended = [told.run for told in stub.WatchRun(WatchRunRequest(name=created.name)) if told.HasField("run")][-1]
             wait_until(lambda: bool(collector.named("run flows/inline")))
-            yield Seen(ended, model, collector)
+            pages = [asyncio.run(scrape(folder / f"{name}.sock")) for name in ("conductor", "host")]
+            yield Seen(ended, model, collector, *pages)
 
 
 def test_one_trace_tells_a_run_down_to_each_request_to_its_model(seen: Seen) -> None:
@@ -95,3 +102,26 @@ def test_one_trace_tells_a_run_down_to_each_request_to_its_model(seen: Seen) -> 
     assert answered.attributes["gen_ai.usage.output_tokens"] == 7
     assert refused.span.status.code == refused.span.status.STATUS_CODE_ERROR
     assert refused.attributes["http.response.status_code"] == 500
+
+
+def test_the_metrics_of_both_services_tell_the_same_run(seen: Seen) -> None:
+    """Keeps K11: tokens by model, gateway latencies, and sandbox proofs, of what really happened."""
+    conductor, host = seen.conductor, seen.host
+
+    assert conductor.value("conductor_runs_ended_total", state="succeeded") == 1
+    assert conductor.value("conductor_hosts", state="ready") == 1
+    assert conductor.value("conductor_host_sandbox_proven", host="alpha") == 1
+    (pool,) = conductor.families["conductor_pool_slots"].samples
+    assert pool.value == 1
+    (tokens,) = [
+        one for one in conductor.families["conductor_model_tokens"].samples if one.labels["direction"] == "input"
+    ]
+    assert tokens.value == 22
+    assert host.value("agenthost_model_tokens_total", model="gpu", direction="input") == 22
+    assert host.value("agenthost_model_tokens_total", model="gpu", direction="output") == 14
+    assert host.value("agenthost_model_requests_total", model="gpu", outcome="answered") == 3
+    assert host.value("agenthost_model_responses_total", model="gpu", code="5xx") == 1
+    assert host.value("agenthost_model_request_duration_seconds_count", model="gpu") == 3
+    assert host.value("agenthost_model_request_duration_seconds_bucket", model="gpu", le="+Inf") == 3
+    assert host.value("agenthost_sandbox_proven") == 1
+    assert host.value("agenthost_gateway_up") == 1
