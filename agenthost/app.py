@@ -65,6 +65,7 @@ _log = structlog.get_logger()
 async def serve(settings: Settings, announce: Callable[[str, Host], None]) -> None:
     """Serves until SIGTERM or SIGINT. Raises ConfigurationError when it cannot begin."""
     address = parse_address(settings.listen)
+    settings.tls.check()
     data = DataFolder(settings.data)
     if not settings.data.exists():  # a folder is not made for a host that cannot begin
         with _address_errors():

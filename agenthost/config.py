@@ -8,6 +8,7 @@ names certificates of the operator's own PKI; without it those in the data folde
 """
 
 import os
+import shlex
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -146,13 +147,17 @@ def _tls(values: Mapping[str, Any], flags: Mapping[str, Any]) -> TlsSettings:
     except TlsSettingError as error:
         raise ConfigurationError(str(error)) from error
     if not address.is_local and not tls.serves(address):
-        raise ConfigurationError(
-            f"listen: '{address.text}' reaches beyond this machine, which needs TLS, and there are no certificates",
-            hint=f"on the conductor's machine:  conductor certs host {values['name']} --address {address.text} --data DIR "
-            f"--out {values['name']}.agenthost\n"
-            f"then here, with that file:   agenthost join {values['name']}.agenthost --data {values['data']}",
-        )
+        raise _bare(address, str(values["name"]), Path(values["data"]))
     return tls
+
+
+def _bare(address: Address, name: str, data: Path) -> ConfigurationError:
+    place = address.text if not address.is_wildcard else f"ADDRESS:{address.text.rpartition(':')[2]}"
+    return ConfigurationError(
+        f"listen: '{address.text}' reaches beyond this machine, which needs TLS, and there are no certificates",
+        hint=f"on the conductor's machine:  conductor certs host {name} --address {place} --data DIR --out {name}.agenthost\n"
+        f"then here, with that file:   agenthost join {name}.agenthost --data {shlex.quote(str(data))}",
+    )
 
 
 def _check_types(values: Mapping[str, Any]) -> None:

@@ -13,11 +13,12 @@ import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from functools import partial
+from typing import Protocol
 
 import structlog
 
-from conductor.api.access.admission import Admission, Known, loopback_callers, socket_callers
+from conductor.api.access.admission import Admission, loopback_callers, socket_callers
 from conductor.api.access.certificate_book import CertificateBook
 from conductor.api.access.token_book import TokenBook
 from conductor.api.access_servicer import AccessServicer
@@ -75,9 +76,6 @@ from servicekit.statuses import find_rich
 from servicekit.tls.files import TlsFolder
 from servicekit.tls.identity import Kind
 
-if TYPE_CHECKING:
-    from servicekit.tls.front import Front
-
 _log = structlog.get_logger(__name__)
 
 
@@ -107,6 +105,7 @@ def run(settings: Settings) -> int:
 @contextlib.asynccontextmanager
 async def serving(settings: Settings, new_worker: NewWorker = Worker) -> AsyncIterator["Conductor"]:
     """Opens what outlives the process, and closes it at the end."""
+    settings.tls.check()
     if not settings.data.exists():  # no folder is made for a conductor that cannot start
         with _telling_of_taken():
             refuse_taken(settings.listen)
@@ -247,20 +246,17 @@ class Conductor:
         return server
 
     async def _serve(self) -> Server:
-        settings, tokens = self._settings, self._opened.tokens
-        front: Front | None = None
-        known: Known = (
-            socket_callers if settings.listen.socket else loopback_callers(tokens, settings.access.loopback_role)
-        )
+        settings, tokens, now = self._settings, self._opened.tokens, self._opened.clock.now
+        start = partial(Server.start, settings.listen, self._registrations(), service="conductor")
         if settings.tls.serving is not None and settings.tls.serves(settings.listen):
             from conductor.api.door import open_door  # noqa: PLC0415 (as in _host_channels)
 
             door = open_door(settings.tls.serving, settings.data, conductor_id=self._opened.store.conductor_id)
-            known, front = door.known, door.front
-        admission = Admission(tokens, known, self._opened.clock.now)
-        return await Server.start(
-            settings.listen, self._registrations(), service="conductor", admit=admission, tls=front
+            return await start(admit=Admission(tokens, door.known, now, door.address_of), tls=door.front)
+        without_token = (
+            socket_callers if settings.listen.socket else loopback_callers(tokens, settings.access.loopback_role)
         )
+        return await start(admit=Admission(tokens, without_token, now))
 
     def _registrations(self) -> list[Registration]:
         opened, settings = self._opened, self._settings

@@ -17,6 +17,7 @@ Every limit that an operator may change has its name here. Reads files and envir
 
 import os
 import re
+import shlex
 import sys
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
@@ -199,6 +200,7 @@ def load(
     logs = _table(document, "logs", problems)
     named = [_split_host(text, problems) for text in hosts] or list(_table(document, "hosts", problems).items())
     folder = _folder("data", data or _text(document, "data", str(default_data or ""), problems), problems)
+    found_tls = _tls(document.get("tls", {}), tls or {}, folder, problems)
     settings = Settings(
         listen=_listen(listen or _text(document, "listen", default_listen, problems), problems),
         data=folder,
@@ -211,7 +213,7 @@ def load(
         clocks=_clocks(_table(document, "clocks", problems), problems),
         retention=_retention(_table(document, "retention", problems), problems),
         metrics=_metrics(metrics, _table(document, "metrics", problems), problems),
-        tls=_tls(document.get("tls", {}), tls or {}, folder, problems),
+        tls=found_tls or TlsSettings(),
         pushes=_pushes(_table(document, "pushes", problems), problems),
         traces=_traces(_table(document, "traces", problems), environment, problems),
         access=_access(_table(document, "access", problems), problems),
@@ -220,17 +222,20 @@ def load(
         problems.append("'data' is not set, and this user has no home folder: give --data DIR")
     problems += [f"there is no setting 'logs.{key}'" for key in sorted(logs.keys() - {"format", "level"})]
     hints = [f"see {config}"] if problems and config else []
-    bare = list(_bare_addresses(settings))
+    bare = [] if found_tls is None else list(_bare_addresses(settings))
     if problems or bare:
-        hints += [*_MAKE_CERTIFICATES] if bare else []
+        hints += _make_certificates(settings) if bare else []
         raise ConfigurationError("; ".join([*problems, *bare]), hint="\n".join(hints))
     return settings
 
 
-_MAKE_CERTIFICATES = (
-    "make the pool's certificates:  conductor certs init --data DIR --address ADDRESS",
-    "then start it again with them: conductor serve --data DIR --listen ADDRESS",
-)
+def _make_certificates(settings: Settings) -> tuple[str, str]:
+    """Returns the two commands that mend an address without TLS."""
+    data = shlex.quote(_readable(settings.data))
+    return (
+        f"make the pool's certificates:  conductor certs init --data {data} --address ADDRESS",
+        f"then start it again with them: conductor serve --data {data} --listen {settings.listen.text}",
+    )
 
 
 def _bare_addresses(settings: Settings) -> Iterable[str]:
@@ -244,12 +249,12 @@ def _bare_addresses(settings: Settings) -> Iterable[str]:
             yield f"hosts.{host.name}: {flaw}"
 
 
-def _tls(table: object, flags: Mapping[str, Path | None], data: Path, problems: list[str]) -> TlsSettings:
+def _tls(table: object, flags: Mapping[str, Path | None], data: Path, problems: list[str]) -> TlsSettings | None:
     try:
         return read_tls(table, flags, data)
     except TlsSettingError as error:
         problems.append(str(error))
-        return TlsSettings()
+        return None
 
 
 def _read(path: Path | None, problems: list[str]) -> Mapping[str, Any]:

@@ -81,6 +81,11 @@ class Address:
         """True for unix sockets and loopback: no other machine reaches it, and it needs no TLS."""
         return self.socket is not None or _is_loopback(self.text.rpartition(":")[0])
 
+    @property
+    def is_wildcard(self) -> bool:
+        """True for an address that stands for every interface, and that nobody can dial."""
+        return self.text.rpartition(":")[0] in {"0.0.0.0", "[::]"}  # noqa: S104
+
 
 def _port(digits: str, text: str) -> int:
     if len(digits) > MAX_PORT_DIGITS or int(digits) > MAX_PORT:

@@ -23,10 +23,14 @@ from servicekit.tls.revocations import RevocationFile, WatchedRevocations
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """How a conductor serves by TLS. `known` returns the caller that a certificate stands for; None where it showed none."""
+    """How a conductor serves by TLS. `known` returns the caller that a certificate stands for; None where it showed none.
+
+    `address_of` returns where a call comes from.
+    """
 
     front: Front
     known: Callable[[Any], Caller | None]
+    address_of: Callable[[Any], str]
 
 
 def open_door(files: TlsFiles, data: Path, *, conductor_id: str) -> Door:
@@ -55,4 +59,4 @@ def door_of(watched: WatchedFiles, data: Path, is_revoked: Callable[[int], bool]
             )
         return Caller(identity.name, "certificate", facts.role)
 
-    return Door(Front(watched, peers, folder.path), known)
+    return Door(Front(watched, peers, folder.path), known, peers.address_of)

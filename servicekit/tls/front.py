@@ -137,7 +137,7 @@ class Connection(asyncio.Protocol):
         self._timer.cancel()
         self._outer.pause_reading()
         try:
-            self._front.peers.note(self._name, self._certificate())
+            self._front.peers.note(self._name, self._certificate(), self._address())
         except UnreadableError as error:
             self._refuse(str(error))
             return
@@ -149,9 +149,13 @@ class Connection(asyncio.Protocol):
         shown = self._tls.getpeercert(binary_form=True)
         return ssl.DER_cert_to_PEM_cert(shown).encode() if shown else None
 
+    def _address(self) -> str:
+        host, port, *_ = (self._outer.get_extra_info("peername") if self._outer else None) or ("", 0)
+        return f"ipv6:[{host}]:{port}" if ":" in host else f"ipv4:{host}:{port}"
+
     def _refuse(self, why: str) -> None:
         """Ends the connection after the alert that tells the client why."""
-        _log.info("connection_refused", peer=str(self._outer and self._outer.get_extra_info("peername")), why=why)
+        _log.info("connection_refused", peer=self._address(), why=why)
         self._flush()
         if self._outer is not None:
             self._outer.close()

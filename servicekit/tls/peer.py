@@ -35,21 +35,28 @@ class Peers:
     """Finds the peer of a call; keeps the certificates of connections that a front has open."""
 
     def __init__(self) -> None:
-        self._fronted: dict[str, Facts | None] = {}
+        self._fronted: dict[str, tuple[Facts | None, str]] = {}
 
-    def note(self, name: str, pem: bytes | None) -> None:
+    def note(self, name: str, pem: bytes | None, address: str) -> None:
         """Notes a connection of a front; raises UnreadableError where its certificate cannot be read."""
-        self._fronted[name] = read_facts(pem) if pem else None
+        self._fronted[name] = read_facts(pem) if pem else None, address
 
     def forget(self, name: str) -> None:
         """Forgets a connection that has ended."""
         self._fronted.pop(name, None)
 
+    def address_of(self, context: Any) -> str:
+        """Returns where a call comes from, as gRPC tells it for connections of its own: `ipv4:192.168.1.5:40000`."""
+        peer: str = context.peer() or ""
+        _, address = self._fronted.get(peer.removeprefix(_ABSTRACT), (None, peer))
+        return address
+
     def find(self, context: Any) -> Peer:
         """Returns the peer of a call."""
-        peer: str = context.peer()
+        peer: str = context.peer() or ""
         if peer.startswith(_ABSTRACT + FRONT_NAME):
-            return Peer(Way.TLS, self._fronted.get(peer.removeprefix(_ABSTRACT)))
+            facts, _ = self._fronted.get(peer.removeprefix(_ABSTRACT), (None, ""))
+            return Peer(Way.TLS, facts)
         if peer.startswith("unix"):
             return Peer(Way.SOCKET)
         told = context.auth_context()

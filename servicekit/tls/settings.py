@@ -30,6 +30,12 @@ class TlsSettings:
         """Returns whether TLS serves at an address."""
         return self.serving is not None and address.socket is None
 
+    def check(self) -> None:
+        """Raises TlsError where files cannot be used: before a service makes anything."""
+        for files in dict.fromkeys((self.serving, self.calling)):
+            if files is not None:
+                files.checked()
+
 
 def read_tls(table: Any, flags: Mapping[str, Path | None], data: Path) -> TlsSettings:
     """Reads the settings, of which a flag comes before its key in the file; raises TlsSettingError.

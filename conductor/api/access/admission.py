@@ -26,11 +26,18 @@ Known = Callable[[Any], Caller | None]
 
 
 class Admission:
-    """Admits callers. `known` tells who calls without a token; it is asked for each call."""
+    """Admits callers. `known` tells who calls without a token, `address_of` where a call comes from; each call is asked for."""
 
-    def __init__(self, tokens: TokenBook, known: Known, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        tokens: TokenBook,
+        known: Known,
+        now: Callable[[], float],
+        address_of: Callable[[Any], str] = lambda context: context.peer() or "",
+    ) -> None:
         self._tokens = tokens
         self._known = known
+        self._address_of = address_of
         self._failures = Failures(now)
 
     def __call__(self, method: str, context: Any) -> Caller:
@@ -45,7 +52,7 @@ class Admission:
     def _identify(self, context: Any) -> Caller:
         given = next((value for key, value in context.invocation_metadata() if key == _HEADER), None)
         if given is not None:
-            return self._find_token(given, context.peer() or "")
+            return self._find_token(given, self._address_of(context))
         caller = self._known(context)
         if caller is None:
             raise UnauthenticatedError(
