@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from servicekit.errors import ConfigurationError
@@ -71,17 +70,6 @@ class TlsFiles:
         if not any(certificates.facts_of(each).is_authority for each in authorities):
             raise TlsError(f"{self.ca} holds no certificate of a CA", hint=self.remedy)
         return material
-
-    def end(self) -> datetime:
-        """Returns the end of the certificate; raises TlsError where it cannot be read."""
-        from servicekit.tls import certificates  # noqa: PLC0415 (as above)
-
-        try:
-            return certificates.facts_of(
-                certificates.read_certificates(read_bounded(self.certificate, self.remedy))[0]
-            ).not_after
-        except certificates.UnreadableError as error:
-            raise TlsError(f"{self.certificate} cannot be used: {error}", hint=self.remedy) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,11 @@
 Each certificate is recorded before it leaves, so each can be revoked. A step that was interrupted can be repeated.
 """
 
-import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from conductor.maintenance.certificates.machine import own_names
 from conductor.maintenance.certificates.register import (
     Entry,
     Member,
@@ -18,7 +18,7 @@ from conductor.maintenance.certificates.register import (
 from servicekit.tls.bundle import write_bundle
 from servicekit.tls.certificates import UnreadableError, facts_of, read_certificates
 from servicekit.tls.files import TlsError, TlsFiles, TlsFolder, locked, read_bounded, refuse_readable, write_whole
-from servicekit.tls.identity import NAME, NAME_RULE, Identity, Kind, is_name
+from servicekit.tls.identity import NAME_RULE, Identity, Kind, is_name
 from servicekit.tls.issuing import Authority, Issued, Request, client_request, conductor_requests, host_request
 from servicekit.tls.revocations import RevocationFile, Revoked
 
@@ -94,7 +94,7 @@ class PoolCertificates:
     def equip(self, conductor_id: str) -> datetime:
         """Issues the certificates of the conductor in this folder; returns their end."""
         register = self.register
-        names = served_names(register.addresses, own=True)
+        names = (*served_names(register.addresses), *own_names())
         requests = conductor_requests(register.pool, register.conductor, conductor_id, names)
         issued = [self._issue(request, register.addresses) for request in requests]
         for one, place in zip(issued, self._own_files(), strict=True):
@@ -202,9 +202,7 @@ def _refuse_member(folder: TlsFolder) -> None:
         )
 
 
-def served_names(addresses: Sequence[str], *, own: bool = False) -> tuple[str, ...]:
-    """Returns the names that a conductor is reached by: its addresses without ports, and those of its own machine."""
-    hosts = [address.rpartition(":")[0].strip("[]") for address in addresses]
-    machine = socket.gethostname().lower() if own else ""
-    named = [machine] if machine and all(NAME.fullmatch(part) for part in machine.split(".")) else []
-    return tuple(dict.fromkeys([*hosts, "localhost", "127.0.0.1", "::1", *named]))
+def served_names(addresses: Sequence[str]) -> tuple[str, ...]:
+    """Returns the names that a conductor is reached by: its addresses without ports, and those that every machine has."""
+    hosts = (address.rpartition(":")[0].strip("[]") for address in addresses)
+    return tuple(dict.fromkeys([*hosts, "localhost", "127.0.0.1", "::1"]))
