@@ -79,23 +79,26 @@ class HostChannels:
 
     def certificate_end(self, name: str) -> float | None:
         """Returns when the certificate of that host ends; None where none was seen, as over a unix socket."""
-        return next((channel.end for channel in self._opened if channel.name == name and channel.end), None)
+        return next((channel.end for channel in self._live() if channel.name == name and channel.end), None)
 
     async def run(self) -> None:
         """Opens channels again whenever a certificate has changed or ended, until it is cancelled."""
         while True:
             if self._watched is not None:
                 if self._watched.refresh():
-                    for channel in tuple(self._opened):
+                    for channel in self._live():
                         channel.open_again()
-                await asyncio.gather(*(self._look_at(channel, self._watched) for channel in tuple(self._opened)))
+                await asyncio.gather(*(self._look_at(channel, self._watched) for channel in self._live()))
             if self._revocations is not None:
-                await self._revocations.exchange(tuple(self._opened))
+                await self._revocations.exchange(self._live())
                 self._shut_revoked()
             await asyncio.sleep(LOOK_SECONDS)
 
+    def _live(self) -> "tuple[HostChannel, ...]":
+        return tuple(channel for channel in self._opened if not channel.is_closed)
+
     def _shut_revoked(self) -> None:
-        for channel in tuple(self._opened):
+        for channel in self._live():
             if self._is_revoked(channel.name) and not channel.is_shut:
                 channel.is_shut = True
                 channel.open_again(closing_seconds=0.0)
@@ -131,6 +134,7 @@ class HostChannel:
         self.end: float | None = None  # of the host's certificate, and when to look at it
         self.next_look = 0.0
         self.is_shut = False
+        self.is_closed = False
         self._open = open_channel
         self._channel = open_channel()
         self._closing: dict[asyncio.Task[None], grpc.aio.Channel] = {}
@@ -159,6 +163,8 @@ class HostChannel:
 
     def open_again(self, closing_seconds: float = CLOSING_SECONDS) -> None:
         """Opens a new channel for all further calls, and ends the streams of the one before."""
+        if self.is_closed:
+            return
         before, self._channel = self._channel, self._open()
         self.generation += 1
         for call in tuple(self.streams):
@@ -169,6 +175,7 @@ class HostChannel:
 
     async def close(self) -> None:
         """Closes all channels now."""
+        self.is_closed = True
         waiting, channels = tuple(self._closing), (self._channel, *self._closing.values())
         for closing in waiting:
             closing.cancel()

@@ -5,16 +5,19 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from conductor.hosts.channels import HostChannels
+from conductor.hosts.revocations import RevocationExchange
 from servicekit.statuses import read_refusal
 from servicekit.tls.credentials import WatchedFiles
 from servicekit.tls.files import TlsError
 from servicekit.tls.issuing import LEAF_LIFE
+from servicekit.tls.revocations import RevocationFile
 from tests.kit.tls_servers import ALPHA, CALLING, Pool, Servers, running_servers
 from tests.kit.waiting import until
 
@@ -95,6 +98,36 @@ async def test_a_stream_does_not_outlive_the_hosts_certificate(pool: Pool, serve
 
     assert "its certificate ended at" in problem
     assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+async def test_a_host_that_is_removed_in_the_middle_of_a_call_stops_nothing_else(pool: Pool, servers: Servers) -> None:
+    looked_at, called = asyncio.Event(), asyncio.Event()
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if looked_at.is_set():
+            called.set()
+            await reader.read()
+        looked_at.set()
+        writer.close()
+
+    silent = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    files = pool.files("calling", CALLING)
+    exchange = RevocationExchange(CALLING.identity.pool, RevocationFile(pool.folder / "crl.pem", files.ca))
+    channels = HostChannels(WatchedFiles(files), exchange)
+    beta = channels.open("beta", f"127.0.0.1:{silent.sockets[0].getsockname()[1]}")
+    alpha: Any = channels.open("alpha", servers.host(pool.files("alpha", ALPHA)))
+    async with watching(channels), asyncio.timeout(20):
+        await called.wait()
+        await beta.close()
+        pool.files("calling", CALLING)
+        await until(lambda: alpha.generation > 0)
+        assert channels.certificate_end("alpha") is not None
+    await alpha.close()
+    alpha.open_again()
+    silent.close()
+
+    assert alpha.generation == 1
+    assert channels.certificate_end("alpha") is None
 
 
 def test_another_machine_is_not_dialled_without_certificates() -> None:
