@@ -3,9 +3,10 @@
 The rules, before the code:
 
 - Slots of hosts and of pools (`core.placing`) are counted from live attempts each time. There is no stored counter.
-- Runs of a higher priority go first. Within a priority the run with the fewest live attempts, those of its sub-runs included,
-  goes next, then the oldest: a run with many steps cannot starve a run with few. Within a run the step of the highest priority
-  goes next, then the one that queued first.
+- Runs of a higher priority go first; the others wait as long as these want every slot. Within a priority the run with the fewest
+  live attempts goes next; of several, the one of which no attempt began or ended for the longest time. Its sub-runs count to a
+  run. So slots are shared evenly, and where there are fewer slots than runs, they go round. Within a run the step of the highest
+  priority goes next, then the one that queued first.
 - A step that cannot be placed does not hold up the steps behind it.
 - A run that an operator holds is passed over, with its sub-runs.
 - A step without a place says what it waits for once, and again only when that changes.
@@ -60,8 +61,9 @@ class Scheduling:
         # Slots only get fewer during a pass: a demand without a place has none later either.
         self.unplaceable: set[Demand] = set()
         self.busy = Counter[str]()
+        self.served = dict[str, float]()
         for _, one in decision.runs():
-            self.busy[one.run.plan.root] += len(one.tracks)
+            self._count(one)
         self.waits: dict[tuple[str, Demand], Wait] = {}
 
     def run(self) -> None:
@@ -72,6 +74,12 @@ class Scheduling:
         self._explain()
         self.decision.pools = self.pools.pools
         self.decision.unscheduled = self.decision.room <= 0
+
+    def _count(self, one: Ongoing | RunDraft) -> None:
+        run, root = one.run, one.run.plan.root
+        self.busy[root] += len(one.tracks)
+        served = run.create_time if run.served_time is None and run.id == root else run.served_time or 0.0
+        self.served[root] = max(self.served.get(root, 0.0), served)
 
     def _place(self, admits: Callable[[Seat], bool]) -> None:
         """Places the steps that need a slot which is admitted."""
@@ -146,11 +154,13 @@ class Scheduling:
             return None
         self.pools.take(placement.seat, draft.run.steps[name].attempts[-1].id)
         self.busy[draft.run.plan.root] += 1
+        self.served[draft.run.plan.root] = self.decision.now
         return draft
 
-    def _turn(self, one: Ongoing | RunDraft) -> tuple[int, int, float, str]:
+    def _turn(self, one: Ongoing | RunDraft) -> tuple[int, int, float, float, str]:
         """Returns when a run has its turn. Sub-runs take turns with their run: a tree of runs starves no other."""
-        return (-one.run.plan.priority, self.busy[one.run.plan.root], one.run.create_time, one.run.id)
+        run, root = one.run, one.run.plan.root
+        return (-run.plan.priority, self.busy[root], self.served[root], run.create_time, run.id)
 
     def _explain(self) -> None:
         for run, one in list(self.decision.runs()):

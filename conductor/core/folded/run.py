@@ -70,7 +70,7 @@ class Run:
     the results that a retry has from the run that it retries, by step.
 
     `pauses` says since when each cause holds the run, `pause_reason` what the operator said. `paused_seconds` is how long all its
-    work waited at gates so far: its clock stood still.
+    work waited at gates so far: its clock stood still. `served_time` is when an attempt of it began or ended last, or a sub-run.
     """
 
     plan: RunPlan
@@ -96,6 +96,7 @@ class Run:
     kept: Mapping[str, KeptResult] = field(default_factory=dict, repr=False)
     waiting: int = 0
     trace: Trace | None = None
+    served_time: float | None = None
 
     @property
     def id(self) -> str:
@@ -313,6 +314,8 @@ def _change_step(run: Run, event: StepEvent, time: float) -> Run:
     steps = {**run.steps, event.step: step}
     if (waits := step.state is StepState.WAITING_GATE) is not (before.state is StepState.WAITING_GATE):
         run = replace(run, waiting=run.waiting + (1 if waits else -1))
+    if isinstance(event, AttemptCreated | AttemptEnded | SubRunEnded):
+        run = replace(run, served_time=time)
     if step.state not in SETTLED_STEP or before.is_settled:
         return replace(run, steps=steps)
     if step.plan.parent:
