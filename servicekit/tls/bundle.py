@@ -116,16 +116,17 @@ def _parts(text: str) -> tuple[list[str], str]:
 
 def _addresses(source: str, head: Sequence[str]) -> tuple[str, ...]:
     found = []
-    for line in head:
+    for number, line in enumerate(head, 2):
         key, _, value = line.partition(": ")
         if line.startswith("#"):
             continue
+        # No line is shown: in a damaged file it may be a part of the key.
         if key != "address":
-            raise _refused(source, f"it has a line that is none of a bundle: {line[:80]!r}")
+            raise _refused(source, f"line {number} is none of a bundle")
         try:
             found.append(Address.parse_dialled(value, is_anywhere=True).text)
         except AddressError as error:
-            raise _refused(source, str(error)) from error
+            raise _refused(source, f"line {number} has no address that can be dialled") from error
     if len(found) > MAX_ADDRESSES:
         raise _refused(source, f"it names more than {MAX_ADDRESSES} addresses")
     return tuple(found)

@@ -18,6 +18,17 @@ SERVING, CALLING = "serverAuth", "clientAuth"
 _USAGES = {ExtendedKeyUsageOID.SERVER_AUTH: SERVING, ExtendedKeyUsageOID.CLIENT_AUTH: CALLING}
 
 
+# Raised by the library for certificates that are none, or odd.
+MALFORMED = (
+    ValueError,
+    TypeError,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+    UnsupportedAlgorithm,
+)
+
+
 class UnreadableError(ValueError):
     """A text is no certificate or no key; the text says why."""
 
@@ -40,7 +51,7 @@ def read_certificates(pem: bytes) -> Sequence[x509.Certificate]:
     """Reads the certificates of a PEM text, at least one; raises UnreadableError."""
     try:
         found = x509.load_pem_x509_certificates(pem)
-    except ValueError as error:
+    except MALFORMED as error:
         raise UnreadableError("it holds no certificate in PEM form") from error
     if len(found) > MAX_CHAIN:
         raise UnreadableError(f"it holds {len(found)} certificates, more than {MAX_CHAIN}")
@@ -53,7 +64,7 @@ def read_key(pem: bytes) -> PrivateKeyTypes:
         return load_pem_private_key(pem, None)
     except TypeError as error:
         raise UnreadableError("its key is encrypted, and services cannot ask for a password") from error
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except MALFORMED as error:
         raise UnreadableError("it holds no private key in PEM form") from error
 
 
@@ -61,7 +72,7 @@ def facts_of(certificate: x509.Certificate) -> Facts:
     """Returns what a certificate says; raises UnreadableError where its extensions cannot be read."""
     try:
         return _facts(certificate)
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+    except MALFORMED as error:
         raise UnreadableError("its certificate is malformed") from error
 
 
@@ -84,7 +95,7 @@ def belong_together(certificate: x509.Certificate, key: PrivateKeyTypes) -> bool
     form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     try:
         return certificate.public_key().public_bytes(*form) == key.public_key().public_bytes(*form)
-    except (ValueError, UnsupportedAlgorithm):
+    except MALFORMED:
         return False
 
 
@@ -92,7 +103,7 @@ def is_issued_by(certificate: x509.Certificate, authority: x509.Certificate) -> 
     """Returns whether an authority signed a certificate. Dates are not looked at."""
     try:
         certificate.verify_directly_issued_by(authority)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+    except (InvalidSignature, *MALFORMED):
         return False
     return _is_authority(authority)
 
@@ -128,7 +139,7 @@ def _role(certificate: x509.Certificate) -> str:
 def _is_authority(certificate: x509.Certificate) -> bool:
     try:
         return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except (x509.ExtensionNotFound, ValueError):
+    except x509.ExtensionNotFound:
         return False
 
 

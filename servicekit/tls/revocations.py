@@ -13,10 +13,9 @@ from typing import Self
 
 import structlog
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from servicekit.tls.certificates import UnreadableError, facts_of, read_certificates
+from servicekit.tls.certificates import MALFORMED, UnreadableError, facts_of, read_certificates
 from servicekit.tls.files import TlsError, TlsFolder, locked, read_bounded, write_whole
 from servicekit.tls.identity import Identity, IdentityError, Kind
 
@@ -105,7 +104,7 @@ def read_list(pem: bytes, authorities: bytes, source: str) -> Revocations:
         trusted = [each for each in read_certificates(authorities) if facts_of(each).is_authority]
         is_signed = any(_is_signed(listed, authority) for authority in trusted)
         found = _read(listed)
-    except (ValueError, UnreadableError, x509.ExtensionNotFound, x509.DuplicateExtension) as error:
+    except (x509.ExtensionNotFound, *MALFORMED) as error:
         raise TlsError(f"{source} is no list of revoked certificates", hint=_SIGN_AGAIN) from error
     if not is_signed:
         raise TlsError(f"{source} was signed by no CA that is trusted here", hint=_SIGN_AGAIN)
@@ -162,7 +161,7 @@ class WatchedRevocations:
 def _is_signed(listed: x509.CertificateRevocationList, authority: x509.Certificate) -> bool:
     try:
         return listed.is_signature_valid(authority.public_key())  # type: ignore[arg-type] # another kind raises TypeError
-    except (TypeError, ValueError, UnsupportedAlgorithm):
+    except MALFORMED:
         return False
 
 

@@ -20,7 +20,7 @@ from servicekit.tls.certificates import UnreadableError, facts_of, read_certific
 from servicekit.tls.files import TlsError, TlsFiles, TlsFolder, locked, read_bounded, refuse_readable, write_whole
 from servicekit.tls.identity import NAME_RULE, Identity, Kind, is_name
 from servicekit.tls.issuing import Authority, Issued, Request, client_request, conductor_requests, host_request
-from servicekit.tls.revocations import RevocationFile, Revoked
+from servicekit.tls.revocations import RevocationFile, Revocations, Revoked
 
 _KEPT_COPY = "restore it from your copy; without one, move the folder away and make a new pool:  conductor certs init"
 
@@ -41,10 +41,8 @@ class PoolCertificates:
     def __init__(self, folder: TlsFolder, now: datetime) -> None:
         self.folder = folder
         self.now = now
-        self.register = read_register(folder)
         self._listed = RevocationFile.of(folder).read()
-        if self._listed.number > self.register.version:  # a list came back from hosts to a folder that is an old copy
-            self.register = replace(self.register, version=self._listed.number)
+        self.register = _with_listed(read_register(folder), self._listed)
         try:
             trusted = read_certificates(read_bounded(folder.ca, _KEPT_COPY))
             key = read_bounded(folder.ca_key, _KEPT_COPY)
@@ -167,6 +165,16 @@ class PoolCertificates:
         self.register = self.register.with_entry(entry, self.now)
         write_register(self.folder, self.register)
         return issued
+
+
+def _with_listed(register: Register, listed: Revocations) -> Register:
+    """Returns a record that agrees with the list: hosts may have given a newer one back to a folder that is an old copy."""
+    times = {each.serial: each.time for each in listed.entries}
+    entries = tuple(
+        replace(entry, revoked=times[entry.serial]) if entry.serial in times and entry.revoked is None else entry
+        for entry in register.entries
+    )
+    return replace(register, entries=entries, version=max(register.version, listed.number))
 
 
 def make_pool(folder: TlsFolder, pool: str, conductor: str, addresses: Sequence[str], now: datetime) -> None:

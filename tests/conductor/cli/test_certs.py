@@ -2,6 +2,7 @@
 
 import json
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -393,3 +394,36 @@ def test_the_doctor_tells_what_ends_soon_and_what_does_not_fit(machine: Machine,
     assert [advice for text, advice in looks().items() if "is not the key of" in text] == [
         f"✘ conductor certs renew --data {machine.data}"
     ]
+
+
+def test_a_folder_that_is_an_old_copy_forgets_no_revocation(machine: Machine, tmp_path: Path) -> None:
+    """Hosts give the newer list back; what the record does not know stays on it."""
+    machine.client("ann")
+    machine.client("bob")
+    serials = {name: machine.bundle(f"{name}.client").pairs[0].facts.serial for name in ("ann", "bob")}
+    old = read_bounded(machine.tls.issued)
+    machine.certs("revoke", "ann")
+    machine.certs("revoke", "bob")
+    newest = read_bounded(machine.tls.revoked)
+    write_whole(machine.tls.issued, old)
+    machine.tls.revoked.unlink()
+
+    machine.client("cid")
+    RevocationFile.of(machine.tls).accept(newest)
+    machine.certs("revoke", "cid")
+
+    read = RevocationFile.of(machine.tls).read()
+    assert read.number == 3
+    assert read.serials == {*serials.values(), machine.bundle("cid.client").pairs[0].facts.serial}
+
+
+def test_commands_at_the_same_time_lose_no_record(machine: Machine) -> None:
+    def issue(number: int) -> None:
+        with locked(machine.tls.path):
+            PoolCertificates(machine.tls, machine.now).client(f"c{number}", "viewer")
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(issue, range(24)))
+
+    names = {entry.name for entry in read_register(machine.tls).entries}
+    assert names == {"conductor", *(f"c{number}" for number in range(24))}

@@ -1,6 +1,7 @@
 """A bundle makes a member of a pool; hostile, damaged and outdated files are refused in one sentence. Keeps K3."""
 
 import dataclasses
+import ssl
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -41,6 +42,15 @@ def _swapped() -> bytes:
     return HOST.replace(KEY, issued(ALPHA).key)
 
 
+def _with_der(old: bytes, new: bytes) -> bytes:
+    """Returns a bundle whose host's certificate has other bytes."""
+    leaf = issued(ALPHA)
+    der = ssl.PEM_cert_to_DER_cert(leaf.certificate.decode())
+    assert old in der
+    spoilt = ssl.DER_cert_to_PEM_cert(der.replace(old, new)).encode()
+    return write_bundle([(leaf.key, spoilt)], CA.certificate_pem, (), ())
+
+
 def _of_two_cas() -> bytes:
     one = issued(ALPHA, ca=OTHER_CA)
     return write_bundle([(one.key, one.certificate)], CA.certificate_pem, (), ())
@@ -58,8 +68,11 @@ HOSTILE: list[tuple[Callable[[], bytes], str]] = [
     (lambda: b"a" * 70_000, "more than 64 KiB"),
     (lambda: HOST.replace(b": 1\n", b": 2\n", 1), "first line"),
     (lambda: HOST[: len(HOST) // 2], "cut off"),
-    (lambda: HOST.replace(b"address: ", b"command: ", 1), "a line that is none of a bundle: 'command: 192"),
-    (lambda: HOST.replace(b"192.168.1.5:7420", b"1::2"), "not an address"),
+    (lambda: HOST.replace(b"address: ", b"command: ", 1), "line 3 is none of a bundle"),
+    (lambda: HOST.replace(b"192.168.1.5:7420", b"1::2"), "line 3 has no address that can be dialled"),
+    (lambda: HOST.replace(b"192.168.1.5:7420\n\n-----BEGIN PRIVATE KEY-----\n", b""), "line 3 has no address"),
+    (lambda: _with_der(bytes.fromhex("a003020102"), bytes.fromhex("a003020149")), "no certificate in PEM form"),
+    (lambda: _with_der(b"conductor://home/host/alpha", b"conductor://home\xffhost/alpha"), "is malformed"),
     (lambda: HOST.replace(b"address: ", b"address: 10.0.0.1:1\n" * 20 + b"address: ", 1), "more than 16 addresses"),
     (lambda: _without(b"PRIVATE KEY"), "no key"),
     (lambda: _without(b"CERTIFICATE"), "no certificate of a host"),
@@ -88,6 +101,7 @@ def test_a_file_that_is_no_bundle_is_refused_with_the_reason_and_the_command(
 
     assert str(refused.value).startswith("alpha.agenthost is no usable bundle: ")
     assert "\n" not in str(refused.value)
+    assert "MIG" not in str(refused.value), "no part of a key is told"
     assert "conductor certs " in refused.value.hint
 
 
