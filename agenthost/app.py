@@ -140,7 +140,7 @@ async def running_host(
             gateway.refresh()
 
         revocations = _revocations(address, settings)
-        watched = HostServicer(host, prover, snapshots.eviction, revocations)
+        watched = HostServicer(host, prover, snapshots.eviction, revocations, _certificate_end(address, settings))
         server = await _listen(
             address,
             [
@@ -206,6 +206,14 @@ def _revocations(address: Address, settings: Settings) -> "WatchedRevocations | 
     from servicekit.tls.revocations import RevocationFile, WatchedRevocations  # noqa: PLC0415
 
     return WatchedRevocations(RevocationFile(TlsFolder.of(settings.data).revoked, settings.tls.serving.ca))
+
+
+def _certificate_end(address: Address, settings: Settings) -> Callable[[], float]:
+    if settings.tls.serving is None or not settings.tls.serves(address):
+        return lambda: 0.0
+    from agenthost.api.conductors import CertificateEnd  # noqa: PLC0415 (as above)
+
+    return CertificateEnd(settings.tls.serving.certificate)
 
 
 async def _listen(

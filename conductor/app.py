@@ -37,7 +37,7 @@ from conductor.config import PUSHED_FOLDER, SNAPSHOTS_FOLDER, Settings
 from conductor.core.decide.endings.loss import count_of_earlier_instances
 from conductor.core.folded.run import Run
 from conductor.core.model.conductor_state import ConductorState, Limits
-from conductor.core.placing.standing import list_uses
+from conductor.core.placing.standing import count_queued, list_uses
 from conductor.engine.inbox import Note
 from conductor.engine.recovery import read_state, read_time
 from conductor.errors import ConfigurationError
@@ -276,6 +276,7 @@ class Conductor:
             lambda: opened.clock.now() - lost_after,
             lambda host: count_of_earlier_instances(self._engine.state, host),
             lambda: list_uses(self._engine.state, opened.clock.now()),
+            lambda: count_queued(self._engine.state),
         )
         progress_seconds = settings.limits.progress_seconds
         runs = RunServicer(

@@ -7,6 +7,7 @@ refuse requests with the id of another one.
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -14,7 +15,7 @@ import grpc
 from servicekit.calls.callers import Admit, Caller
 from servicekit.errors import InvalidRequestError, RoleNotAllowedError, UnauthenticatedError, Violation
 from servicekit.tls.admission import check_certificate
-from servicekit.tls.certificates import SERVING
+from servicekit.tls.certificates import SERVING, UnreadableError, facts_of, read_certificates
 from servicekit.tls.credentials import WatchedFiles, require_own, server_credentials
 from servicekit.tls.files import TlsError, TlsFiles
 from servicekit.tls.identity import Kind
@@ -48,6 +49,26 @@ def pool_door(files: TlsFiles, host: str, revocations: WatchedRevocations) -> Po
     watched = WatchedFiles(files)
     require_own(watched, Kind.HOST, host, SERVING)
     return door_of(watched, revocations.is_revoked)
+
+
+class CertificateEnd:
+    """Tells when the certificate in a file ends, in seconds since 1970; 0 while it cannot be read."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._seen = (0, 0)
+        self._end = 0.0
+
+    def __call__(self) -> float:
+        """Returns the end as the file has it now."""
+        try:
+            found = self._file.stat()
+            if (seen := (found.st_ino, found.st_mtime_ns)) != self._seen:
+                self._end = facts_of(read_certificates(self._file.read_bytes())[0]).not_after.timestamp()
+                self._seen = seen
+        except (OSError, UnreadableError):
+            return 0.0
+        return self._end
 
 
 def door_of(watched: WatchedFiles, is_revoked: Callable[[int], bool]) -> PoolDoor:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any
 
 from agenthost.api.messages import write_agent, write_figures, write_host
@@ -22,10 +22,16 @@ class HostServicer(pb_grpc.HostServiceServicer):
     """Serves the host."""
 
     def __init__(
-        self, host: Host, prover: Prover, eviction: Eviction, revocations: "WatchedRevocations | None" = None
+        self,
+        host: Host,
+        prover: Prover,
+        eviction: Eviction,
+        revocations: "WatchedRevocations | None" = None,
+        certificate_end: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._host = host
         self._revocations = revocations
+        self._certificate_end = certificate_end
         self._prover = prover
         self._eviction = eviction
         self._watching: set[object] = set()
@@ -90,4 +96,4 @@ class HostServicer(pb_grpc.HostServiceServicer):
 
     def _describe(self) -> pb.Host:
         most = self._host.settings.keeping.snapshots_bytes
-        return write_host(self._host, write_figures(self._eviction.figures, most))
+        return write_host(self._host, write_figures(self._eviction.figures, most), self._certificate_end())

@@ -241,8 +241,8 @@ def write_released(stone: Tombstone) -> pb.Execution:
     )
 
 
-def write_host(host: Host, snapshots: host_pb.Snapshots) -> host_pb.Host:
-    """Writes the host as it stands."""
+def write_host(host: Host, snapshots: host_pb.Snapshots, certificate_end: float = 0.0) -> host_pb.Host:
+    """Writes the host as it stands. `certificate_end`: when its certificate ends; 0 where it has none."""
     return host_pb.Host(
         name=host.settings.name,
         state=host_pb.Host.STATE_DRAINING if host.draining else host_pb.Host.STATE_READY,
@@ -255,6 +255,7 @@ def write_host(host: Host, snapshots: host_pb.Snapshots) -> host_pb.Host:
         sandbox=_sandbox(host),
         start_time=timestamp(host.start_time_ns),
         snapshots=snapshots,
+        certificate_end_time=timestamp(round(certificate_end * 1e9)) if certificate_end else None,
         instance=host.instance,
         features=FEATURES,
         models=[

@@ -30,7 +30,8 @@ class PoolView:
 
     `links` holds their links by name, `registry` returns the hosts that are driven. `count_running` counts this conductor's
     attempts on a host, `count_of_earlier` those that wait for an earlier instance of it. `lost_before` returns since when a host
-    must be disconnected to count as lost, `list_uses` how the pools of models' slots are used.
+    must be disconnected to count as lost, `list_uses` how the pools of models' slots are used, `count_queued` how
+    many queued steps could run on each host.
     """
 
     links: Mapping[str, HostLink]
@@ -39,13 +40,14 @@ class PoolView:
     lost_before: Callable[[], float]
     count_of_earlier: Callable[[str], int]
     list_uses: Callable[[], Sequence[PoolUse]]
+    count_queued: Callable[[], Mapping[str, int]]
 
     def hosts(self, *names: str) -> list[pb.Host]:
         """Returns hosts that have a link."""
-        uses = self.list_uses()
-        return [self._host(name, uses) for name in names]
+        uses, queued = self.list_uses(), self.count_queued()
+        return [self._host(name, uses, queued.get(name, 0)) for name in names]
 
-    def _host(self, name: str, uses: Sequence[PoolUse]) -> pb.Host:
+    def _host(self, name: str, uses: Sequence[PoolUse], queued: int) -> pb.Host:
         message = host_message(
             self.links[name].view,
             self.count_running(name),
@@ -53,6 +55,7 @@ class PoolView:
             self.count_of_earlier(name),
             self.registry().get(name),
         )
+        message.queued = queued
         own = {model.pool for model in message.models}
         message.pools.extend(pool_message(use) for use in uses if use.name in own)
         return message

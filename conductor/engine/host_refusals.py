@@ -10,7 +10,7 @@ def explain_host(request: HostRequest, reason: str, message: str) -> StatusError
     host = request.host
     match reason:
         case _ if reason == HOST_NOT_FOUND:
-            return NotFoundError("host", host, hint="list them:  conductor hosts")
+            return NotFoundError("host", host)
         case _ if reason == HOST_EXISTS and isinstance(request, RequestAddHost):
             move = f"if that host has moved:  conductor hosts add {host} {request.address} --move"
             other = "give the address of another host, or remove that one:  conductor hosts remove NAME"

@@ -42,6 +42,8 @@ def host_message(
         labels=host.labels,
         models=[_same(model, pb.HostModel) for model in host.models],
         source=_source(entry),
+        snapshots=host.snapshots.count,
+        certificate_end_time=host.certificate_end_time if host.HasField("certificate_end_time") else None,
         drain=_drain(entry.drain if entry is not None else None),
     )
 

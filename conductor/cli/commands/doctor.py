@@ -16,13 +16,13 @@ import click
 import grpc
 
 from conductor.cli.commands.flows import bad_files
-from conductor.cli.commands.hosts import AGENT_INDENT, agent_lines, has_trouble, host_line, other_folder
 from conductor.cli.connection import Connection, connected
 from conductor.cli.local_data import LOOK_SECONDS, again, data_option, folder_of, usual_is_meant
 from conductor.cli.main import Context
 from conductor.cli.text.failure import RUN_FAILED, CommandError, from_rpc
 from conductor.cli.text.names import short
 from conductor.cli.text.wording import SETTLED_RUN, counted, elapsed, size
+from conductor.cli.views.hosts import AGENT_INDENT, agent_lines, has_trouble, host_line, other_folder
 from conductor.cli.views.models import model_lines
 from conductor.v1 import flow_service_pb2, pool_service_pb2, run_service_pb2, server_service_pb2
 from servicekit.printing.output_lost import OutputLostError

@@ -9,13 +9,13 @@ from typing import Any
 
 import click
 
-from conductor.cli.commands.hosts import say_host
 from conductor.cli.connection import connected
 from conductor.cli.local_data import ask
 from conductor.cli.local_services import LOGS, host_socket, locked, service_options, start_local
 from conductor.cli.main import Context
 from conductor.cli.services import Services, last_logs, services_in, stop_on_terminate, wait_for_hosts, wait_for_models
 from conductor.cli.text.failure import RUN_FAILED, CommandError
+from conductor.cli.views.hosts import say_host
 from conductor.cli.views.models import choice_line
 from conductor.v1 import pool_service_pb2
 from servicekit.printing.page import say

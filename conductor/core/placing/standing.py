@@ -13,7 +13,7 @@ from conductor.core.folded.room import count_known_steps
 from conductor.core.folded.step import Step, Wait
 from conductor.core.model.conductor_state import ConductorState, Pool
 from conductor.core.model.states import StepState, WaitKind
-from conductor.core.placing.placement import Demand, list_seats
+from conductor.core.placing.placement import Demand, has_labels, list_seats, may_take, most_reach
 from conductor.core.placing.slots import PoolSlots
 from conductor.core.placing.waits import explain_wait
 from conductor.core.sub_runs.telling import list_open
@@ -147,11 +147,25 @@ def pool_slots(state: ConductorState, now: float) -> PoolSlots:
     return PoolSlots(state.hosts, tracks, state.pools, now)
 
 
+def count_queued(state: ConductorState) -> Counter[str]:
+    """Counts, by host, the queued steps that could run there."""
+    counts = Counter[str]()
+    for demand, steps in _count_demands(state).items():
+        most = most_reach(state.hosts, demand)
+        for host in state.hosts.values():
+            if host.connected and demand.features <= host.features and has_labels(host, demand):
+                counts[host.name] += steps * any(may_take(host, agent, demand, most) for agent in demand.agents)
+    return counts
+
+
+def _count_demands(state: ConductorState) -> Counter[Demand]:
+    return Counter(demand_of(one.run.steps[name]) for one in state.ongoing.values() for name in one.queue)
+
+
 def _count_waiting(state: ConductorState) -> Counter[str]:
     """Counts the queued steps that could run in each pool."""
-    queued = Counter(demand_of(one.run.steps[name]) for one in state.ongoing.values() for name in one.queue)
     counts = Counter[str]()
-    for demand, steps in queued.items():
+    for demand, steps in _count_demands(state).items():
         for pool in {seat.pool for seat in list_seats(state.hosts, demand)} - {""}:
             counts[pool] += steps
     return counts

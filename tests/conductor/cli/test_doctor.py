@@ -7,7 +7,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from agenthost.packages.prefix import missing
 from conductor.cli.commands.doctor import host_looks, model_doubts
-from conductor.cli.commands.hosts import agent_lines, host_line, say_host
+from conductor.cli.views.hosts import agent_lines, host_line, say_host
 from conductor.cli.views.models import TO_INSTALL, agents_over, choice_line, model_facts
 from conductor.v1 import pool_service_pb2 as pb
 from conductor.v1 import run_service_pb2

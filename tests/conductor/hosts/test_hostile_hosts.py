@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from agenthost.v1 import execution_service_pb2 as pb
 from agenthost.v1 import host_service_pb2 as host_pb
 from conductor.api.messages.hosts import host_message
-from conductor.cli.commands.hosts import agent_lines, host_line
+from conductor.cli.views.hosts import agent_lines, host_line
 from conductor.cli.views.models import agents_over, model_lines
 from conductor.core.model.inputs import HostReported
 from conductor.hosts.frames import answered_input, reports

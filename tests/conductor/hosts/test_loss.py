@@ -9,7 +9,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from agenthost.v1 import execution_service_pb2 as host_pb
-from conductor.cli.commands.hosts import host_line
+from conductor.cli.views.hosts import host_line
 from conductor.config import Clocks
 from conductor.v1 import flow_service_pb2 as flow_pb
 from conductor.v1 import pool_service_pb2 as pool_pb

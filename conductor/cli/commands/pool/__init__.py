@@ -1,0 +1,1 @@
+"""Commands about the hosts that a conductor drives, and about their agents."""
