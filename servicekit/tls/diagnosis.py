@@ -15,7 +15,7 @@ from servicekit.tls.certificates import CALLING, Facts, UnreadableError, facts_o
 from servicekit.tls.credentials import load_pair
 from servicekit.tls.peer import read_facts
 
-PROBE_SECONDS = 2.5
+PROBE_SECONDS = 3.0
 # Of OpenSSL, which verifies for Python.
 _NOT_YET_VALID, _EXPIRED, _WRONG_USAGE, _OTHER_NAMES = 9, 10, 26, (62, 64)
 _NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL"})
