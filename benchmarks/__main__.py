@@ -21,6 +21,7 @@ TITLES = {
     "spawn": "an agent in its sandbox, beside bare bubblewrap",
     "recovery": "start, recovery, cancel and idle memory",
     "store": "how the database grows: appending, listing, replaying, bytes per payload",
+    "pushes": "a workspace of 300 MB on its way to a conductor: first, again, after a changed line, cut",
     "models": "what an agent's door to its model costs",
     "bridges": "what a bridge adds to the agent that it drives",
 }

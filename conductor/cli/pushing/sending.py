@@ -39,7 +39,7 @@ def send_pack(connection: Connection, pack: Pack, progress: Progress) -> pb.Push
             told = pb.PackOffer(digest=pack.digest, byte_count=pack.byte_count)
             answer = call.ask(pb.PushWorkspaceRequest(pack=told))
         if answer.WhichOneof("part") == "position":
-            answer = call.send(_chunks(pack, answer.position.received_bytes, progress))
+            answer = call.send(chunks_of(pack, answer.position.received_bytes, progress))
         if answer.WhichOneof("part") != "pushed":
             raise CommandError("the conductor answered a push with something else than its end")
         call.close()
@@ -86,7 +86,8 @@ def _call(connection: Connection, seconds: float) -> Iterator[_Call]:
         requests.put(None)  # ends the thread that waits for a request
 
 
-def _chunks(pack: Pack, start: int, progress: Progress) -> Iterator[pb.PushWorkspaceRequest]:
+def chunks_of(pack: Pack, start: int, progress: Progress) -> Iterator[pb.PushWorkspaceRequest]:
+    """Yields the bytes of a pack from one on."""
     with pack.path.open("rb") as file:
         file.seek(start)
         progress(start, pack.byte_count)

@@ -133,9 +133,9 @@ class Cuts:
         self.sent = 0
         self._incoming = incoming
         self._left = times
-        self._real = sending._chunks
+        self._real = sending.chunks_of
         monkeypatch.setattr(sending, "CHUNK_BYTES", 500)
-        monkeypatch.setattr(sending, "_chunks", self._chunks)
+        monkeypatch.setattr(sending, "chunks_of", self._chunks)
         # An iterator of requests that fails is the cut that gRPC can be given here.
         monkeypatch.setattr(delivery, "_PASSING", frozenset({"UNKNOWN"}))
 
