@@ -12,7 +12,7 @@ from conductor.snapshots.pushed.partial_pack import PartialPack
 from conductor.snapshots.pushed.store import PushedSnapshots
 from conductor.v1 import workspace_service_pb2 as pb
 from conductor.v1 import workspace_service_pb2_grpc
-from servicekit.calls.callers import LOOPBACK, current_caller
+from servicekit.calls.callers import current_caller
 from servicekit.packs.pushes import Push, Pushes
 from servicekit.threads import in_thread
 
@@ -31,7 +31,7 @@ class WorkspaceServicer(workspace_service_pb2_grpc.WorkspaceServiceServicer):
 
     async def PushWorkspace(self, request_iterator: _Requests, context: Any) -> AsyncIterator[pb.PushWorkspaceResponse]:
         """Takes a snapshot in."""
-        caller = current_caller().identity or LOOPBACK.identity
+        caller = current_caller().identity
         requests, push = aiter(request_iterator), Push(caller)
         offer = read_offer(await push.next(requests))
         store = await self._pushed.of(caller)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from conductor.api.messages.pushes import COMMIT_ID
 from conductor.api.messages.runs import MODES
 from conductor.api.messages.scopes import MAX_REVISION_CHARACTERS, read_scope, scope_violations
+from conductor.core.access.roles import Role
 from conductor.errors import NoCapacityError, NotFoundError, Violation
 from conductor.snapshots.keyed_locks import KeyedLocks
 from conductor.snapshots.pushed.caller_store import CallerStore
@@ -23,7 +24,7 @@ from conductor.snapshots.shared_work import SharedWork
 from conductor.snapshots.store import Pinned, SnapshotStore
 from conductor.snapshots.storing.pin import WorkspaceMode
 from conductor.v1 import run_service_pb2 as pb
-from servicekit.calls.callers import LOOPBACK, Caller, current_caller
+from servicekit.calls.callers import Caller, current_caller
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 # Longer than a repository with an endless configuration keeps its place (see `snapshots.reading.blocking_files`).
 MAX_PLACE_WAIT_SECONDS = 25.0
 MAX_SHOWN_PATH = 4000  # of a path on the caller's machine
-# An empty role stands for code outside of a call, and for a server that admits every caller.
-READS_ALL = frozenset({"admin", ""})
 
 _MODE_NAMES = {
     pb.Workspace.MODE_UNSPECIFIED: WorkspaceMode.WORKING_TREE,
@@ -49,7 +48,7 @@ class Located:
     revision: str
     scope: Scope
     snapshot: str = ""
-    caller: Caller = LOOPBACK
+    caller: Caller | None = None  # of a pushed snapshot
 
 
 class Workspaces:
@@ -92,10 +91,9 @@ class Workspaces:
         return await self._pins.join(located, work)
 
     async def _find_pushed(self, located: Located) -> tuple[CallerStore, Record]:
-        caller = located.caller
-        found = await self._pushed.find(
-            caller.identity or LOOPBACK.identity, located.snapshot, reads_all=caller.role in READS_ALL
-        )
+        caller = located.caller or current_caller()
+        reads_all = caller.role == Role.ADMIN
+        found = await self._pushed.find(caller.identity, located.snapshot, reads_all=reads_all)
         if found is None:
             raise NotFoundError("snapshot", located.snapshot, hint="push it first: WorkspaceService.PushWorkspace")
         return found
