@@ -57,6 +57,7 @@ from servicekit.tls.files import TlsFolder
 
 if TYPE_CHECKING:
     from agenthost.telemetry.metrics import Metrics
+    from servicekit.tls.readers import ReaderDoor
     from servicekit.tls.revocations import WatchedRevocations
 
 _log = structlog.get_logger()
@@ -127,7 +128,7 @@ async def running_host(
             gateway_runs=lambda: gateway.is_running,
             version=release_number(),
         )
-        metrics = make_metrics(settings.metrics, sources)
+        metrics = make_metrics(settings.metrics, sources, partial(_reader_door, settings))
     note_end = metrics.note_end if metrics else ignore_end
     async with (
         ModelGateway(data.path, settings.models, host.pools) as gateway,
@@ -197,6 +198,15 @@ async def supervising(
     ) as supervisor:
         await adopt_leftovers(supervisor, folders, partial(read_stored, limits=host.settings.limits), shims)
         yield supervisor
+
+
+def _reader_door(settings: Settings) -> "ReaderDoor | None":
+    """Returns the door of the page of metrics, where other machines reach it: clients of the pool may read it."""
+    if settings.metrics is None or settings.metrics.is_local or settings.tls.serving is None:
+        return None
+    from servicekit.tls.readers import ReaderDoor  # noqa: PLC0415 (as below)
+
+    return ReaderDoor(settings.tls.serving, settings.data)
 
 
 def _revocations(address: Address, settings: Settings) -> "WatchedRevocations | None":

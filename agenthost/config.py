@@ -107,7 +107,9 @@ def load_settings(file: Path | None, flags: Mapping[str, Any]) -> Settings:
         values["models"] = read_models(models)
     values["commands"] = _commands(values.get("commands", {}))
     values["tls"] = _tls(values, tls_flags)
-    values["metrics"] = _metrics(values.get("metrics"))
+    values["metrics"] = metrics = _metrics(values.get("metrics"))
+    if metrics and not metrics.is_local and not values["tls"].serves(metrics):
+        raise _bare("metrics.listen", metrics, str(values["name"]), values["data"])
     settings = Settings(**values)
     _check(settings)
     return settings
@@ -134,7 +136,7 @@ def _metrics(given: Any) -> Address | None:
     if not isinstance(given, str):
         raise ConfigurationError(f"metrics is {shown(given)}: it must be an address, as [metrics] listen")
     try:
-        return Address.parse(given)
+        return Address.parse(given, is_anywhere=True)
     except AddressError as error:
         raise ConfigurationError(f"metrics.listen: {error}") from error
 
@@ -147,14 +149,14 @@ def _tls(values: Mapping[str, Any], flags: Mapping[str, Any]) -> TlsSettings:
     except TlsSettingError as error:
         raise ConfigurationError(str(error)) from error
     if not address.is_local and not tls.serves(address):
-        raise _bare(address, str(values["name"]), Path(values["data"]))
+        raise _bare("listen", address, str(values["name"]), Path(values["data"]))
     return tls
 
 
-def _bare(address: Address, name: str, data: Path) -> ConfigurationError:
+def _bare(setting: str, address: Address, name: str, data: Path) -> ConfigurationError:
     place = address.text if not address.is_wildcard else f"ADDRESS:{address.text.rpartition(':')[2]}"
     return ConfigurationError(
-        f"listen: '{address.text}' reaches beyond this machine, which needs TLS, and there are no certificates",
+        f"{setting}: '{address.text}' reaches beyond this machine, which needs TLS, and there are no certificates",
         hint=f"on the conductor's machine:  conductor certs host {name} --address {place} --data DIR --out {name}.agenthost\n"
         f"then here, with that file:   agenthost join {name}.agenthost --data {shlex.quote(str(data))}",
     )

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
@@ -75,6 +75,9 @@ from servicekit.server import Registration, Server
 from servicekit.statuses import find_rich
 from servicekit.tls.files import TlsFolder
 from servicekit.tls.identity import Kind
+
+if TYPE_CHECKING:
+    from servicekit.tls.readers import ReaderDoor
 
 _log = structlog.get_logger(__name__)
 
@@ -160,6 +163,10 @@ class Part(Protocol):
         """Works."""
 
 
+# Readers of the page of metrics need the role of its callers.
+READERS_METHOD = "/conductor.v1.ServerService/GetServerInfo"
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
     """The opened parts, which `serving` closes."""
@@ -190,7 +197,7 @@ class Conductor:
             settings.limits.silence_seconds,
             channels.explain,
         )
-        self.metrics = make_metrics(settings.metrics, self._sources()) if settings.metrics else None
+        self.metrics = make_metrics(settings.metrics, self._sources(), self._reader_door) if settings.metrics else None
         self.traces = self._make_traces(settings.traces) if settings.traces else None
         observers = [one for one in (self.metrics, self.traces) if one is not None]
         self._ring = Ring(ground, state, self._make_evaluator, observers=observers)
@@ -332,6 +339,19 @@ class Conductor:
             watchers=lambda: self._opened.store.watcher_count,
             database=self._settings.data / DATABASE_NAME,
             version=release_number(),
+        )
+
+    def _reader_door(self) -> "ReaderDoor | None":
+        """Returns the door of the page of metrics, where other machines reach it: it admits those who may read what it serves."""
+        settings, opened = self._settings, self._opened
+        if settings.metrics is None or settings.metrics.is_local or settings.tls.serving is None:
+            return None
+        from servicekit.tls.readers import ReaderDoor  # noqa: PLC0415 (as in _host_channels)
+
+        return ReaderDoor(
+            settings.tls.serving,
+            settings.data,
+            lambda known: partial(Admission(opened.tokens, known, opened.clock.now), READERS_METHOD),
         )
 
     def _make_traces(self, endpoint: str) -> Traces:

@@ -202,7 +202,7 @@ def load(
     folder = _folder("data", data or _text(document, "data", str(default_data or ""), problems), problems)
     found_tls = _tls(document.get("tls", {}), tls or {}, folder, problems)
     settings = Settings(
-        listen=_listen(listen or _text(document, "listen", default_listen, problems), problems),
+        listen=_address("listen", listen or _text(document, "listen", default_listen, problems), problems),
         data=folder,
         hosts=tuple(_hosts(named, problems)),
         roots=tuple(_roots(roots or _paths(document, "roots", problems), problems)),
@@ -240,9 +240,10 @@ def _make_certificates(settings: Settings) -> tuple[str, str]:
 
 def _bare_addresses(settings: Settings) -> Iterable[str]:
     """Returns what is wrong with addresses that other machines reach: they need TLS."""
-    listen, tls = settings.listen, settings.tls
-    if listen.text and not listen.is_local and not tls.serves(listen):
-        yield f"listen: '{listen.text}' reaches beyond this machine, which needs TLS, and there are no certificates"
+    tls, metrics = settings.tls, settings.metrics or Address("")
+    for name, address in (("listen", settings.listen), ("metrics.listen", metrics)):
+        if address.text and not address.is_local and not tls.serves(address):
+            yield f"{name}: '{address.text}' reaches beyond this machine, which needs TLS, and there are no certificates"
     for host in settings.hosts:
         flaws = read_host(host.name, host.address, has_tls=tls.calling is not None)[1] if host.address else {}
         if flaw := flaws.get("tls"):
@@ -292,19 +293,11 @@ def _paths(document: Mapping[str, Any], key: str, problems: list[str]) -> Sequen
 
 
 def _address(name: str, text: str, problems: list[str]) -> Address:
-    try:
-        return Address.parse(text)
-    except AddressError as error:
-        problems.append(f"{name}: {error}")
-        return Address("")
-
-
-def _listen(text: str, problems: list[str]) -> Address:
-    """Returns the address to serve, wherever it is: `_bare_addresses` asks for TLS."""
+    """Returns an address to serve, wherever it is: `_bare_addresses` asks for TLS."""
     try:
         return Address.parse(text, is_anywhere=True)
     except AddressError as error:
-        problems.append(f"listen: {error}")
+        problems.append(f"{name}: {error}")
         return Address("")
 
 

@@ -5,6 +5,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from prometheus_client import Counter as Count
 from prometheus_client import Histogram
@@ -20,13 +21,16 @@ from servicekit.metrics.families import gauge, gauges
 from servicekit.metrics.loop_lag import LoopLag
 from servicekit.metrics.page import CONTENT_TYPE, MINUTES, Page, make_registry
 
+if TYPE_CHECKING:
+    from servicekit.tls.readers import ReaderDoor
+
 MAX_POOLS = 100
 
 
 class Metrics:
     """Counts what ends, and serves the page. Run it beside the host."""
 
-    def __init__(self, address: Address, sources: Sources) -> None:
+    def __init__(self, address: Address, sources: Sources, door: "ReaderDoor | None") -> None:
         registry = make_registry()
         self._sources = sources
         self._models = ModelMetrics(tuple(sources.host.settings.models))
@@ -42,7 +46,7 @@ class Metrics:
             registry=registry,
         )
         self._free_bytes = 0
-        self.exposition = Exposition(address, Page(registry, self._gather).read, CONTENT_TYPE)
+        self.exposition = Exposition(address, Page(registry, self._gather).read, CONTENT_TYPE, door)
 
     def note_end(self, execution: Execution, refusal: StatusError | None = None) -> None:
         """Counts an execution that has ended, or that was refused."""

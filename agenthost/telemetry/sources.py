@@ -15,6 +15,7 @@ from servicekit.addresses import Address
 
 if TYPE_CHECKING:
     from agenthost.telemetry.metrics import Metrics
+    from servicekit.tls.readers import ReaderDoor
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,11 @@ async def serving_metrics(metrics: "Metrics | None") -> AsyncIterator[None]:
         task.cancel()
 
 
-def make_metrics(address: Address, sources: Sources) -> "Metrics":
-    """Returns the metrics of a host. Raises ConfigurationError where their library is not installed."""
+def make_metrics(address: Address, sources: Sources, door: Callable[[], "ReaderDoor | None"]) -> "Metrics":
+    """Returns the metrics of a host. Raises ConfigurationError where their library is not installed.
+
+    `door` makes the door of their page where other machines reach it.
+    """
     try:
         from agenthost.telemetry.metrics import Metrics  # noqa: PLC0415 (an extra, and a host without metrics is leaner)
     except ImportError as error:
@@ -50,4 +54,4 @@ def make_metrics(address: Address, sources: Sources) -> "Metrics":
             f"--metrics needs a library that is not installed ({error})",
             hint="pip install 'conductor-agenthost[metrics]'",
         ) from error
-    return Metrics(address, sources)
+    return Metrics(address, sources, door())

@@ -1,6 +1,7 @@
 """Joins the metrics of a conductor: what counts events, what gathers the present, and the server of the page."""
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from conductor.engine.stored import Stored
 from conductor.errors import ConfigurationError
@@ -12,15 +13,18 @@ from servicekit.metrics.exposition import Exposition
 from servicekit.metrics.loop_lag import LoopLag
 from servicekit.metrics.page import CONTENT_TYPE, Page, make_registry
 
+if TYPE_CHECKING:
+    from servicekit.tls.readers import ReaderDoor
+
 
 class Metrics:
     """Counts what is stored, and serves the page. It is a part that works until it is cancelled."""
 
-    def __init__(self, address: Address, sources: Sources) -> None:
+    def __init__(self, address: Address, sources: Sources, door: "ReaderDoor | None") -> None:
         registry = make_registry()
         self._events = EventMetrics(registry)
         self._lag = LoopLag("conductor", registry)
-        self.exposition = Exposition(address, Page(registry, PresentMetrics(sources).gather).read, CONTENT_TYPE)
+        self.exposition = Exposition(address, Page(registry, PresentMetrics(sources).gather).read, CONTENT_TYPE, door)
 
     def note_stored(self, stored: Stored) -> None:
         """Counts what was stored."""

@@ -13,6 +13,7 @@ from servicekit.addresses import Address
 if TYPE_CHECKING:
     from conductor.telemetry.metrics import Metrics
     from conductor.telemetry.traces import Export
+    from servicekit.tls.readers import ReaderDoor
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +28,11 @@ class Sources:
     version: str
 
 
-def make_metrics(address: Address, sources: Sources) -> "Metrics":
-    """Returns the metrics of a conductor. Raises ConfigurationError where their library is not installed."""
+def make_metrics(address: Address, sources: Sources, door: Callable[[], "ReaderDoor | None"]) -> "Metrics":
+    """Returns the metrics of a conductor. Raises ConfigurationError where their library is not installed.
+
+    `door` makes the door of their page where other machines reach it.
+    """
     try:
         from conductor.telemetry.metrics import Metrics  # noqa: PLC0415 (an extra, and a service without metrics is leaner)
     except ImportError as error:
@@ -36,7 +40,7 @@ def make_metrics(address: Address, sources: Sources) -> "Metrics":
             f"--metrics needs a library that is not installed ({error})",
             hint="pip install 'conductor-agenthost[metrics]'",
         ) from error
-    return Metrics(address, sources)
+    return Metrics(address, sources, door())
 
 
 def make_span_export(endpoint: str, version: str, conductor: str) -> "Export":

@@ -1,24 +1,35 @@
 """Serves one page over HTTP: `GET /metrics`. One answer a connection, a few connections at a time, and a clock for each.
 
-Readers are hostile: a head that is too long or too slow ends the connection, and a reader that takes nothing is cut off.
+Readers are hostile: a head that is too long or too slow ends the connection, and a reader that takes nothing is cut off. Beyond
+this machine the page is served by TLS, to readers that a door admits.
 """
 
 import asyncio
 import contextlib
 import socket
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
 
 import h11
 import structlog
 
-from servicekit.addresses import Address, SocketLock, unusable
+from servicekit.addresses import Address, SocketLock
+from servicekit.errors import StatusError
+from servicekit.listeners import open_listeners
+
+if TYPE_CHECKING:
+    from servicekit.tls.readers import ReaderDoor
 
 MAX_READERS = 8
 MAX_CONNECTIONS = 32  # more are closed unread
 MAX_HEAD_BYTES = 8 * 1024
+HANDSHAKE_SECONDS = 5.0
 HEAD_SECONDS = 5.0
-SEND_SECONDS = 10.0
-BACKLOG = 16
+SEND_SECONDS = 5.0
+RETRY_SECONDS = 0.2
+
+_PLAIN = "text/plain; charset=utf-8"
+_STATUSES = {"UNAUTHENTICATED": 401, "PERMISSION_DENIED": 403}
 
 _log = structlog.get_logger(__name__)
 
@@ -26,55 +37,91 @@ _log = structlog.get_logger(__name__)
 class Exposition:
     """The page's server. It is a part that works until it is cancelled."""
 
-    def __init__(self, address: Address, read: Callable[[], Awaitable[bytes]], content_type: str) -> None:
+    def __init__(
+        self,
+        address: Address,
+        read: Callable[[], Awaitable[bytes]],
+        content_type: str,
+        door: "ReaderDoor | None" = None,
+    ) -> None:
         self._asked = address
         self._read = read
         self._content_type = content_type
-        self._readers = 0
+        self._door = door
+        self._connections = 0
         self.address = ""
         self.serves = asyncio.Event()
 
     async def run(self) -> None:
         """Listens and serves. AddressError: nothing can listen there."""
-        lock = SocketLock(self._asked.socket) if self._asked.socket else None
-        if lock:
-            lock.acquire()
-        try:
-            server = await self._listen()
-            async with server:
-                self.serves.set()
-                _log.info("metrics_served", address=self.address)
-                await server.serve_forever()
-        finally:
-            if lock:
-                lock.release()
+        with contextlib.ExitStack() as stack:
+            listeners = await self._listen(stack)
+            self.serves.set()
+            _log.info("metrics_served", address=self.address, tls=self._door is not None)
+            async with asyncio.TaskGroup() as tasks:
+                for listener in listeners:
+                    tasks.create_task(self._accept(listener, tasks))
 
-    async def _listen(self) -> asyncio.Server:
-        address = self._asked
-        if address.socket:
-            server = await asyncio.start_unix_server(self._serve, address.socket, limit=MAX_HEAD_BYTES, backlog=BACKLOG)
-            address.socket.chmod(0o600)
-            self.address = address.text
-            return server
-        host, _, port = address.target.rpartition(":")
-        try:
-            server = await asyncio.start_server(
-                self._serve, host.strip("[]"), int(port), limit=MAX_HEAD_BYTES, backlog=BACKLOG
-            )
-        except (OSError, socket.gaierror) as error:
-            raise unusable(address) from error
-        self.address = f"{host}:{server.sockets[0].getsockname()[1]}"
-        return server
+    async def _listen(self, stack: contextlib.ExitStack) -> list[socket.socket]:
+        path = self._asked.socket
+        if path is None:
+            listeners = await open_listeners(self._asked)
+            for listener in listeners:
+                stack.enter_context(listener)
+            self.address = f"{self._asked.target.rpartition(':')[0]}:{listeners[0].getsockname()[1]}"
+            return listeners
+        lock = SocketLock(path)
+        lock.acquire()
+        stack.callback(lock.release)
+        listener = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+        listener.settimeout(0)
+        listener.bind(str(path))
+        path.chmod(0o600)
+        listener.listen(MAX_CONNECTIONS)
+        self.address = self._asked.text
+        return [listener]
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._readers += 1
+    async def _accept(self, listener: socket.socket, tasks: asyncio.TaskGroup) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                link, _ = await loop.sock_accept(listener)
+            except OSError:  # too many files are open, or the reader has left already
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            if self._connections >= MAX_CONNECTIONS:
+                link.close()
+            else:
+                self._connections += 1
+                tasks.create_task(self._serve(link))
+
+    async def _serve(self, link: socket.socket) -> None:
         try:
-            if self._readers <= MAX_CONNECTIONS:
-                with contextlib.suppress(OSError, TimeoutError, h11.ProtocolError):
+            with contextlib.suppress(OSError, TimeoutError, h11.ProtocolError):  # of TLS, too
+                reader, writer = await self._open(link)
+                try:
                     await self._answer(reader, writer)
+                    writer.close()
+                    async with asyncio.timeout(SEND_SECONDS):
+                        await writer.wait_closed()
+                finally:
+                    writer.transport.abort()
+        except Exception:  # noqa: BLE001 - the task's top: one reader's trouble must not become the service's
+            _log.exception("metrics_not_told")
         finally:
-            self._readers -= 1
-            writer.transport.abort() if writer.transport.get_write_buffer_size() else writer.close()
+            self._connections -= 1
+            link.close()
+
+    async def _open(self, link: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(limit=MAX_HEAD_BYTES)
+        protocol = asyncio.StreamReaderProtocol(reader)
+        secured: dict[str, Any] = {}
+        if self._door is not None:
+            secured = {"ssl": self._door.context, "ssl_handshake_timeout": HANDSHAKE_SECONDS}
+            secured["ssl_shutdown_timeout"] = SEND_SECONDS
+        transport, _ = await loop.connect_accepted_socket(lambda: protocol, link, **secured)
+        return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_BYTES)
@@ -83,21 +130,37 @@ class Exposition:
                 http.receive_data(await reader.read(MAX_HEAD_BYTES))
         if not isinstance(head, h11.Request):
             return
-        status, content_type, body = await self._choose(head)
+        status, content_type, body = await self._choose(head, writer)
         headers = [("content-type", content_type), ("content-length", str(len(body))), ("connection", "close")]
+        headers += [("www-authenticate", "Bearer")] if status == _STATUSES["UNAUTHENTICATED"] else []
         pieces = [http.send(h11.Response(status_code=status, headers=headers))]
         pieces += [http.send(h11.Data(data=b"" if head.method == b"HEAD" else body)), http.send(h11.EndOfMessage())]
         writer.write(b"".join(piece or b"" for piece in pieces))
-        async with asyncio.timeout(SEND_SECONDS):
-            writer.transport.set_write_buffer_limits(high=0)
-            await writer.drain()
 
-    async def _choose(self, head: h11.Request) -> tuple[int, str, bytes]:
-        plain = "text/plain; charset=utf-8"
+    async def _choose(self, head: h11.Request, writer: asyncio.StreamWriter) -> tuple[int, str, bytes]:
+        if (refusal := self._refuse(head, writer)) is not None:
+            return refusal
         if head.method not in {b"GET", b"HEAD"}:
-            return 405, plain, b"only GET and HEAD are served\n"
+            return 405, _PLAIN, b"only GET and HEAD are served\n"
         if head.target.partition(b"?")[0] != b"/metrics":
-            return 404, plain, b"the metrics are at /metrics\n"
-        if self._readers > MAX_READERS:
-            return 503, plain, b"too many readers at once\n"
+            return 404, _PLAIN, b"the metrics are at /metrics\n"
+        if self._connections > MAX_READERS:
+            return 503, _PLAIN, b"too many readers at once\n"
         return 200, self._content_type, await self._read()
+
+    def _refuse(self, head: h11.Request, writer: asyncio.StreamWriter) -> tuple[int, str, bytes] | None:
+        """Returns the refusal of a reader whom the door does not admit."""
+        if self._door is None:
+            return None
+        from servicekit.tls.readers import Reader, read_shown  # noqa: PLC0415 (only a service with TLS loads it)
+
+        shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers)
+        try:
+            self._door.admit(Reader(str(writer.get_extra_info("peername")), headers, read_shown(shown)))
+        except StatusError as error:
+            text = f"{error}\n{error.hint}\n" if error.hint else f"{error}\n"
+            return _STATUSES.get(error.code, 403), _PLAIN, text.encode()
+        except ValueError as error:  # a certificate that cannot be read
+            return 401, _PLAIN, f"{error}\n".encode()
+        return None

@@ -17,8 +17,9 @@ from pathlib import Path
 
 import structlog
 
-from servicekit.addresses import Address, unusable
+from servicekit.addresses import Address, AddressError
 from servicekit.channels import MAX_CONNECTIONS
+from servicekit.listeners import open_listeners
 from servicekit.tls.certificates import UnreadableError
 from servicekit.tls.credentials import WatchedFiles, optional_context
 from servicekit.tls.peer import FRONT_NAME, Peers
@@ -58,17 +59,14 @@ class Front:
     async def listen(self, address: Address) -> int:
         """Listens at an address, at every one that its name stands for; returns the port. Raises AddressError."""
         loop = asyncio.get_running_loop()
-        host, _, digits = address.target.rpartition(":")
-        port = int(digits)
         try:
-            found = await loop.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
-            for family, place in dict.fromkeys((family, place[0]) for family, *_, place in found):
-                listener = _listener(family, str(place), port)
-                port = listener.getsockname()[1]
-                self._servers.append(await loop.create_server(lambda: Connection(self), sock=listener, backlog=BACKLOG))
-        except OSError as error:
+            listeners = await open_listeners(address)
+        except AddressError:
             await self.close()
-            raise unusable(address) from error
+            raise
+        for listener in listeners:
+            self._servers.append(await loop.create_server(lambda: Connection(self), sock=listener, backlog=BACKLOG))
+        port: int = listeners[0].getsockname()[1]
         return port
 
     async def close(self) -> None:
@@ -86,11 +84,6 @@ class Front:
                 os.unlink(INNER, dir_fd=self._folder)
             os.close(self._folder)
             self._folder = -1
-
-
-def _listener(family: int, host: str, port: int) -> socket.socket:
-    is_every_one = family == socket.AF_INET6 and host == "::"
-    return socket.create_server((host, port), family=family, dualstack_ipv6=is_every_one, reuse_port=False)
 
 
 class Connection(asyncio.Protocol):

@@ -209,7 +209,8 @@ def test_metrics_are_served_where_an_address_is_given_and_on_this_machine_only(t
     assert load(**DEFAULTS).metrics is None
     assert str(load(**DEFAULTS, config=config).shown()["metrics.listen"]) == "127.0.0.1:9464"
     assert load(**DEFAULTS, config=config, metrics="unix:/tmp/m.sock").shown()["metrics.listen"] == "unix:/tmp/m.sock"
-    assert "metrics.listen: '0.0.0.0:9464' reaches beyond this machine" in problem(metrics="0.0.0.0:9464")
+    refused = problem(metrics="0.0.0.0:9464")
+    assert "metrics.listen: '0.0.0.0:9464' reaches beyond this machine, which needs TLS" in refused
     assert "there is no setting 'metrics.port'" in problem(config=written(tmp_path, "[metrics]\nport = 1\n"))
 
 
