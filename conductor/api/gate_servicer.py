@@ -17,6 +17,7 @@ from conductor.engine.requests import RUN_NOT_RUNNING, explain_rejection
 from conductor.errors import InvalidRequestError, PreconditionError, Violation
 from conductor.v1 import gate_service_pb2 as pb
 from conductor.v1 import gate_service_pb2_grpc
+from servicekit.calls.callers import UNKNOWN, Caller, current_caller
 
 MAX_COMMENT_CHARACTERS = 500
 MAX_RESOLVER_CHARACTERS = 100
@@ -38,7 +39,7 @@ class GateServicer(gate_service_pb2_grpc.GateServiceServicer):
         return await self._reading.gates(request)
 
     async def ResolveGate(self, request: pb.ResolveGateRequest, context: Any) -> pb.Gate:
-        asked = read_resolution(request, context.peer() or "")
+        asked = read_resolution(request, context.peer() or "", current_caller())
         if asked.decision is GateDecision.EDIT:
             await self._check_edit(asked)
         try:
@@ -65,8 +66,11 @@ class GateServicer(gate_service_pb2_grpc.GateServiceServicer):
             raise explain_rejection(asked, refusal.reason, refusal.message)
 
 
-def read_resolution(request: pb.ResolveGateRequest, peer: str) -> RequestResolve:
-    """Reads a decision. InvalidRequestError names every field that is wrong."""
+def read_resolution(request: pb.ResolveGateRequest, peer: str, caller: Caller = UNKNOWN) -> RequestResolve:
+    """Reads a decision of a caller, who may not give another name than a token or certificate has proven.
+
+    InvalidRequestError names every field that is wrong.
+    """
     run, step, number = read_gate(request.name)
     decision = read_decision(request.decision)
     text = request.text.encode(errors="replace")
@@ -79,13 +83,14 @@ def read_resolution(request: pb.ResolveGateRequest, peer: str) -> RequestResolve
         number,
         decision or GateDecision.REJECT,
         request.digest,
-        request.resolver,
+        caller.identity if caller.is_proven else request.resolver,
         peer,
         request.comment,
         blob.digest if blob else "",
         (blob,) if blob else (),
         request_id,
         digest_of(request),
+        by=caller.identity,
     )
 
 

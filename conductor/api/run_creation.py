@@ -50,6 +50,7 @@ from conductor.snapshots.store import SnapshotStore
 from conductor.store.port import Store
 from conductor.store.refusals import run_was_deleted
 from conductor.v1 import run_service_pb2 as pb
+from servicekit.calls.callers import current_caller
 from servicekit.errors import closest
 
 if TYPE_CHECKING:
@@ -180,6 +181,7 @@ class RunCreation:
             labels=tuple(sorted(request.labels.items())),
             priority=request.priority,
             title=request.title.strip(),
+            created_by=current_caller().identity,
         )
         return replace(plan, plan_hash=hash_plan(plan)), blobs
 

@@ -27,6 +27,7 @@ from conductor.maintenance.retention import Retention
 from conductor.store.port import Store
 from conductor.v1 import run_service_pb2 as pb
 from conductor.v1 import run_service_pb2_grpc
+from servicekit.calls.callers import current_caller
 
 MAX_REASON_CHARACTERS = 1_000
 
@@ -89,7 +90,7 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
             yield told
 
     async def CancelRun(self, request: pb.CancelRunRequest, context: Any) -> pb.Run:
-        cancel = RequestCancel(*_read_reasoned(request, "CancelRun"))
+        cancel = RequestCancel(*_read_reasoned(request, "CancelRun"), by=current_caller().identity)
         await self._engine.submit(cancel)
         return await self._reading.run(cancel.run)
 
@@ -97,19 +98,19 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         return await self._reading.run(await self._launching.retry.create(request, read_caller_trace(context)))
 
     async def PauseRun(self, request: pb.PauseRunRequest, context: Any) -> pb.Run:
-        pause = RequestPause(*_read_reasoned(request, "PauseRun"))
+        pause = RequestPause(*_read_reasoned(request, "PauseRun"), by=current_caller().identity)
         await self._engine.submit(pause)
         return await self._reading.run(pause.run)
 
     async def ResumeRun(self, request: pb.ResumeRunRequest, context: Any) -> pb.Run:
         run, request_id = read_run(request.name), read_request_id(request.request_id)
-        await self._engine.submit(
-            RequestResume(run, request_id, hashlib.sha256(f"ResumeRun\0{run}".encode()).hexdigest())
-        )
+        digest = hashlib.sha256(f"ResumeRun\0{run}".encode()).hexdigest()
+        await self._engine.submit(RequestResume(run, request_id, digest, by=current_caller().identity))
         return await self._reading.run(run)
 
     async def DeleteRun(self, request: pb.DeleteRunRequest, context: Any) -> Empty:
-        await self._retention.delete(read_run(request.name), read_request_id(request.request_id))
+        run, request_id = read_run(request.name), read_request_id(request.request_id)
+        await self._retention.delete(run, request_id, current_caller().identity)
         return Empty()
 
     async def GetStep(self, request: pb.GetStepRequest, context: Any) -> pb.Step:

@@ -36,6 +36,7 @@ _TOLD = frozenset(
         "signal",
         "denial_count",
         "answer_truncated",
+        "by",
     }
 )
 
@@ -61,6 +62,7 @@ def _values(event: Event) -> Iterator[tuple[str, object]]:
     if isinstance(event, RunCreated):
         plan = event.plan
         yield from {"flow": plan.flow, "snapshot": plan.snapshot.commit, "steps": len(plan.steps)}.items()
+        yield from {"by": plan.created_by}.items() if plan.created_by else ()
         return
     for one in fields(event):
         value = getattr(event, one.name)

@@ -50,6 +50,7 @@ def plan_sub_run(
         question=asked["question"],
         labels=plan.labels,
         priority=plan.priority,
+        created_by=plan.created_by,
         # Without a timeout of its own it ends when its caller does.
         timeout_seconds=flow.timeout.ToTimedelta().total_seconds() if flow.HasField("timeout") else 0.0,
         parent=ParentStep(run.id, step, plan.root, parent.level + 1 if parent is not None else 2),

@@ -77,9 +77,9 @@ class Retention:
                 _log.warning("retention_put_off", error=str(error))
             await self._clock.wait(self._asked, self._clock.now() + ROUND_SECONDS)
 
-    async def delete(self, run: str, request_id: str) -> None:
-        """Deletes a settled run by request: it is hidden when this returns."""
-        await self._delete(run, "by request", request_id)
+    async def delete(self, run: str, request_id: str, caller: str = "") -> None:
+        """Deletes a settled run by request of a caller: it is hidden when this returns."""
+        await self._delete(run, f"by request of {caller}" if caller else "by request", request_id)
         self._asked.set()
 
     async def _delete(self, run: str, why: str, request_id: str = "") -> None:

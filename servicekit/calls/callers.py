@@ -27,17 +27,22 @@ class Caller:
         """
         return f"{self.kind}:{self.name}" if self.name else self.kind
 
+    @property
+    def is_proven(self) -> bool:
+        """Returns whether a token or a certificate tells who the caller is, not only where it is."""
+        return self.kind in ("token", "certificate")
+
 
 LOOPBACK = Caller("", "loopback", "admin")
 SOCKET = Caller("", "socket", "admin")
 # Code that runs outside of a call, and servers that admit every caller.
-_UNKNOWN = Caller("", "", "")
+UNKNOWN = Caller("", "", "")
 
 # Makes the caller of a call of a method, such as `/conductor.v1.RunService/CancelRun`, out of its context; raises
 # UnauthenticatedError or RoleNotAllowedError where the call must not be served.
 Admit = Callable[[str, Any], Caller]
 
-_current: ContextVar[Caller] = ContextVar("caller", default=_UNKNOWN)
+_current: ContextVar[Caller] = ContextVar("caller", default=UNKNOWN)
 
 
 def current_caller() -> Caller:

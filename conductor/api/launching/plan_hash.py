@@ -12,7 +12,16 @@ def hash_plan(plan: RunPlan) -> str:
     """Returns the hash: of the flow's revision, the bundle, the inputs, the band, the snapshot and the steps with their limits."""
     snapshot = replace(plan.snapshot, pin_time=0.0)
     covered = replace(
-        plan, run="", labels=(), priority=0, title="", question="", retry_of="", plan_hash="", snapshot=snapshot
+        plan,
+        run="",
+        labels=(),
+        priority=0,
+        title="",
+        question="",
+        retry_of="",
+        plan_hash="",
+        created_by="",
+        snapshot=snapshot,
     )
     return hashlib.sha256(encode(covered).encode()).hexdigest()
 

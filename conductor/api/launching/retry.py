@@ -22,6 +22,7 @@ from conductor.store.folding import fold_stored
 from conductor.store.kept_results import KeptResults
 from conductor.store.port import Store
 from conductor.v1 import run_service_pb2 as pb
+from servicekit.calls.callers import current_caller
 
 _BADLY = frozenset({StepState.FAILED, StepState.CANCELLED})
 
@@ -49,7 +50,8 @@ class RunRetry:
             results = KeptResults(self._store, source)
             copies = await results.copy(kept)
             blobs = [Blob(name, await self._store.blob(source_id, name)) for name in source.plan.blobs]
-            plan = replace(source.plan, run=new_run_id(self._clock.now()), retry_of=source_id)
+            run, caller = new_run_id(self._clock.now()), current_caller().identity
+            plan = replace(source.plan, run=run, retry_of=source_id, created_by=caller)
             asked = RequestRun(plan, (*blobs, *results.blobs), request_id, digest, kept=copies, trace=trace)
             return await self._creation.submit(asked)
 

@@ -33,6 +33,7 @@ def gate_message(run: str, gate: Gate) -> pb.Gate:
         resolver=gate.resolver,
         peer=gate.peer,
         comment=gate.comment,
+        resolved_by=gate.by,
     )
 
 
@@ -45,6 +46,7 @@ def pause_message(run: Run) -> run_service_pb2.Pause | None:
         cause=run_service_pb2.Pause.Cause.Value(f"CAUSE_{cause.name}"),
         start_time=timestamp(run.pauses.get(cause)),
         reason=run.pause_reason if run.is_held else "",
+        paused_by=run.paused_by if run.is_held else "",
         gates=[gate_name(run.id, gate.id) for gate in pending_gates(run)],
     )
 

@@ -50,6 +50,7 @@ def run_message(run: Run, sequence: int, inputs: Struct, present: Present = NOTH
     message = _plan_message(run.plan, inputs)
     message.state = run_state(run.state)
     message.sequence = sequence
+    message.cancelled_by, message.resumed_by = run.cancelled_by, run.resumed_by
     message.steps.extend(step_message(run.id, step, present) for step in run.steps.values())
     _put_times(message, run.create_time, run.start_time, run.end_time)
     _put_failure(message, run.id, run.failure if run.is_settled else None)
@@ -213,6 +214,7 @@ def _plan_message(plan: RunPlan, inputs: Struct) -> pb.Run:
         title=plan.title or plan.question[:TITLE_CHARACTERS].partition("\n")[0].strip(),
         retry_of=run_name(plan.retry_of) if plan.retry_of else "",
         plan_hash=plan.plan_hash,
+        created_by=plan.created_by,
         parent=step_name(plan.parent.run, plan.parent.step) if plan.parent is not None else "",
     )
 

@@ -123,10 +123,11 @@ def run_lines(listed: Sequence[Run], columns: int | None) -> Iterator[str]:
 
 
 def _about(run: Run) -> str:
-    """Returns what it found, where it has ended, and its title: what stands before its workspace."""
+    """Returns what it found, where it has ended, its title, and who asked for it: what stands before its workspace."""
     found = findings(run.finding_counts) if run.state in SETTLED_RUN and run.HasField("finding_counts") else ""
     title = f"“{one_line(run.title, TITLE_CHARACTERS)}”" if run.title else ""
-    return "".join(f"{part}  " for part in (found, title) if part)
+    by = f"by {one_line(run.created_by, 100)}" if ":" in run.created_by else ""  # others are only where a caller was
+    return "".join(f"{part}  " for part in (found, title, by) if part)
 
 
 def _flow(run: Run) -> str:

@@ -76,9 +76,8 @@ def _show_run(run: Run) -> None:
     say(f"  run        {run.name}")
     if title := one_line(run.title, 200):
         say(f"  title      {title}", 13)
-    say(
-        f"  asked for  {asked_for(run, '%Y-%m-%d %H:%M:%S %Z')}, band {flow_service_pb2.Band.Name(run.band)[5:].lower()}"
-    )
+    for line in _request_lines(run):
+        say(line, 13)
     if run.band_reason:
         say(f"  band       {one_line(run.band_reason, 500)}", 13)
     _show_origin(run)
@@ -102,6 +101,16 @@ def _show_run(run: Run) -> None:
     following = f"its report:  conductor report {run_id}" if settled else f"follow it:   conductor watch {run_id}"
     lines = [*_next_for(run), f"\n{following}", f"a step:      conductor show {run_id} STEP"]
     say("\n".join(lines), err=True)
+
+
+def _request_lines(run: Run) -> Iterator[str]:
+    """Yields when and by whom a run was asked for, and who cancelled, paused and resumed it."""
+    by = f" by {one_line(run.created_by, 100)}" if run.created_by else ""
+    band = flow_service_pb2.Band.Name(run.band)[5:].lower()
+    yield f"  asked for  {asked_for(run, '%Y-%m-%d %H:%M:%S %Z')}{by}, band {band}"
+    for what, who in (("cancelled", run.cancelled_by), ("paused", run.pause.paused_by), ("resumed", run.resumed_by)):
+        if who:
+            yield f"  {what:<9}  by {one_line(who, 100)}"
 
 
 def _show_origin(run: Run) -> None:

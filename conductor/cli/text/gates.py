@@ -55,9 +55,16 @@ def decided(gate: Gate) -> str:
     """Returns `approve by ann: looks right`, or the state of a gate without a decision."""
     if not gate.decision:
         return gate_state(gate)
-    who = f" by {one_line(gate.resolver, 100)}" if gate.resolver else ""
+    who = f" by {_decider(gate)}" if gate.resolver or gate.resolved_by else ""
     why = f": {one_line(gate.comment, 500)}" if gate.comment else ""
     return f"{decision_word(gate.decision)}{who}{why}"
+
+
+def _decider(gate: Gate) -> str:
+    """Returns `token:ann`, or `ann (loopback)` for a name that nothing proves."""
+    if not gate.resolver or gate.resolver == gate.resolved_by:
+        return one_line(gate.resolved_by, 100)
+    return one_line(gate.resolver, 100) + (f" ({one_line(gate.resolved_by, 100)})" if gate.resolved_by else "")
 
 
 def asks(gate: Gate) -> str:

@@ -135,6 +135,7 @@ def _cancel(draft: RunDraft, request: RequestCancel) -> None:
                 cut_text(request.reason or "cancelled by request", MOST_REASON),
                 request.request_id,
                 request.request_digest,
+                request.by,
             )
         )
         look_at_all(draft)

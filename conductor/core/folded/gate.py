@@ -35,6 +35,7 @@ class Gate:
     comment: str = ""
     text: str = ""
     resolve_time: float | None = None
+    by: str = ""
 
     @property
     def id(self) -> str:
@@ -79,6 +80,7 @@ def resolve_gate(gate: Gate, event: GateResolved, time: float) -> Gate:
         comment=event.comment,
         text=event.text,
         resolve_time=time,
+        by=event.by,
     )
 
 

@@ -69,6 +69,8 @@ class Run:
     the plan's edges reversed, `unsettled` counts steps, and `waiting` those at gates: all four follow from `steps`. `kept` holds
     the results that a retry has from the run that it retries, by step.
 
+    `cancelled_by`, `paused_by` and `resumed_by` are the identities of the callers who asked for it last.
+
     `pauses` says since when each cause holds the run, `pause_reason` what the operator said. `paused_seconds` is how long all its
     work waited at gates so far: its clock stood still. `served_time` is when an attempt of it began or ended last, or a sub-run.
     """
@@ -79,8 +81,11 @@ class Run:
     state: RunState = RunState.QUEUED
     stop: Stop | None = None
     cancel_reason: str = ""
+    cancelled_by: str = ""
     pauses: Mapping[PauseCause, float] = field(default_factory=dict)
     pause_reason: str = ""
+    paused_by: str = ""
+    resumed_by: str = ""
     paused_seconds: float = 0.0
     failure: Failure | None = None
     markdown: str = ""
@@ -280,9 +285,9 @@ def _pause(run: Run, event: RunPaused | RunResumed, time: float) -> Run:
     if (event.cause in run.pauses) is isinstance(event, RunPaused):
         raise IllegalTransitionError(f"run {run.id} is held by {', '.join(run.pauses) or 'nothing'}: not {event}")
     if isinstance(event, RunPaused):
-        pauses = {**run.pauses, event.cause: time}
-        reason = event.reason if event.cause is PauseCause.OPERATOR else run.pause_reason
-        return replace(run, state=move_run(run.state, RunState.PAUSED), pauses=pauses, pause_reason=reason)
+        run = replace(run, state=move_run(run.state, RunState.PAUSED), pauses={**run.pauses, event.cause: time})
+        by_operator = event.cause is PauseCause.OPERATOR
+        return replace(run, pause_reason=event.reason, paused_by=event.by) if by_operator else run
     since = run.pauses[event.cause]
     run = replace(
         run,
@@ -291,7 +296,11 @@ def _pause(run: Run, event: RunPaused | RunResumed, time: float) -> Run:
     )
     if event.cause is PauseCause.GATE:
         return replace(run, paused_seconds=run.paused_seconds + time - since)
-    return replace(run, steps={name: postpone(step, since, time) for name, step in run.steps.items()})
+    return replace(
+        run,
+        resumed_by=event.by or run.resumed_by,
+        steps={name: postpone(step, since, time) for name, step in run.steps.items()},
+    )
 
 
 def _stop(run: Run, event: RunCancelRequested | RunTimedOut, time: float) -> Run:
@@ -302,6 +311,7 @@ def _stop(run: Run, event: RunCancelRequested | RunTimedOut, time: float) -> Run
         state=move_run(run.state, RunState.CANCELLING),
         stop=run.stop or Stop.CANCEL,
         cancel_reason=event.reason,
+        cancelled_by=event.by,
         cancel_time=time,
     )
 

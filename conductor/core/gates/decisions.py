@@ -86,6 +86,7 @@ def resolve_gate(draft: RunDraft, asked: RequestResolve) -> None:
             asked.text,
             request_id=asked.request_id,
             request_digest=asked.request_digest,
+            by=asked.by,
         )
     )
     step = draft.step(asked.step)
@@ -134,7 +135,7 @@ def _explain(gate: Gate) -> Failure:
 
 
 def _by(gate: Gate) -> str:
-    who = f"by {gate.resolver or 'a caller without a name'}"
+    who = f"by {gate.resolver or gate.by or 'a caller without a name'}"
     return f"{who}: {gate.comment}" if gate.comment else who
 
 

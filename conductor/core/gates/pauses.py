@@ -24,7 +24,7 @@ def hold_run(draft: RunDraft, asked: RequestPause) -> bool:
     """Lets no further attempt begin; returns whether none would begin anyway."""
     if PauseCause.OPERATOR in draft.run.pauses or draft.run.stop is not None:
         return True
-    draft.emit(RunPaused(PauseCause.OPERATOR, cut_text(asked.reason), asked.request_id, asked.request_digest))
+    draft.emit(RunPaused(PauseCause.OPERATOR, cut_text(asked.reason), asked.request_id, asked.request_digest, asked.by))
     return False
 
 
@@ -32,7 +32,7 @@ def release_run(draft: RunDraft, asked: RequestResume) -> bool:
     """Lets attempts begin again; returns whether no operator held the run."""
     if PauseCause.OPERATOR not in draft.run.pauses:
         return True
-    _resume(draft, PauseCause.OPERATOR, asked.request_id, asked.request_digest)
+    _resume(draft, PauseCause.OPERATOR, asked)
     return False
 
 
@@ -51,12 +51,13 @@ def settle_pauses(draft: RunDraft) -> None:
             _resume(draft, PauseCause.GATE)
 
 
-def _resume(draft: RunDraft, cause: PauseCause, request_id: str = "", request_digest: str = "") -> None:
+def _resume(draft: RunDraft, cause: PauseCause, asked: RequestResume | None = None) -> None:
     run = draft.run
     state = RunState.QUEUED if run.start_time is None else RunState.RUNNING
     if any(other is not cause for other in run.pauses):
         state = RunState.PAUSED
-    draft.emit(RunResumed(cause, state, request_id, request_digest))
+    told = (asked.request_id, asked.request_digest, asked.by) if asked is not None else ()
+    draft.emit(RunResumed(cause, state, *told))
 
 
 def _waits_at_gates(draft: RunDraft) -> bool:

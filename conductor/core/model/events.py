@@ -44,11 +44,12 @@ class RunStarted:
 
 @dataclass(frozen=True, slots=True)
 class RunCancelRequested:
-    """A caller asked the run to stop."""
+    """A caller asked the run to stop. `by` is its identity; empty in a sub-run, and in events of an earlier version."""
 
     reason: str
     request_id: str = ""
     request_digest: str = ""
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,8 +39,8 @@ class StepWaitsAtGate:
 class GateResolved:
     """A gate was decided, or expired, which rejects.
 
-    `shown` is the digest that the decision named, `text` that of the text which an edit brought. `resolver` is a name as the
-    caller gave it, `peer` the address of its call.
+    `shown` is the digest that the decision named, `text` that of the text which an edit brought. `by` is the caller's identity,
+    `peer` the address of its call. `resolver` is a name as the caller gave it, or its identity where that is proven.
     """
 
     step: str
@@ -54,16 +54,18 @@ class GateResolved:
     has_expired: bool = False
     request_id: str = ""
     request_digest: str = ""
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class RunPaused:
-    """All unfinished work of a run waits at gates, or an operator holds the run."""
+    """All unfinished work of a run waits at gates, or an operator holds the run: `by` is the caller who asked for it."""
 
     cause: PauseCause
     reason: str = ""
     request_id: str = ""
     request_digest: str = ""
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +76,4 @@ class RunResumed:
     state: RunState
     request_id: str = ""
     request_digest: str = ""
+    by: str = ""

@@ -1,6 +1,7 @@
 """Inputs: everything that reaches the conductor. `advance` decides what they mean.
 
-`reply` names the caller that waits for a reply (see `Decision.replies`); 0 is none.
+`reply` names the caller that waits for a reply (see `Decision.replies`); 0 is none. `by` is the identity of the caller, as
+`servicekit.calls.callers` tells it; empty where the conductor itself asks.
 """
 
 from dataclasses import dataclass, field
@@ -49,6 +50,7 @@ class RequestCancel:
     request_id: str = ""
     request_digest: str = ""
     reply: int = 0
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class RequestPause:
     request_id: str = ""
     request_digest: str = ""
     reply: int = 0
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,7 @@ class RequestResume:
     request_id: str = ""
     request_digest: str = ""
     reply: int = 0
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,7 @@ class RequestResolve:
     request_id: str = ""
     request_digest: str = ""
     reply: int = 0
+    by: str = ""
 
 
 RunRequest = RequestRun | RequestCancel | RequestPause | RequestResume | RequestResolve

@@ -230,6 +230,7 @@ class RunPlan:
     parent: ParentStep | None = None
     workspace_base_revision: str = ""
     workspace_snapshot: str = ""  # the snapshot that the caller pushed: the path is one of the caller's machine then
+    created_by: str = ""  # the identity of the caller; empty in plans of an earlier version
 
     @property
     def root(self) -> str:

@@ -120,6 +120,7 @@ def _execution(run: Run, parts: Sequence[Part]) -> dict[str, Any]:
     return {
         "run": run.id,
         "create_time": _date(run.create_time),
+        **_askers(run),
         "seconds": _seconds(run.create_time, max(ends, default=None)),
         "steps": [_span(run, name, step) for name, step in steps if step.start_time is not None],
         "attempts": [_attempt(run, name, attempt) for name, step in steps for attempt in step.attempts],
@@ -127,6 +128,12 @@ def _execution(run: Run, parts: Sequence[Part]) -> dict[str, Any]:
         **_decided(steps),
         **_kept(run),
     }
+
+
+def _askers(run: Run) -> dict[str, str]:
+    """Returns who asked for the run, and who cancelled it, as far as it is known."""
+    askers = {"created_by": run.plan.created_by, "cancelled_by": run.cancelled_by}
+    return {what: who for what, who in askers.items() if who}
 
 
 def _decided(steps: Sequence[tuple[str, Step]]) -> dict[str, Any]:
@@ -144,6 +151,7 @@ def _decision(name: str, gate: Gate) -> dict[str, Any]:
         "title": gate.title,
         "outcome": str(gate.decision or gate.state),
         "resolver": gate.resolver,
+        **({"resolved_by": gate.by} if gate.by else {}),
         "comment": gate.comment[:MAX_COMMENT_CHARACTERS],
         "time": None if gate.resolve_time is None else _date(gate.resolve_time),
     }

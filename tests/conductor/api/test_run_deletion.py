@@ -73,7 +73,7 @@ async def test_what_made_and_stopped_a_deleted_run_does_neither_again_now_or_aft
         told.append(await _ask_again(it, asked, stopping))
 
     for getting, creating, cancelling, other_creation, other_cancel in told:
-        assert getting.hint.endswith("UTC: by request")
+        assert getting.hint.endswith("UTC: by request of socket")
         for refused in (creating, cancelling):
             assert (refused.code, refused.reason, refused.message) == ("NOT_FOUND", "RUN_NOT_FOUND", getting.message)
         assert creating.hint == f"the same request made it before; {getting.hint}"

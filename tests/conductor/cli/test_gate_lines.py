@@ -75,3 +75,20 @@ def test_only_the_decisions_that_a_gate_takes_are_offered() -> None:
     del few.decisions[:]
     few.decisions.extend([GateWork.DECISION_APPROVE])
     assert len(commands(few)) == 1
+
+
+@pytest.mark.parametrize(
+    ("resolver", "resolved_by", "who"),
+    [
+        ("ann", "", "ann"),
+        ("ann", "loopback", "ann (loopback)"),
+        ("token:ann", "loopback", "token:ann (loopback)"),
+        ("token:ann", "token:ann", "token:ann"),
+        ("", "socket", "socket"),
+    ],
+)
+def test_a_line_tells_a_proven_name_from_a_claim(resolver: str, resolved_by: str, who: str) -> None:
+    approved = gate(state=Gate.STATE_APPROVED, decision=GateWork.DECISION_APPROVE, resolver=resolver)
+    approved.resolved_by = resolved_by
+
+    assert gate_line(approved, 0.0).endswith(f"approve by {who}")
