@@ -163,7 +163,9 @@ class Gateway:
     async def leave(self, execution: str) -> None:
         pass
 
-    def attend(self, execution: str, folder: Path, model: str, *, ends_at_cut: bool = False) -> None:
+    def attend(
+        self, execution: str, folder: Path, model: str, *, ends_at_cut: bool = False, traceparent: str = ""
+    ) -> None:
         if is_limited(self._seed, execution):
             with contextlib.suppress(OSError):
                 write_use(folder, LIMITED)
