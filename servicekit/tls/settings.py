@@ -68,9 +68,9 @@ _AGAIN = "make it again:  conductor certs renew --data DIR, or on a host:  agent
 
 
 def _path(key: str, given: object) -> Path | None:
-    if given is None:
+    if given in (None, ""):
         return None
-    if not isinstance(given, str | Path) or not str(given) or "\0" in str(given):
+    if not isinstance(given, str | Path) or "\0" in str(given):
         raise TlsSettingError(f"tls.{key} is {shown(given)}: it must be the path of a file")
     try:
         return Path(given).expanduser().absolute()
