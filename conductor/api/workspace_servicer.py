@@ -5,6 +5,8 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
+import structlog
+
 from conductor.api.messages.pushes import pushed_message, read_offer, read_pack
 from conductor.errors import InvalidRequestError, PushSupersededError, Violation
 from conductor.snapshots.pushed.limits import MAX_CHUNK_BYTES
@@ -17,6 +19,9 @@ from servicekit.packs.pushes import Push, Pushes
 from servicekit.threads import in_thread
 
 GOODBYE_SECONDS = 2.0
+MAX_ANSWERED = 4  # offers at once: each takes a git process
+
+_log = structlog.get_logger(__name__)
 
 _Requests = AsyncIterator[pb.PushWorkspaceRequest]
 
@@ -27,6 +32,7 @@ class WorkspaceServicer(workspace_service_pb2_grpc.WorkspaceServiceServicer):
     def __init__(self, pushed: PushedSnapshots) -> None:
         self._pushed = pushed
         self._pushes = Pushes()
+        self._answering = asyncio.Semaphore(MAX_ANSWERED)
         self._newest: dict[tuple[str, str], Push] = {}
 
     async def PushWorkspace(self, request_iterator: _Requests, context: Any) -> AsyncIterator[pb.PushWorkspaceResponse]:
@@ -34,10 +40,11 @@ class WorkspaceServicer(workspace_service_pb2_grpc.WorkspaceServiceServicer):
         caller = current_caller().identity
         requests, push = aiter(request_iterator), Push(caller)
         offer = read_offer(await push.next(requests))
-        store = await self._pushed.of(caller)
-        record, received = await store.find(offer.snapshot), 0
+        async with self._answering:
+            store = await self._pushed.of(caller)
+            record, received = await store.find(offer.snapshot), 0
+            missing = [] if record else await store.missing(offer.commits)
         if record is None:
-            missing = await store.missing(offer.commits)
             yield pb.PushWorkspaceResponse(missing=pb.MissingCommits(commits=missing))
             digest, byte_count = read_pack(await push.next(requests))
             async with self._turn((caller, digest), push), store.receiving(digest, byte_count) as partial:
@@ -49,6 +56,7 @@ class WorkspaceServicer(workspace_service_pb2_grpc.WorkspaceServiceServicer):
                     await self._receive(requests, partial, push)
                     received = partial.received_bytes - before
                     record = await store.land(offer, partial)
+                    _log.info("workspace_pushed", caller=caller, snapshot=offer.snapshot, bytes=received)
         yield pb.PushWorkspaceResponse(pushed=pushed_message(record, received, self._pushed.keep_seconds))
         await _until_closed(requests)
 

@@ -32,7 +32,7 @@ class PackError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class PackLimits:
-    """The most that a pack may hold. `node_bytes` is for a commit, tree or tag, and for what a delta builds.
+    """The most that a pack may hold. `node_bytes` is for a commit, tree or tag, and for what a delta builds, and builds upon.
 
     Git holds those in memory.
     """
@@ -64,6 +64,7 @@ class _Scan:
         self._limits = limits
         self._places = array("Q")
         self._depths = array("H")
+        self._sizes = array("Q")
         self._bases: set[str] = set()
         self._inflated = 0
 
@@ -85,6 +86,7 @@ class _Scan:
         place = self._reader.position
         kind, size = self._reader.kind_and_size()
         depth = self._depth(kind, place)
+        # Both sides of a delta are in git's memory, and what it says of its base may be a lie.
         self._check(size, self._limits.object_bytes if kind == _BLOB else self._limits.node_bytes)
         start = self._reader.inflate(size)
         if kind not in _WHOLE:
@@ -92,6 +94,7 @@ class _Scan:
             self._check(size, self._limits.node_bytes)
         self._places.append(place)
         self._depths.append(depth)
+        self._sizes.append(size)
 
     def _depth(self, kind: int, place: int) -> int:
         if kind in _WHOLE:
@@ -105,6 +108,10 @@ class _Scan:
         index = bisect_left(self._places, base)
         if base < 0 or index == len(self._places) or self._places[index] != base:
             raise PackError("a delta builds upon no object before it")
+        if self._sizes[index] > self._limits.node_bytes:
+            raise PackError(
+                f"a delta builds upon {self._sizes[index]} bytes; at most {self._limits.node_bytes} are taken"
+            )
         depth = self._depths[index] + 1
         if depth > self._limits.depth:
             raise PackError(f"a chain of deltas is longer than {self._limits.depth}")

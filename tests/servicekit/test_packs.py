@@ -48,6 +48,10 @@ REFUSED = {
         written_pack([WHOLE, written(BY_OFFSET, copied(100, 1), base=offset(10_000))]),
         "no object before it",
     ),
+    "a small delta upon what git would hold in memory": (
+        written_pack([large := written(BLOB, bytes(3000)), written(BY_OFFSET, copied(1, 1), base=offset(len(large)))]),
+        "builds upon 3000 bytes; at most 2000",
+    ),
     "a delta without sizes": (written_pack([WHOLE, written(BY_ID, b"\x80", base=bytes(20))]), "without sizes"),
     "an unknown kind": (written_pack([written(5, b"x")]), "unknown kind 5"),
     "a size without an end": (b"PACK\0\0\0\x02\0\0\0\x01" + b"\xff" * 40, "no size"),

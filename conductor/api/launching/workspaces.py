@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conductor.api.messages.pushes import COMMIT_ID
+from conductor.api.messages.pushes import COMMIT_ID, shown_text
 from conductor.api.messages.runs import MODES
 from conductor.api.messages.scopes import MAX_REVISION_CHARACTERS, read_scope, scope_violations
 from conductor.core.access.roles import Role
@@ -67,7 +67,9 @@ class Workspaces:
         """Returns the workspace of a request without violations; raises RequestError where it may not be read."""
         mode, scope = str(_MODE_NAMES[workspace.mode]), read_scope(workspace)
         if workspace.snapshot:
-            located = Located(workspace.path, mode, workspace.revision, scope, workspace.snapshot, current_caller())
+            located = Located(
+                shown_text(workspace.path), mode, workspace.revision, scope, workspace.snapshot, current_caller()
+            )
             await self._find_pushed(located)
             return located
         folder = await asyncio.to_thread(self._roots.resolve, workspace.path)

@@ -7,6 +7,7 @@ from conductor.errors import InvalidRequestError, Violation
 from conductor.snapshots.pushed.caller_store import Offer
 from conductor.snapshots.pushed.limits import MAX_COMMITS, MAX_PACK_BYTES
 from conductor.snapshots.pushed.records import Origin, Record
+from conductor.snapshots.reading.entries import shown
 from conductor.v1 import workspace_service_pb2 as pb
 from servicekit.times import timestamp
 
@@ -57,11 +58,16 @@ def pushed_message(record: Record, received_bytes: int, keep_seconds: int) -> pb
 def _origin(origin: pb.SnapshotOrigin) -> Origin:
     return Origin(
         origin.head_commit,
-        tuple(origin.dirty_paths),
+        tuple(map(shown_text, origin.dirty_paths)),
         origin.dirty_count,
-        tuple(origin.notes),
-        tuple(origin.converted_paths),
+        tuple(map(shown_text, origin.notes)),
+        tuple(map(shown_text, origin.converted_paths)),
     )
+
+
+def shown_text(text: str) -> str:
+    """Returns a caller's text as pinning writes its own: control characters are escaped."""
+    return shown(text.encode(errors="replace"))
 
 
 def _commit_violations(offer: pb.SnapshotOffer) -> Iterable[Violation]:

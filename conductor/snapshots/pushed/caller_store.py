@@ -77,10 +77,10 @@ class CallerStore:
 
     async def find(self, snapshot: str) -> Record | None:
         """Returns a snapshot that is here, and notes its use; None where it is not."""
+        # A record is written after its ref, and removed before it.
         record = await in_thread(self._records.read, snapshot)
-        if record is None or not await self._objects.named(f"{PUSHED}/{snapshot}"):
-            return None
-        await in_thread(self._records.touch, snapshot, time.time())
+        if record is not None:
+            await in_thread(self._records.touch, snapshot, time.time())
         return record
 
     async def missing(self, commits: Sequence[str]) -> list[str]:
@@ -126,7 +126,7 @@ class CallerStore:
         await in_thread(partial.check)
         try:
             async with quarantined(partial.path, offer.snapshot, offer.shallow, self._folder) as proven:
-                await self._objects.adopt(proven.packs, offer.shallow)
+                await self._objects.adopt(proven.packs, proven.shallow)
                 record = Record(offer.snapshot, offer.origin, proven.file_count, proven.byte_count, time.time())
         except SnapshotInvalidError:
             partial.remove()  # after other failures the same pack may be proven later
@@ -149,6 +149,8 @@ class CallerStore:
             drop = [ref for ref, commit in (await self._objects.named(PUSHED)).items() if commit not in kept]
             try:
                 await self._objects.sweep({}, drop)
+                shallow = self._objects.shallow()
+                self._objects.write_shallow(await self._objects.present(sorted(shallow)))
                 _log.info("pushed_snapshots_let_go", caller=self._folder.name, snapshots=len(old))
             except GitError as error:
                 _log.warning("pushed_snapshots_emptied", caller=self._folder.name, error=str(error))

@@ -32,9 +32,13 @@ INDEX_ARGUMENTS = ("-c", "core.bigFileThreshold=16m", "index-pack", "--stdin", "
 
 @dataclass(frozen=True, slots=True)
 class Proven:
-    """A pack that holds what its snapshot needs: the folder with it and its index, and the size of the snapshot's tree."""
+    """A pack that holds what its snapshot needs: the folder with it and its index, and the size of the snapshot's tree.
+
+    `shallow` are the commits whose parents are left out, of those that there are.
+    """
 
     packs: Path
+    shallow: frozenset[str]
     file_count: int
     byte_count: int
 
@@ -48,10 +52,12 @@ async def quarantined(
     folder = caller_folder / "quarantine" / secrets.token_hex(8)
     try:
         git = await in_thread(_make_folder, folder, shallow, caller_folder)
+        await _check_bases(git, facts.bases)
         await _index(git, pack, facts)
         await _walk(git, snapshot)
         tree = await _judge(git, snapshot)
-        yield Proven(folder / "objects" / "pack", len(tree), sum(entry.size for entry in tree.values()))
+        cut = await _present(git, shallow)
+        yield Proven(folder / "objects" / "pack", cut, len(tree), sum(entry.size for entry in tree.values()))
     finally:
         await in_thread(lambda: shutil.rmtree(folder, ignore_errors=True))
 
@@ -89,6 +95,19 @@ async def _index(git: Git, pack: Path, facts: PackFacts) -> None:
         )
 
 
+async def _check_bases(git: Git, bases: Collection[str]) -> None:
+    """Raises SnapshotInvalidError for a base that this caller did not push, or that git would have to hold in memory."""
+    if not bases:
+        return
+    asked = "".join(f"{base}\n" for base in sorted(bases)).encode("ascii")
+    answer = await git.run("cat-file", "--batch-check=%(objectsize)", stdin=asked)
+    for line in answer.decode("ascii").splitlines():
+        if not line.isdigit():
+            raise SnapshotInvalidError("a delta names a base by an id, and this caller pushed no such object before")
+        if int(line) > LIMITS.node_bytes:
+            raise SnapshotInvalidError(f"a delta builds upon {line} bytes; at most {LIMITS.node_bytes} are taken")
+
+
 async def _walk(git: Git, snapshot: str) -> None:
     """Walks over everything that the snapshot needs; git fails at the first object that is missing."""
     kind = (await git.attempt("cat-file", "-t", snapshot)).stdout
@@ -97,6 +116,12 @@ async def _walk(git: Git, snapshot: str) -> None:
     async with git.start("rev-list", "--objects", "--no-object-names", snapshot, "--", stdin=b"") as running:
         await _drop(running)
         _refuse("rev-list", await running.finish())
+
+
+async def _present(git: Git, commits: Collection[str]) -> frozenset[str]:
+    asked = "".join(f"{commit}\n" for commit in commits).encode("ascii")
+    answer = await git.run("cat-file", "--batch-check=%(objectname)", stdin=asked) if commits else b""
+    return frozenset(line for line in answer.decode("ascii").splitlines() if " " not in line)
 
 
 async def _drop(running: Running) -> None:

@@ -239,6 +239,24 @@ async def test_bombs_are_refused_before_git_reads_them(anna: CallerStore, monkey
             await push(anna, UNKNOWN, bomb)
 
 
+async def test_a_delta_builds_upon_no_base_that_git_would_have_to_hold_in_memory(
+    anna: CallerStore, user: UserRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user.write("large", bytes(5000))
+    await push(anna, user.commit("large"), history_pack(user, "HEAD"))
+    monkeypatch.setattr(quarantine, "LIMITS", PackLimits(node_bytes=4000))
+    base = bytes.fromhex(oid_of("blob", bytes(5000)))
+    with pytest.raises(SnapshotInvalidError, match="builds upon 5000 bytes; at most 4000"):
+        await push(anna, UNKNOWN, written_pack([written(BY_ID, copied(10, 1), base=base)]))
+
+
+async def test_commits_that_are_nowhere_do_not_count_as_cut(anna: CallerStore, user: UserRepository) -> None:
+    made_up = tuple(f"{number:040x}" for number in range(1, 200))
+    await push(anna, user.head, history_pack(user, user.head), shallow=made_up)
+
+    assert anna._objects.shallow() == frozenset()
+
+
 async def test_what_another_caller_pushed_helps_no_push_and_shows_in_none(
     anna: CallerStore, ben: CallerStore, user: UserRepository
 ) -> None:
@@ -263,13 +281,16 @@ async def test_what_another_caller_pushed_helps_no_push_and_shows_in_none(
     assert left_of(ben) == []
 
 
-async def test_a_delta_within_a_pack_names_no_base_by_its_id(anna: CallerStore, user: UserRepository) -> None:
+async def test_a_delta_within_a_pack_names_no_base_by_its_id(anna: CallerStore) -> None:
     """Such chains have a length that no header tells."""
     delta = written(BY_ID, copied(len(TEXT), 1), base=bytes.fromhex(TEXT_OID))
     snapshot, _ = crafted(("100644", b"a", TEXT_OID))
     tree = raw_tree(("100644", b"a", TEXT_OID))
     objects = [written(BLOB, TEXT), written(TREE, tree), written(COMMIT, raw_commit(oid_of("tree", tree))), delta]
-    with pytest.raises(SnapshotInvalidError, match="by its id"):
+    with pytest.raises(SnapshotInvalidError, match="pushed no such object before"):
+        await push(anna, snapshot, written_pack(objects))
+    await push(anna, snapshot, written_pack(objects[:-1]))
+    with pytest.raises(SnapshotInvalidError, match="base of the same pack by its id"):
         await push(anna, snapshot, written_pack(objects))
 
 

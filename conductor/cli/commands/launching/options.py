@@ -28,9 +28,9 @@ _OPTIONS = (
     ),
     click.option("--uncommitted", is_flag=True, help="Judge what the working tree changed since HEAD."),
     click.option(
-        "--push",
-        is_flag=True,
-        help="Send PATH to the conductor.  [default: where the conductor cannot see it]",
+        "--push/--no-push",
+        default=None,
+        help="Send PATH to the conductor, or only name it.  [default: send it where the conductor cannot see it]",
     ),
     click.option("--include-secrets", is_flag=True, help="Send uncommitted files, too, that look like secrets."),
     click.option(

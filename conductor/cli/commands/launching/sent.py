@@ -27,12 +27,14 @@ class Sender:
     def __init__(self, context: Context, connection: Connection, options: Mapping[str, object]) -> None:
         self._context = context
         self._connection = connection
-        self._is_wanted = bool(options.get("push"))
+        self._is_wanted = options.get("push")
         self._is_local_only = bool(options.get("local_only"))
         self._takes_secrets = bool(options.get("include_secrets"))
 
     def send_elsewhere(self, request: Request) -> None:
         """Sends the workspace where the conductor is on another machine, or the user wants it sent."""
+        if self._is_wanted is False:
+            return
         is_elsewhere = not _is_near(self._context.address)
         if is_elsewhere and self._is_local_only:
             told = f"--local-only: the conductor at {self._context.address} is on another machine; nothing was sent"
@@ -45,7 +47,8 @@ class Sender:
         try:
             return call()
         except grpc.RpcError as error:
-            if request.workspace.snapshot or not _is_unseen(error) or not Path(request.workspace.path).is_dir():
+            is_sent = bool(request.workspace.snapshot) or self._is_wanted is False
+            if is_sent or not _is_unseen(error) or not Path(request.workspace.path).is_dir():
                 raise
         say(f"the conductor at {self._context.address} cannot see this directory", err=True)
         if self._is_local_only:
