@@ -5,7 +5,6 @@ refuse requests with the id of another one.
 """
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import grpc
 
 from servicekit.calls.callers import Admit, Caller
 from servicekit.errors import InvalidRequestError, RoleNotAllowedError, UnauthenticatedError, Violation
-from servicekit.tls.admission import check_certificate
+from servicekit.tls.admission import WhyRefused, check_certificate
 from servicekit.tls.certificates import SERVING, UnreadableError, facts_of, read_certificates
 from servicekit.tls.credentials import WatchedFiles, require_own, server_credentials
 from servicekit.tls.files import TlsError, TlsFiles
@@ -48,7 +47,7 @@ def pool_door(files: TlsFiles, host: str, revocations: WatchedRevocations) -> Po
     """Reads the certificates of the host of that name; raises TlsError where they cannot be used."""
     watched = WatchedFiles(files)
     require_own(watched, Kind.HOST, host, SERVING)
-    return door_of(watched, revocations.is_revoked)
+    return door_of(watched, revocations.why_refused)
 
 
 class CertificateEnd:
@@ -71,7 +70,7 @@ class CertificateEnd:
         return self._end
 
 
-def door_of(watched: WatchedFiles, is_revoked: Callable[[int], bool]) -> PoolDoor:
+def door_of(watched: WatchedFiles, why_refused: WhyRefused) -> PoolDoor:
     """Makes a door of certificates that were checked."""
     peers = Peers()
 
@@ -79,7 +78,7 @@ def door_of(watched: WatchedFiles, is_revoked: Callable[[int], bool]) -> PoolDoo
         facts = peers.find(context).certificate
         if facts is None:
             raise UnauthenticatedError("this host takes calls of conductors with certificates alone")
-        identity = check_certificate(facts, watched.identity.pool, is_revoked)
+        identity = check_certificate(facts, watched.identity.pool, why_refused)
         if identity.kind is not Kind.CONDUCTOR:
             raise RoleNotAllowedError(
                 f"this host takes calls of conductors alone, and this is the {identity.kind} '{identity.name}'",

@@ -11,7 +11,7 @@ from typing import Any
 
 from servicekit.calls.callers import Caller
 from servicekit.errors import RoleNotAllowedError
-from servicekit.tls.admission import check_certificate
+from servicekit.tls.admission import WhyRefused, check_certificate
 from servicekit.tls.certificates import SERVING
 from servicekit.tls.credentials import WatchedFiles, require_own
 from servicekit.tls.files import TlsFiles, TlsFolder
@@ -38,10 +38,10 @@ def open_door(files: TlsFiles, data: Path, *, conductor_id: str) -> Door:
     watched = WatchedFiles(files)
     require_own(watched, Kind.CONDUCTOR, conductor_id, SERVING)
     revocations = WatchedRevocations(RevocationFile(TlsFolder.of(data).revoked, files.ca))
-    return door_of(watched, data, revocations.is_revoked)
+    return door_of(watched, data, revocations.why_refused)
 
 
-def door_of(watched: WatchedFiles, data: Path, is_revoked: Callable[[int], bool]) -> Door:
+def door_of(watched: WatchedFiles, data: Path, why_refused: WhyRefused) -> Door:
     """Makes a door of certificates that were checked."""
     peers, folder = Peers(), TlsFolder.of(data)
     folder.prepare()
@@ -50,7 +50,7 @@ def door_of(watched: WatchedFiles, data: Path, is_revoked: Callable[[int], bool]
         facts = peers.find(context).certificate
         if facts is None:
             return None
-        identity = check_certificate(facts, watched.identity.pool, is_revoked)
+        identity = check_certificate(facts, watched.identity.pool, why_refused)
         if identity.kind is not Kind.CLIENT or not facts.role:
             what = "a client with a role" if identity.kind is Kind.CLIENT else f"a client, but the {identity.kind}"
             raise RoleNotAllowedError(

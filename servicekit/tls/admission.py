@@ -10,11 +10,11 @@ from servicekit.errors import UnauthenticatedError
 from servicekit.tls.certificates import CALLING, Facts
 from servicekit.tls.identity import Identity, Kind
 
-# Tells whether a serial number was revoked.
-IsRevoked = Callable[[int], bool]
+# Returns why a certificate is not accepted any more, as "was revoked"; empty where it is.
+WhyRefused = Callable[[Facts], str]
 
 
-def check_certificate(facts: Facts, pool: str, is_revoked: IsRevoked) -> Identity:
+def check_certificate(facts: Facts, pool: str, why_refused: WhyRefused) -> Identity:
     """Returns whom a certificate of this pool stands for; raises UnauthenticatedError where it must not be used now."""
     identity, now = facts.identity, datetime.now(UTC)
     if identity is None:
@@ -30,8 +30,8 @@ def check_certificate(facts: Facts, pool: str, is_revoked: IsRevoked) -> Identit
     if not facts.not_before <= now <= facts.not_after:
         when = f"ended at {clock(facts.not_after)}" if now > facts.not_after else f"begins at {clock(facts.not_before)}"
         raise UnauthenticatedError(f"{told} {when}, and the clock here says {clock(now)}", hint=again)
-    if is_revoked(facts.serial):
-        raise UnauthenticatedError(f"{told} was revoked", hint=again)
+    if why := why_refused(facts):
+        raise UnauthenticatedError(f"{told} {why}", hint=again)
     return identity
 
 

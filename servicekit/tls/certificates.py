@@ -35,7 +35,10 @@ class UnreadableError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """The content of a certificate. `identity` is None, and `role` empty, where it names none."""
+    """The content of a certificate. `identity` is None, and `role` empty, where it names none.
+
+    `authority` is the key identifier of the CA that signed it; empty where it names none.
+    """
 
     identity: Identity | None
     role: str
@@ -45,6 +48,7 @@ class Facts:
     is_authority: bool
     usages: frozenset[str]
     names: tuple[str, ...]
+    authority: bytes = b""
 
 
 def read_certificates(pem: bytes) -> Sequence[x509.Certificate]:
@@ -87,6 +91,7 @@ def _facts(certificate: x509.Certificate) -> Facts:
         is_authority=_is_authority(certificate),
         usages=_usages(certificate),
         names=names,
+        authority=_authority(certificate),
     )
 
 
@@ -141,6 +146,22 @@ def _is_authority(certificate: x509.Certificate) -> bool:
         return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     except x509.ExtensionNotFound:
         return False
+
+
+def key_identifier(authority: x509.Certificate) -> bytes:
+    """Returns the identifier of a CA's key, by which its certificates name it; empty where it has none."""
+    try:
+        return authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+    except x509.ExtensionNotFound:
+        return b""
+
+
+def _authority(certificate: x509.Certificate) -> bytes:
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
+    except x509.ExtensionNotFound:
+        return b""
+    return found.key_identifier or b""
 
 
 def _usages(certificate: x509.Certificate) -> frozenset[str]:

@@ -66,7 +66,7 @@ class ReaderDoor:
         """Returns the client that a certificate stands for; None where the reader showed none."""
         if reader.certificate is None:
             return None
-        identity = check_certificate(reader.certificate, self._watched.identity.pool, self._revocations.is_revoked)
+        identity = check_certificate(reader.certificate, self._watched.identity.pool, self._revocations.why_refused)
         if identity.kind is not Kind.CLIENT or not reader.certificate.role:
             raise RoleNotAllowedError(
                 f"the certificate of '{identity.name}' is not one of a client with a role",

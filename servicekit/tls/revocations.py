@@ -15,7 +15,14 @@ import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from servicekit.tls.certificates import MALFORMED, UnreadableError, facts_of, read_certificates
+from servicekit.tls.certificates import (
+    MALFORMED,
+    Facts,
+    UnreadableError,
+    facts_of,
+    key_identifier,
+    read_certificates,
+)
 from servicekit.tls.files import TlsError, TlsFolder, locked, read_bounded, write_whole
 from servicekit.tls.identity import Identity, IdentityError, Kind
 
@@ -59,11 +66,28 @@ class RevocationFile:
         """Returns that of a folder with certificates."""
         return cls(folder.revoked, folder.ca)
 
+    @property
+    def is_own(self) -> bool:
+        """True for the pool's own CA, and false for an operator's PKI, whose files are elsewhere."""
+        return self.ca.parent == self.path.parent
+
     def read(self) -> Revocations:
         """Reads the list, empty where there is none; raises TlsError for one that cannot be used."""
         if not self.path.exists():
             return Revocations()
         return read_list(self.pem(), read_bounded(self.ca), str(self.path))
+
+    def trusted_keys(self) -> frozenset[bytes]:
+        """Returns the key identifiers of the pool's own CAs; raises TlsError where their file cannot be used.
+
+        Returns none for an operator's own PKI: certificates may be of CAs in between, which no file here has.
+        """
+        if not self.is_own:
+            return frozenset()
+        try:
+            return frozenset(map(key_identifier, read_certificates(read_bounded(self.ca))))
+        except UnreadableError as error:
+            raise TlsError(f"{self.ca} cannot be used: {error}") from error
 
     def pem(self) -> bytes:
         """Returns the list in PEM form, to be given on; empty where there is none."""
@@ -90,8 +114,7 @@ class RevocationFile:
         """
         newest, *older = read_certificates(read_bounded(self.ca))
         left = [each for each in older if each.serial_number not in kept.serials]
-        is_ours = self.ca.parent == self.path.parent
-        if is_ours and len(left) < len(older) and _is_signed(x509.load_pem_x509_crl(self.pem()), newest):
+        if self.is_own and len(left) < len(older) and _is_signed(x509.load_pem_x509_crl(self.pem()), newest):
             write_whole(self.ca, b"".join(each.public_bytes(Encoding.PEM) for each in (newest, *left)))
 
 
@@ -114,14 +137,15 @@ def read_list(pem: bytes, authorities: bytes, source: str) -> Revocations:
 class WatchedRevocations:
     """A list as it is now: it is read again when its file, or that of the CAs, changes.
 
-    A file that is damaged or gone changes nothing: what was revoked stays revoked.
+    A file that is damaged or gone changes nothing: what was revoked stays revoked. A connection outlives the trust in the CA that
+    signed its certificate; so the CA is asked for again, too.
     """
 
     def __init__(self, file: RevocationFile) -> None:
         """Reads the list; raises TlsError where there is one that cannot be used."""
         self.file = file
         self._seen = self._signature()
-        self._current = file.read()
+        self._current, self._trusted = file.read(), file.trusted_keys()
 
     @property
     def current(self) -> Revocations:
@@ -129,16 +153,21 @@ class WatchedRevocations:
         if (now := self._signature()) != self._seen:
             self._seen = now
             try:
-                read = self.file.read()
+                read, trusted = self.file.read(), self.file.trusted_keys()
             except TlsError as error:
                 _log.warning("revocations_not_taken_up", problem=str(error), hint=error.hint)
             else:
+                self._trusted = trusted
                 self._take(read)
         return self._current
 
-    def is_revoked(self, serial: int) -> bool:
-        """Returns whether the certificate with this serial is revoked."""
-        return serial in self.current.serials
+    def why_refused(self, facts: Facts) -> str:
+        """Returns why a certificate is not accepted any more; empty where it is."""
+        if facts.serial in self.current.serials:
+            return "was revoked"
+        if self._trusted and facts.authority not in self._trusted:
+            return "is of a CA that is trusted no longer"
+        return ""
 
     def _take(self, read: Revocations) -> None:
         if read.number < self._current.number:

@@ -16,6 +16,7 @@ from servicekit.addresses import Address
 from servicekit.calls.callers import Caller
 from servicekit.errors import UnauthenticatedError
 from servicekit.server import Registration, Server
+from servicekit.tls.admission import WhyRefused
 from servicekit.tls.credentials import WatchedFiles
 from servicekit.tls.files import TlsFiles, write_whole
 from servicekit.tls.issuing import Authority, Request, client_request, conductor_requests, host_request
@@ -68,6 +69,10 @@ class NoHosts(pool_service_pb2_grpc.PoolServiceServicer):
 SERVICES: list[Registration] = [(pool_service_pb2_grpc.add_PoolServiceServicer_to_server, NoHosts())]
 
 
+def _refusing(revoked: Collection[int]) -> WhyRefused:
+    return lambda facts: "was revoked" if facts.serial in revoked else ""
+
+
 class Servers:
     """Runs servers in a loop of its own."""
 
@@ -96,7 +101,7 @@ class Servers:
             return self._kept(await Server.start(address, SERVICES, service="conductor"))
         data = self._folder / files.certificate.stem
         data.mkdir(exist_ok=True)
-        door = conductor_door(WatchedFiles(files), data, revoked.__contains__)
+        door = conductor_door(WatchedFiles(files), data, _refusing(revoked))
 
         def admit(_: str, context: object) -> Caller:
             if (caller := door.known(context)) is None:
@@ -113,7 +118,7 @@ class Servers:
         address = Address.parse("127.0.0.1:0")
         if files is None:
             return self._kept(await Server.start(address, [], service="agenthost"))
-        door = host_door(WatchedFiles(files), revoked.__contains__)
+        door = host_door(WatchedFiles(files), _refusing(revoked))
         return self._kept(await Server.start(address, [], service="agenthost", admit=door.admit, tls=door.credentials))
 
     def _kept(self, server: Server) -> str:

@@ -1,10 +1,12 @@
 """The list of revoked certificates: signed by the CA, only ever newer, and taken up while a service runs. Keeps K3."""
 
+import dataclasses
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from servicekit.tls.certificates import facts_of, read_certificates
 from servicekit.tls.files import TlsError, TlsFolder, read_bounded, write_whole
 from servicekit.tls.issuing import Authority
 from servicekit.tls.revocations import (
@@ -13,7 +15,7 @@ from servicekit.tls.revocations import (
     WatchedRevocations,
     read_list,
 )
-from tests.servicekit.tls.pools import ALPHA, ANN, CA, NOW, POOL
+from tests.servicekit.tls.pools import ALPHA, ANN, CA, NOW, POOL, issued
 
 NEW_CA = Authority.make(POOL, NOW)
 OLD_SERIAL = CA.certificate.serial_number
@@ -21,6 +23,11 @@ OLD_SERIAL = CA.certificate.serial_number
 
 def list_of(*serials: int, number: int = 1, ca: Authority = CA) -> bytes:
     return ca.sign_list([Revoked(serial, ANN.identity, NOW) for serial in serials], number, NOW)
+
+
+def refuses(watched: WatchedRevocations, serial: int) -> bool:
+    facts = facts_of(read_certificates(issued(ANN).certificate)[0])
+    return watched.why_refused(dataclasses.replace(facts, serial=serial)) == "was revoked"
 
 
 @pytest.fixture
@@ -88,17 +95,31 @@ def test_a_list_of_the_new_ca_ends_the_trust_in_the_former_one_and_never_the_oth
 
 def test_a_running_service_takes_a_new_list_up_and_keeps_what_it_has_when_the_file_is_spoilt(folder: TlsFolder) -> None:
     watched = WatchedRevocations(RevocationFile.of(folder))
-    assert not watched.is_revoked(1)
+    assert not refuses(watched, 1)
 
     write_whole(folder.revoked, list_of(1, number=2))
-    assert watched.is_revoked(1)
+    assert refuses(watched, 1)
     for spoilt in (b"", list_of(number=1), list_of(number=3, ca=NEW_CA)):
         write_whole(folder.revoked, spoilt)
-        assert watched.is_revoked(1)
+        assert refuses(watched, 1)
     folder.revoked.unlink()
-    assert watched.is_revoked(1)
+    assert refuses(watched, 1)
     write_whole(folder.revoked, list_of(7, number=3))
-    assert (watched.is_revoked(1), watched.is_revoked(7)) == (False, True)
+    assert (refuses(watched, 1), refuses(watched, 7)) == (False, True)
+
+
+def test_an_open_connection_does_not_outlive_the_trust_in_the_ca_of_its_certificate(folder: TlsFolder) -> None:
+    """Whoever stole the former CA's key may hold one, with a certificate of a serial that nobody knows."""
+    facts = facts_of(read_certificates(issued(ANN).certificate)[0])
+    write_whole(folder.ca, NEW_CA.certificate_pem + CA.certificate_pem)
+    watched = WatchedRevocations(RevocationFile.of(folder))
+    elsewhere = WatchedRevocations(RevocationFile(folder.revoked, folder.path.parent / "operator.pem"))
+
+    assert watched.why_refused(facts) == ""
+    write_whole(folder.ca, NEW_CA.certificate_pem)
+    assert watched.why_refused(facts) == "is of a CA that is trusted no longer"
+    assert watched.why_refused(dataclasses.replace(facts, authority=b"")) != ""
+    assert elsewhere.why_refused(facts) == "", "an operator's PKI may have CAs in between"
 
 
 def test_a_service_does_not_start_with_a_list_that_cannot_be_used(folder: TlsFolder) -> None:
