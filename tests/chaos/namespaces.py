@@ -1,7 +1,8 @@
 """Network namespaces and what stands in them, by system calls alone: no program, no name in the file system, nothing to clean up.
 
 A namespace lives as long as a process or a descriptor is in it, and a tunnel as long as its descriptor: whatever ends the process
-that holds them ends them. Also starts a program inside of one: `python -I -S namespaces.py PID PROGRAM …`.
+that holds them ends them. Also starts a program inside of one: `python -I -S namespaces.py PID[:DESCRIPTOR] PROGRAM …`, in the
+namespace of a process, or in one that it holds by a descriptor.
 """
 
 import ctypes
@@ -64,14 +65,19 @@ def become_owner() -> None:
         Path(f"/proc/self/{name}").write_text(text)
 
 
-def open_tunnel(name: str, address: str) -> int:
+def open_tunnel(name: str, address: str, mask: str = _MASK) -> int:
     """An interface in this namespace whose packets are read from and written to the descriptor; gives that."""
     descriptor = os.open(TUN_DEVICE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     fcntl.ioctl(descriptor, _TUNSETIFF, struct.pack("16sH14x", name.encode(), _IFF_TUN | _IFF_NO_PI))
-    for request, text in ((_SIOCSIFADDR, address), (_SIOCSIFNETMASK, _MASK)):
-        _control(request, struct.pack("16sHH4s8x", name.encode(), socket.AF_INET, 0, socket.inet_aton(text)))
+    set_address(name, address, mask)
     set_link(name, is_up=True)
     return descriptor
+
+
+def set_address(name: str, address: str, mask: str) -> None:
+    """Gives an interface of this namespace its only address; one that it had before is gone."""
+    for request, text in ((_SIOCSIFADDR, address), (_SIOCSIFNETMASK, mask)):
+        _control(request, struct.pack("16sHH4s8x", name.encode(), socket.AF_INET, 0, socket.inet_aton(text)))
 
 
 def set_link(name: str, *, is_up: bool) -> None:
@@ -82,11 +88,11 @@ def set_link(name: str, *, is_up: bool) -> None:
     _control(_SIOCSIFFLAGS, struct.pack("16sH14x", name.encode(), flags))
 
 
-def inhabitants() -> list[int]:
-    """Every other process in the network namespace of this one."""
-    own = Path("/proc/self/ns/net").stat().st_ino
+def inhabitants(namespace: Namespace | None = None) -> list[int]:
+    """Every other process in a network namespace, by default in the one of this process."""
+    inode = os.fstat(namespace.descriptor).st_ino if namespace else Path("/proc/self/ns/net").stat().st_ino
     others = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
-    return [pid for pid in others if pid != os.getpid() and _is_in(pid, own)]
+    return [pid for pid in others if pid != os.getpid() and _is_in(pid, inode)]
 
 
 def _is_in(pid: int, namespace: int) -> bool:
@@ -111,10 +117,12 @@ def _set_namespace(descriptor: int, kind: int) -> None:
         raise OSError(ctypes.get_errno(), f"setns: {os.strerror(ctypes.get_errno())}")
 
 
-def _run_inside(pid: str, program: list[str]) -> None:
+def _run_inside(place: str, program: list[str]) -> None:
     """Becomes the program, in the namespaces of a process."""
-    kinds = [("net", _CLONE_NEWNET)] if os.geteuid() == 0 else [("user", _CLONE_NEWUSER), ("net", _CLONE_NEWNET)]
-    found = [(os.open(f"/proc/{pid}/ns/{name}", os.O_RDONLY | os.O_CLOEXEC), kind) for name, kind in kinds]
+    pid, _, held = place.partition(":")
+    net = (f"fd/{held}" if held else "ns/net", _CLONE_NEWNET)
+    kinds = [net] if os.geteuid() == 0 else [("ns/user", _CLONE_NEWUSER), net]
+    found = [(os.open(f"/proc/{pid}/{name}", os.O_RDONLY | os.O_CLOEXEC), kind) for name, kind in kinds]
     for descriptor, kind in found:
         _set_namespace(descriptor, kind)
     os.execv(program[0], program)  # noqa: S606 - the very program that was asked for
