@@ -33,7 +33,7 @@ from conductor.api.run_servicer import Launching, RunServicer
 from conductor.api.server_servicer import ServerFacts, ServerServicer
 from conductor.api.workspace_servicer import WorkspaceServicer
 from conductor.clock import SystemClock
-from conductor.config import PUSHED_FOLDER, SNAPSHOTS_FOLDER, Settings
+from conductor.config import FETCHED_FOLDER, PUSHED_FOLDER, SNAPSHOTS_FOLDER, Settings
 from conductor.core.decide.endings.loss import count_of_earlier_instances
 from conductor.core.folded.run import Run
 from conductor.core.model.conductor_state import ConductorState, Limits
@@ -51,6 +51,7 @@ from conductor.maintenance.pushed import PushedRetention
 from conductor.maintenance.retention import Retention
 from conductor.ring import Ground, Ring
 from conductor.snapshots import SnapshotStore
+from conductor.snapshots.fetched.fetching import Fetching
 from conductor.snapshots.pushed.store import PushedSnapshots
 from conductor.snapshots.roots import WorkspaceRoots
 from conductor.store.port import Store
@@ -117,12 +118,14 @@ async def serving(settings: Settings, new_worker: NewWorker = Worker) -> AsyncIt
         roots = WorkspaceRoots(settings.roots)
         snapshots = await SnapshotStore.open(settings.data / SNAPSHOTS_FOLDER, roots)
         await snapshots.sweep(store.known_runs)
+        fetching = await Fetching.open(settings.data / FETCHED_FOLDER, snapshots, settings.fetch)
         clock = await read_time(store)
         tokens = await TokenBook.load(store, clock)
         configured = {host.name: host.address for host in settings.hosts}
         state = await read_state(store, clock.now(), _limits(settings), configured)
         host_channels = _host_channels(settings, store.conductor_id)
-        yield Conductor(settings, Opened(store, snapshots, roots, clock, host_channels, tokens), state, new_worker)
+        opened = Opened(store, snapshots, fetching, roots, clock, host_channels, tokens)
+        yield Conductor(settings, opened, state, new_worker)
 
 
 def _host_channels(settings: Settings, conductor_id: str) -> HostChannels:
@@ -173,6 +176,7 @@ class Opened:
 
     store: Store
     snapshots: SnapshotStore
+    fetching: Fetching
     roots: WorkspaceRoots
     clock: SystemClock
     host_channels: HostChannels
@@ -268,7 +272,7 @@ class Conductor:
     def _registrations(self) -> list[Registration]:
         opened, settings = self._opened, self._settings
         catalogue = Catalogue(folders(settings.project, os.environ), self._evaluator)
-        pinning = Pinning(catalogue, self._evaluator, opened.snapshots, opened.roots, self._pushed)
+        pinning = Pinning(catalogue, self._evaluator, opened.snapshots, opened.roots, self._pushed, opened.fetching)
         creation = RunCreation(opened.store, self._engine, pinning, opened.clock, settings)
         launching = Launching(
             creation,

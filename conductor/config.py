@@ -12,6 +12,7 @@ Every limit that an operator may change has its name here. Reads files and envir
     [traces]     endpoint = "http://127.0.0.1:4317"                # of a collector, over gRPC
     [retention]  max_age = "90d"             max_bytes = "20GiB"     # nothing is deleted where neither is given
     [pushes]     caller_bytes = "8GiB"       total_bytes = "64GiB"   keep = "7d"
+    [fetch]      hosts = ["git.example.org"]   max_bytes = "1GiB"   max_seconds = 300   ca = "lan.pem"   # nothing without hosts
     [access]     loopback_role = "viewer"    # of callers without a token; by default admin until there are tokens, then viewer
 """
 
@@ -30,17 +31,18 @@ from conductor.errors import ConfigurationError
 from servicekit.addresses import Address, AddressError
 from servicekit.collectors import choose_collector
 from servicekit.errors import shown, there_are
+from servicekit.fetching.settings import FetchSettings, read_fetch
 from servicekit.host_settings import HostSetting, read_host
 from servicekit.tls.settings import TlsSettingError, TlsSettings, read_tls
 
-SNAPSHOTS_FOLDER, PUSHED_FOLDER = "snapshots", "pushed"  # in the data folder
+SNAPSHOTS_FOLDER, PUSHED_FOLDER, FETCHED_FOLDER = "snapshots", "pushed", "fetched"  # in the data folder
 LOG_FORMATS = ("plain", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 ROLES = ("viewer", "operator", "admin")
 _KEYS = frozenset(
     {
         *("listen", "data", "roots", "project", "hosts", "logs", "limits", "clocks", "retention"),
-        *("metrics", "traces", "tls", "pushes", "access"),
+        *("metrics", "traces", "tls", "pushes", "access", "fetch"),
     }
 )
 DAY_SECONDS = 24 * 3600.0
@@ -143,6 +145,7 @@ class Settings:
     pushes: Pushes = field(default_factory=Pushes)
     traces: str = ""  # the collector that spans are sent to; empty sends none
     access: Access = field(default_factory=Access)
+    fetch: FetchSettings = field(default_factory=FetchSettings)
 
     def shown(self) -> dict[str, str]:
         """Returns the settings in force by name, for people. None of them is a secret; a secret must not be added here."""
@@ -161,6 +164,9 @@ class Settings:
             if self.retention.max_age_seconds
             else "",
             "retention.max_bytes": str(self.retention.max_bytes or ""),
+            "fetch.hosts": str(self.fetch.hosts) or "(nothing is fetched)",
+            "fetch.max_bytes": str(self.fetch.max_bytes),
+            "fetch.max_seconds": str(self.fetch.max_seconds),
             "pushes.caller_bytes": str(self.pushes.caller_bytes),
             "pushes.total_bytes": str(self.pushes.total_bytes),
             "pushes.keep": f"{self.pushes.keep_seconds / 86_400:g}d",
@@ -187,6 +193,7 @@ def load(
     project: Path | None = None,
     metrics: str | None = None,
     tls: Mapping[str, Path | None] | None = None,
+    allow_fetch: Sequence[str] = (),
     environment: Mapping[str, str] = MappingProxyType({}),
 ) -> Settings:
     """Makes the settings of flags and file; a flag overrides its key in the file.
@@ -217,6 +224,7 @@ def load(
         pushes=_pushes(_table(document, "pushes", problems), problems),
         traces=_traces(_table(document, "traces", problems), environment, problems),
         access=_access(_table(document, "access", problems), problems),
+        fetch=read_fetch(_table(document, "fetch", problems), allow_fetch, environment, problems),
     )
     if default_data is None and not data and not document.get("data"):
         problems.append("'data' is not set, and this user has no home folder: give --data DIR")

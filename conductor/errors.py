@@ -7,6 +7,7 @@
     │   ├── RequestIdReusedError, TokenExistsError, HostExistsError, AgentUnknownError
     │   ├── UnauthenticatedError, RoleNotAllowedError
     │   ├── PreconditionError   (RUN_NOT_RUNNING, SOURCE_NOT_SETTLED, WORKSPACE_GONE …)
+    │   ├── FetchNotAllowedError, FetchError
     │   └── RootNotAllowedError, SnapshotInvalidError, PushSupersededError
     ├── ConfigurationError, BackupError   the operator must
     └── ServiceError            the service must
@@ -43,6 +44,8 @@ __all__ = [
     "DatabaseInUseError",
     "DatabaseNotUpgradedError",
     "DatabaseTooNewError",
+    "FetchError",
+    "FetchNotAllowedError",
     "FlowInvalidError",
     "FlowProblem",
     "HostExistsError",
@@ -185,6 +188,28 @@ class RootNotAllowedError(RequestError):
 
     code = "PERMISSION_DENIED"
     reason = "ROOT_NOT_ALLOWED"
+
+
+class FetchNotAllowedError(RequestError):
+    """The operator does not allow fetching from this host."""
+
+    code = "PERMISSION_DENIED"
+    reason = "FETCH_NOT_ALLOWED"
+
+    def __init__(self, url: str, place: str, allowed: str) -> None:
+        told = f"allowed are {allowed}" if allowed else "no host is allowed"
+        super().__init__(
+            f"workspace.url: nothing is fetched from {place}: {told}",
+            hint=f"the operator allows it:  conductor serve --allow-fetch {place}",
+            metadata={"field": "workspace.url", "url": url},
+        )
+
+
+class FetchError(RequestError):
+    """The repository could not be fetched."""
+
+    code = "FAILED_PRECONDITION"
+    reason = "FETCH_FAILED"
 
 
 class TooManyFailedTokensError(ServiceError):

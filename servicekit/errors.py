@@ -15,7 +15,7 @@ A docstring is the default message. `code` is the name of a gRPC code; `kind` is
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import ClassVar
 
@@ -62,6 +62,11 @@ class InvalidRequestError(RequestError):
             message or "; ".join(f"{v.field}: {v.text}" if v.field else v.text for v in violations), hint=hint
         )
         self.violations = violations
+
+    def about(self, field: str, other: str) -> "InvalidRequestError":
+        """Returns the same error with the name of another field in the place of one."""
+        moved = (replace(one, field=other) if one.field == field else one for one in self.violations)
+        return InvalidRequestError(*moved, hint=self.hint)
 
 
 class UnauthenticatedError(RequestError):

@@ -44,6 +44,7 @@ from conductor.flows.checks.inputs import AUTO
 from conductor.flows.language.counts import MAX_AGENTS
 from conductor.flows.library.catalogue import Catalogue, LoadedFlow
 from conductor.flows.plans import plan_steps, run_timeout
+from conductor.snapshots.fetched.fetching import Fetching
 from conductor.snapshots.pushed.store import PushedSnapshots
 from conductor.snapshots.roots import WorkspaceRoots
 from conductor.snapshots.store import SnapshotStore
@@ -72,6 +73,7 @@ class Pinning:
     snapshots: SnapshotStore
     roots: WorkspaceRoots
     pushed: PushedSnapshots
+    fetching: Fetching
 
 
 class RunCreation:
@@ -85,7 +87,7 @@ class RunCreation:
         self._clocks = settings.clocks
         self._hosts = tuple(host.name for host in settings.hosts)
         self._workspaces = Workspaces(
-            pinning.snapshots, pinning.pushed, pinning.roots, settings.limits.creations_at_once
+            pinning.snapshots, pinning.pushed, pinning.fetching, pinning.roots, settings.limits.creations_at_once
         )
         self._is_traced = bool(settings.traces)
         self._creating = 0
@@ -172,6 +174,7 @@ class RunCreation:
             workspace_revision=workspace.revision,
             workspace_base_revision=request.workspace.base_revision,
             workspace_snapshot=workspace.snapshot,
+            workspace_url=str(workspace.url or ""),
             snapshot=pinned.plan,
             band=inputs.band,
             band_reason=launch.band_reason,

@@ -44,6 +44,7 @@ def plan_sub_run(
         workspace_revision=plan.workspace_revision,
         workspace_base_revision=plan.workspace_base_revision,
         workspace_snapshot=plan.workspace_snapshot,
+        workspace_url=plan.workspace_url,
         snapshot=plan.snapshot,
         band=asked["band"],
         steps=plan_steps(flow, asked["excluded"], clocks, asked["band"]),

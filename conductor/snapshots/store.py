@@ -22,7 +22,7 @@ from conductor.snapshots.pushed.records import Record
 from conductor.snapshots.reading.changes import Comparison, compared
 from conductor.snapshots.reading.entries import shown
 from conductor.snapshots.reading.listing import TreeEntry, list_tree
-from conductor.snapshots.reading.repository import find_repository
+from conductor.snapshots.reading.repository import Repository, find_repository
 from conductor.snapshots.reading.source import Source
 from conductor.snapshots.reading.view import view_of
 from conductor.snapshots.roots import WorkspaceRoots
@@ -118,6 +118,38 @@ class SnapshotStore:
             plan, changes = await adopt(self._objects, store, record, scope, ref)
             await self._keep_previous(key, before.get(ref, plan.commit), plan)
             return Pinned(plan, changes)
+
+    async def pin_fetched(self, url: str, folder: Path, commit: str, scope: Scope = WHOLE) -> Pinned:
+        """Pins a commit of a repository that was fetched from a URL into a folder of ours, as that of any repository."""
+        key = hashlib.sha256(os.fsencode(url)).hexdigest()[:24]
+        pin = Pin(self._objects, folder, f"{WORKSPACES}/{key}/latest")
+        anywhere = WorkspaceRoots()
+        try:
+            async with (
+                self._turns.together(),
+                self._pinning.hold(key),
+                view_of(
+                    Repository(folder, folder, folder, folder, is_bare=True, object_folders=(folder / "objects",)),
+                    anywhere,
+                    self._folder,
+                ) as view,
+            ):
+                source = Source(view)
+                before = await self._objects.named(pin.ref)
+                plan, changes = await self._scoped(pin, source, scope, await pin.commit(source, commit))
+                await self._keep_previous(key, before.get(pin.ref, plan.commit), plan)
+                return Pinned(plan, changes)
+        except InvalidRequestError as error:
+            raise error.about("workspace.path", "workspace.url") from error
+
+    async def renew(self, plan: SnapshotPlan) -> bool:
+        """Keeps a snapshot that was pinned before for a while longer; returns whether it is still here."""
+        commits = [commit for commit in (plan.commit, plan.base_commit) if commit]
+        async with self._turns.together():
+            if len(await self._objects.present(commits)) < len(set(commits)):
+                return False
+            self._pinned_at |= {commit: monotonic() for commit in commits}
+            return True
 
     async def _keep_previous(self, key: str, before: str, plan: SnapshotPlan) -> None:
         """Keeps the snapshot before this one as a base of packs, and this one for a while."""

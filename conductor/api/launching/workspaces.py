@@ -1,6 +1,6 @@
 """Finds the workspace that a request names, and pins it: a few at once, because pinning a large one takes the disk.
 
-A workspace is a folder that the conductor can see, or a snapshot that its caller pushed.
+A workspace is a folder that the conductor can see, a snapshot that its caller pushed, or a repository that it fetches.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from conductor.api.messages.runs import MODES
 from conductor.api.messages.scopes import MAX_REVISION_CHARACTERS, read_scope, scope_violations
 from conductor.core.access.roles import Role
 from conductor.errors import NoCapacityError, NotFoundError, Violation
+from conductor.snapshots.fetched.fetching import Fetching
 from conductor.snapshots.keyed_locks import KeyedLocks
 from conductor.snapshots.pushed.caller_store import CallerStore
 from conductor.snapshots.pushed.records import Record
@@ -25,9 +26,10 @@ from conductor.snapshots.store import Pinned, SnapshotStore
 from conductor.snapshots.storing.pin import WorkspaceMode
 from conductor.v1 import run_service_pb2 as pb
 from servicekit.calls.callers import Caller, current_caller
+from servicekit.fetching.urls import RepositoryUrl
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
 
 # Longer than a repository with an endless configuration keeps its place (see `snapshots.reading.blocking_files`).
 MAX_PLACE_WAIT_SECONDS = 25.0
@@ -49,14 +51,18 @@ class Located:
     scope: Scope
     snapshot: str = ""
     caller: Caller | None = None  # of a pushed snapshot
+    url: RepositoryUrl | None = None
 
 
 class Workspaces:
     """Pins workspaces for runs; `most` at once."""
 
-    def __init__(self, snapshots: SnapshotStore, pushed: PushedSnapshots, roots: WorkspaceRoots, most: int) -> None:
+    def __init__(
+        self, snapshots: SnapshotStore, pushed: PushedSnapshots, fetching: Fetching, roots: WorkspaceRoots, most: int
+    ) -> None:
         self._snapshots = snapshots
         self._pushed = pushed
+        self._fetching = fetching
         self._roots = roots
         self._most = most
         self._places = asyncio.Semaphore(most)
@@ -66,6 +72,9 @@ class Workspaces:
     async def locate(self, workspace: pb.Workspace) -> Located:
         """Returns the workspace of a request without violations; raises RequestError where it may not be read."""
         mode, scope = str(_MODE_NAMES[workspace.mode]), read_scope(workspace)
+        if workspace.url:
+            url = self._fetching.read_url(workspace.url)
+            return Located(str(url), str(WorkspaceMode.COMMIT), workspace.revision, scope, url=url)
         if workspace.snapshot:
             located = Located(
                 shown_text(workspace.path), mode, workspace.revision, scope, workspace.snapshot, current_caller()
@@ -82,6 +91,8 @@ class Workspaces:
         """
 
         async def work(begin: "Callable[[], None]") -> Pinned:
+            if located.url is not None:
+                return await self._fetching.pin(located.url, located.revision, located.scope, begin)
             async with self._place(located.snapshot or located.path):
                 begin()
                 if located.snapshot:
@@ -123,10 +134,21 @@ def workspace_violations(workspace: pb.Workspace) -> list[Violation]:
         violations.append(Violation("workspace.snapshot", "must be a commit id of 40 hexadecimal digits"))
     if workspace.snapshot and len(workspace.path) > MAX_SHOWN_PATH:
         violations.append(Violation("workspace.path", f"has more than {MAX_SHOWN_PATH} characters"))
-    if not workspace.path and not workspace.snapshot:
+    if not workspace.path and not workspace.snapshot and not workspace.url:
         violations.append(Violation("workspace.path", "is missing; give the absolute path of a directory"))
+    if workspace.url:
+        violations += _url_violations(workspace)
     if workspace.mode not in _MODE_NAMES:
         violations.append(Violation("workspace.mode", "is not a value of the enumeration"))
     if len(workspace.revision) > MAX_REVISION_CHARACTERS:
         violations.append(Violation("workspace.revision", f"has more than {MAX_REVISION_CHARACTERS} characters"))
     return [*violations, *scope_violations(workspace)]
+
+
+def _url_violations(workspace: pb.Workspace) -> "Iterator[Violation]":
+    """Yields the fields that say something else than a URL does."""
+    for name in ("path", "snapshot"):
+        if getattr(workspace, name):
+            yield Violation(f"workspace.{name}", "and workspace.url are two workspaces: give one of them")
+    if workspace.mode == pb.Workspace.MODE_WORKING_TREE:
+        yield Violation("workspace.mode", "is for a directory: of a URL a commit is read; leave it out")

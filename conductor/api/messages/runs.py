@@ -198,11 +198,12 @@ def _plan_message(plan: RunPlan, inputs: Struct) -> pb.Run:
         flow_revision=plan.flow_revision,
         inputs=inputs,
         workspace=pb.Workspace(
-            path=plan.workspace_path,
+            path="" if plan.workspace_url else plan.workspace_path,
             revision=plan.workspace_revision,
             mode=MODES.get(plan.workspace_mode, pb.Workspace.MODE_UNSPECIFIED),
             base_revision=plan.workspace_base_revision,
             snapshot=plan.workspace_snapshot,
+            url=plan.workspace_url,
             paths=plan.snapshot.paths,
             scope=SCOPES.get(plan.snapshot.scope, pb.Workspace.SCOPE_UNSPECIFIED),
         ),

@@ -16,7 +16,7 @@ def scope_violations(workspace: pb.Workspace) -> list[Violation]:
     if len(workspace.base_revision) > MAX_REVISION_CHARACTERS:
         return [Violation(BASE, f"has more than {MAX_REVISION_CHARACTERS} characters")]
     return _asked(workspace).faults(
-        is_commit=workspace.mode == pb.Workspace.MODE_COMMIT, is_pushed=bool(workspace.snapshot)
+        is_commit=workspace.mode == pb.Workspace.MODE_COMMIT or bool(workspace.url), is_pushed=bool(workspace.snapshot)
     )
 
 

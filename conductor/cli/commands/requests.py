@@ -19,7 +19,7 @@ QUESTION_BYTES = 1024 * 1024
 
 
 def create_request(
-    flow: str, path: Path, options: Mapping[str, object], flow_of: Callable[[str], flow_service_pb2.Flow]
+    flow: str, path: Path | str, options: Mapping[str, object], flow_of: Callable[[str], flow_service_pb2.Flow]
 ) -> run_service_pb2.CreateRunRequest:
     """Returns the request that the options mean; raises a CommandError that names a wrong option.
 
@@ -27,10 +27,7 @@ def create_request(
     """
     extras = named_values("--input", options["extras"])
     _refuse_second_value(extras, options)
-    workspace = workspace_at(path)
-    if options["commit"] is not None:
-        workspace.mode = run_service_pb2.Workspace.MODE_COMMIT
-        workspace.revision = str(options["commit"])
+    workspace = _workspace(path, options)
     _set_scope(workspace, options)
     request = run_service_pb2.CreateRunRequest(
         workspace=workspace,
@@ -59,6 +56,24 @@ def create_request(
 def flow_of(connection: Connection) -> Callable[[str], flow_service_pb2.Flow]:
     """Returns a function that asks for the flow of a name."""
     return lambda named: connection.flows.GetFlow(flow_service_pb2.GetFlowRequest(name=named), timeout=CALL_SECONDS)
+
+
+def _workspace(path: Path | str, options: Mapping[str, object]) -> run_service_pb2.Workspace:
+    """Returns the workspace at a path, or of the URL of a repository."""
+    commit, revision = options["commit"], options.get("revision")
+    if isinstance(path, str):
+        if commit is not None or options["uncommitted"] or options.get("push"):
+            raise CommandError(
+                "a URL is fetched by the conductor: it takes --revision, not --commit, --uncommitted or --push"
+            )
+        return run_service_pb2.Workspace(url=path, revision=str(revision or ""))
+    if revision is not None:
+        raise CommandError("--revision is for a URL; of a directory, --commit reads a commit")
+    workspace = workspace_at(path)
+    if commit is not None:
+        workspace.mode = run_service_pb2.Workspace.MODE_COMMIT
+        workspace.revision = str(commit)
+    return workspace
 
 
 def _set_scope(workspace: run_service_pb2.Workspace, options: Mapping[str, object]) -> None:

@@ -21,6 +21,7 @@ from conductor.cli.main import Context
 from conductor.cli.text.failure import CANCELLED, INTERRUPTED, RUN_FAILED, TIMED_OUT, CommandError, from_rpc
 from conductor.cli.text.names import run_name, short
 from conductor.cli.text.next_commands import next_commands
+from conductor.cli.text.scopes import place_of
 from conductor.cli.text.wording import SETTLED_RUN, workspace_changes
 from conductor.cli.views.follow import Absence, followed, patiently
 from conductor.cli.views.lines import finding_line, summary
@@ -85,15 +86,19 @@ class Ending:
 )
 @service_options
 @click.pass_obj
-def run(context: Context, /, flow: str, path: Path, *, detach: bool, ephemeral: bool, **options: Any) -> int:
+def run(context: Context, /, flow: str, path: Path | str, *, detach: bool, ephemeral: bool, **options: Any) -> int:
     """Start FLOW over PATH (this directory by default), follow it, and show its report.
+
+    A URL, https://HOST/REPOSITORY, is fetched by the conductor, where its operator allows the host.
 
     With --fail-on or --ephemeral the exit code is 0 where the run is complete and found nothing that counts, 5 where it did,
     and 6 where a part of it was not judged.
     """
     from conductor.cli.commands.judging.ephemeral import kept_where, private_conductor, refuse_stray
 
-    policy = policy_of(options, path, is_always=ephemeral)
+    if isinstance(path, str) and (ephemeral or options["baseline"]):
+        raise CommandError("--ephemeral and --baseline need a directory: clone the repository first")
+    policy = policy_of(options, Path(path), is_always=ephemeral)
     if detach and (ephemeral or policy or options["form"] or options["max_minutes"]):
         told = "--detach leaves before the run ends: it goes with no --ephemeral, --fail-on, --format and --max-minutes"
         raise CommandError(told)
@@ -106,7 +111,7 @@ def run(context: Context, /, flow: str, path: Path, *, detach: bool, ephemeral: 
 
 
 def _started(
-    context: Context, flow: str, path: Path, options: dict[str, Any], ending: Ending, *, detach: bool = False
+    context: Context, flow: str, path: Path | str, options: dict[str, Any], ending: Ending, *, detach: bool = False
 ) -> int:
     """Creates the run that the options ask for, and follows it."""
     from conductor.cli.commands.launching.forecast import foresee
@@ -185,7 +190,7 @@ def patient_answer(method: Any, request: object, workspace: run_service_pb2.Work
         try:
             return call.result(timeout=QUIET_SECONDS)
         except grpc.FutureTimeoutError:
-            say(f"reading {printable(workspace.path)} …", err=True)
+            say(f"{'fetching' if workspace.url else 'reading'} {printable(place_of(workspace))} …", err=True)
             return call.result()
     finally:
         call.cancel()

@@ -12,6 +12,7 @@ from conductor.cli.connection import CALL_SECONDS, connected
 from conductor.cli.main import Context
 from conductor.cli.text.failure import CommandError
 from conductor.cli.text.names import run_name, short
+from conductor.cli.text.scopes import place_of
 from conductor.cli.text.wording import SETTLED_RUN, asked_for, findings, run_look, run_state
 from conductor.cli.views.view import as_json
 from conductor.v1 import run_service_pb2
@@ -119,7 +120,7 @@ def run_lines(listed: Sequence[Run], columns: int | None) -> Iterator[str]:
         yield cut(first.rstrip(), columns)
         about = _about(run)
         # A path's end tells more than its beginning.
-        yield f"    {about}{cut_before(one_line(run.workspace.path, LONGEST_PATH), columns - 4 - cells(about))}"
+        yield f"    {about}{cut_before(one_line(place_of(run.workspace), LONGEST_PATH), columns - 4 - cells(about))}"
 
 
 def _about(run: Run) -> str:
@@ -138,7 +139,7 @@ def _run_columns(run: Run, flow_width: int) -> tuple[str, str]:
     glyph, _ = run_look(run.state)
     flow = padded(_flow(run), max(flow_width, 10))
     first = f"{glyph} {short(run.name)}  {run_state(run.state):<10}  {asked_for(run, '%Y-%m-%d %H:%M %Z')}  {flow}"
-    return first, f"{_about(run)}{one_line(run.workspace.path, LONGEST_PATH)}"
+    return first, f"{_about(run)}{one_line(place_of(run.workspace), LONGEST_PATH)}"
 
 
 @click.command()

@@ -34,6 +34,12 @@ def usual_data() -> Path | None:
 @click.option(
     "--project", type=click.Path(path_type=Path), help="Directory whose .conductor/ holds flows and personas."
 )
+@click.option(
+    "--allow-fetch",
+    multiple=True,
+    metavar="HOST[:PORT]",
+    help="Fetch repositories from this host, by https; repeatable. A private address is named beside its host.",
+)
 @click.option("--metrics", metavar="ADDRESS", help="Serve metrics for Prometheus at http://ADDRESS/metrics.")
 @tls_options
 @click.option("--config", type=click.Path(path_type=Path), help="A TOML file with these and further settings.")
@@ -63,6 +69,7 @@ def serve(context: Context, /, **options: Any) -> int:
             roots=options["roots"],
             project=options["project"],
             metrics=options["metrics"],
+            allow_fetch=options["allow_fetch"],
             tls={key: options[f"tls_{key}"] for key in ("cert", "key", "ca")},
             environment=os.environ,
         )

@@ -12,7 +12,7 @@ from conductor.cli.main import Context
 from conductor.cli.text.failure import RUN_FAILED
 from conductor.cli.text.gates import decided, first_commands
 from conductor.cli.text.names import run_name, short, step_name
-from conductor.cli.text.scopes import scope
+from conductor.cli.text.scopes import place_of, scope
 from conductor.cli.text.wording import (
     SETTLED_RUN,
     asked_for,
@@ -81,7 +81,7 @@ def _show_run(run: Run) -> None:
     if run.band_reason:
         say(f"  band       {one_line(run.band_reason, 500)}", 13)
     _show_origin(run)
-    say(f"  workspace  {printable(run.workspace.path)}")
+    say(f"  workspace  {printable(place_of(run.workspace))}")
     snapshot, dirty = run.snapshot, ""
     if snapshot.dirty_count:
         dirty = f", {counted(snapshot.dirty_count, 'path')} differing from {snapshot.head_commit[:12]}"

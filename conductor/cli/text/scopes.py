@@ -8,6 +8,11 @@ Workspace = run_service_pb2.Workspace
 SHOWN_PATHS = 5
 
 
+def place_of(workspace: Workspace) -> str:
+    """Returns where the code came from: a path, or the URL of a repository."""
+    return workspace.path or workspace.url
+
+
 def scope(run: run_service_pb2.Run) -> str:
     """Returns `what changed since main (4d2f…): 3 files (+12 -4), only src`; empty where the run is about everything."""
     snapshot = run.snapshot

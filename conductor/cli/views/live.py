@@ -11,6 +11,7 @@ from rich.text import Text
 
 from conductor.cli.text.gates import asks, gate_path
 from conductor.cli.text.names import short
+from conductor.cli.text.scopes import place_of
 from conductor.cli.text.wording import (
     counted,
     disconnected,
@@ -98,7 +99,7 @@ class LiveView:
     def _print_heading(self) -> None:
         run = self._view.run
         heading = _text(run.flow.removeprefix("flows/"), style="bold")
-        heading.append(f" over {printable(run.workspace.path)}", style="")
+        heading.append(f" over {printable(place_of(run.workspace))}", style="")
         heading.append(f"  {run.name}", style="dim")
         self._live.console.print(heading)
 

@@ -231,6 +231,7 @@ class RunPlan:
     workspace_base_revision: str = ""
     workspace_snapshot: str = ""  # the snapshot that the caller pushed: the path is one of the caller's machine then
     created_by: str = ""  # the identity of the caller; empty in plans of an earlier version
+    workspace_url: str = ""  # the repository that was fetched: the path is the same text then
 
     @property
     def root(self) -> str:

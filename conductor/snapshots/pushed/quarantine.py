@@ -42,19 +42,27 @@ class Proven:
     file_count: int
     byte_count: int
 
+    @property
+    def folder(self) -> Path:
+        """Returns the git folder that holds it."""
+        return self.packs.parent.parent
+
 
 @contextlib.asynccontextmanager
 async def quarantined(
-    pack: Path, snapshot: str, shallow: Collection[str], caller_folder: Path
+    pack: Path, snapshot: str, shallow: Collection[str], caller_folder: Path, *, beside: Collection[str] = ()
 ) -> AsyncIterator[Proven]:
-    """Yields a proven pack, and removes what is left of it; raises SnapshotInvalidError where it proves nothing."""
+    """Yields a proven pack, and removes what is left of it; raises SnapshotInvalidError where it proves nothing.
+
+    `beside` are commits that must be there whole, too.
+    """
     facts = await in_thread(_measure, pack)
     folder = caller_folder / "quarantine" / secrets.token_hex(8)
     try:
         git = await in_thread(_make_folder, folder, shallow, caller_folder)
         await _check_bases(git, facts.bases)
         await _index(git, pack, facts)
-        await _walk(git, snapshot)
+        await _walk(git, snapshot, *beside)
         tree = await _judge(git, snapshot)
         cut = await _present(git, shallow)
         yield Proven(folder / "objects" / "pack", cut, len(tree), sum(entry.size for entry in tree.values()))
@@ -108,12 +116,12 @@ async def _check_bases(git: Git, bases: Collection[str]) -> None:
             raise SnapshotInvalidError(f"a delta builds upon {line} bytes; at most {LIMITS.node_bytes} are taken")
 
 
-async def _walk(git: Git, snapshot: str) -> None:
-    """Walks over everything that the snapshot needs; git fails at the first object that is missing."""
-    kind = (await git.attempt("cat-file", "-t", snapshot)).stdout
-    if kind != b"commit\n":
-        raise SnapshotInvalidError("the pack does not hold the commit that its offer names")
-    async with git.start("rev-list", "--objects", "--no-object-names", snapshot, "--", stdin=b"") as running:
+async def _walk(git: Git, *commits: str) -> None:
+    """Walks over everything that the commits need; git fails at the first object that is missing."""
+    for commit in commits:
+        if (await git.attempt("cat-file", "-t", commit)).stdout != b"commit\n":
+            raise SnapshotInvalidError(f"the pack does not hold {commit}, or it is no commit")
+    async with git.start("rev-list", "--objects", "--no-object-names", *commits, "--", stdin=b"") as running:
         await _drop(running)
         _refuse("rev-list", await running.finish())
 

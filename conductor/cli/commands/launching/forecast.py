@@ -11,6 +11,7 @@ from conductor.cli.connection import CALL_SECONDS, Connection
 from conductor.cli.main import Context
 from conductor.cli.text.failure import CommandError
 from conductor.cli.text.names import short
+from conductor.cli.text.scopes import place_of
 from conductor.cli.text.wording import counted, elapsed
 from conductor.v1 import run_service_pb2
 from servicekit.printing.page import say
@@ -87,7 +88,7 @@ def gate_lines(planned: Plan) -> Iterator[str]:
 def _last_like(connection: Connection, run: Run) -> Run | None:
     """Returns the newest run of the same flow over the same workspace that succeeded."""
     asked = run_service_pb2.ListRunsRequest(
-        page_size=1, flow=run.flow, workspace_path=run.workspace.path, states=[Run.STATE_SUCCEEDED]
+        page_size=1, flow=run.flow, workspace_path=place_of(run.workspace), states=[Run.STATE_SUCCEEDED]
     )
     try:
         found = connection.runs.ListRuns(asked, timeout=CALL_SECONDS).runs

@@ -6,9 +6,25 @@ from typing import Any
 
 import click
 
+
+class PathOrUrl(click.Path):
+    """A directory of this machine, or the URL of a repository that the conductor fetches."""
+
+    name = "path"
+
+    def __init__(self) -> None:
+        super().__init__(exists=True, file_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Returns a Path, or the text of a URL."""
+        if isinstance(value, str) and "://" in value:
+            return value
+        return super().convert(value, param, ctx)
+
+
 _OPTIONS = (
     click.argument("flow"),
-    click.argument("path", type=click.Path(exists=True, file_okay=False, path_type=Path), default="."),
+    click.argument("path", metavar="[PATH|URL]", type=PathOrUrl(), default="."),
     click.option("--question", help="What you want to know: the flow's prompts hold it. `-` reads it from stdin."),
     click.option(
         "--band",
@@ -23,6 +39,11 @@ _OPTIONS = (
         help="A further input, typed by the flow's input_schema.",
     ),
     click.option("--commit", metavar="REVISION", help="Read this commit instead of the working tree."),
+    click.option(
+        "--revision",
+        metavar="REVISION",
+        help="Of a URL: read this branch, tag or whole commit id.  [default: its HEAD]",
+    ),
     click.option(
         "--since", metavar="REVISION", help="Judge what changed since the branch left REVISION, such as main."
     ),

@@ -10,7 +10,7 @@ from conductor.cli.commands.run import patient_answer, refused_for
 from conductor.cli.connection import Connection, connected
 from conductor.cli.main import Context
 from conductor.cli.text.names import short
-from conductor.cli.text.scopes import scope
+from conductor.cli.text.scopes import place_of, scope
 from conductor.cli.text.wording import counted, step_look
 from conductor.cli.views.view import as_json
 from conductor.v1 import flow_service_pb2, run_service_pb2
@@ -27,7 +27,7 @@ _NO_HOST = frozenset({run_service_pb2.Wait.KIND_HOST, run_service_pb2.Wait.KIND_
 @request_options
 @click.option("--prompts", is_flag=True, help="Print the prompts, too, as far as they are known before the run.")
 @click.pass_obj
-def plan(context: Context, /, flow: str, path: Path, *, prompts: bool, **options: object) -> None:
+def plan(context: Context, /, flow: str, path: Path | str, *, prompts: bool, **options: object) -> None:
     """Show what `run` would do with the same arguments, and start nothing.
 
     `conductor run … --plan-hash HASH` starts a run only while its plan is this one.
@@ -63,7 +63,7 @@ def plan_lines(planned: run_service_pb2.PlanRunResponse) -> Iterator[str]:
     """Yields what a person should know before the run: its steps, what they take, and where the code goes."""
     run = planned.run
     asking = {short(step.name): step for step in planned.steps}
-    yield f"{run.flow.removeprefix('flows/')} over {printable(run.workspace.path)} at {run.snapshot.commit[:12]}"
+    yield f"{run.flow.removeprefix('flows/')} over {printable(place_of(run.workspace))} at {run.snapshot.commit[:12]}"
     if about := scope(run):
         yield f"  scope      {about}"
     band = flow_service_pb2.Band.Name(run.band).removeprefix("BAND_").lower()

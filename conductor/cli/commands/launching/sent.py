@@ -32,8 +32,8 @@ class Sender:
         self._takes_secrets = bool(options.get("include_secrets"))
 
     def send_elsewhere(self, request: Request) -> None:
-        """Sends the workspace where the conductor is on another machine, or the user wants it sent."""
-        if self._is_wanted is False:
+        """Sends the workspace where the conductor is on another machine, or the user wants it sent; never a URL."""
+        if self._is_wanted is False or request.workspace.url:
             return
         is_elsewhere = not _is_near(self._context.address)
         if is_elsewhere and self._is_local_only:

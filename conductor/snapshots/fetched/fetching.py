@@ -1,0 +1,243 @@
+"""Fetches a repository by its URL, and pins a commit of it as that of any repository.
+
+A fetch has a place among few, a limit of bytes and of seconds, and a folder of its own. It may last a minute, and a second more for
+so many bytes that it brings: a server that says a little now and then ends it all the same. Nothing of the folder outlives it.
+"""
+
+import asyncio
+import contextlib
+import secrets
+import shutil
+import ssl
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import monotonic
+from typing import TypeVar
+
+import structlog
+
+from conductor.errors import (
+    FetchError,
+    FetchNotAllowedError,
+    InvalidRequestError,
+    NoCapacityError,
+    SnapshotInvalidError,
+    Violation,
+)
+from conductor.snapshots.fetched.addresses import Resolve, find_addresses, resolve_name
+from conductor.snapshots.fetched.packet_lines import ProtocolError
+from conductor.snapshots.fetched.pinned_connection import Connections, Reach, ServerError, TooLargeError, make_context
+from conductor.snapshots.fetched.references import RevisionError, choose, is_id, list_meant
+from conductor.snapshots.fetched.remote import Remote
+from conductor.snapshots.git import Git
+from conductor.snapshots.pushed.quarantine import quarantined
+from conductor.snapshots.scopes.scope import BASE, Scope, ScopeKind
+from conductor.snapshots.store import Pinned, SnapshotStore
+from servicekit.fetching.settings import FetchSettings
+from servicekit.fetching.urls import RepositoryUrl, UrlError, parse_url
+from servicekit.threads import in_thread
+
+URL, REVISION = "workspace.url", "workspace.revision"
+# Of a diff: its base lies among so many commits, of the branch and of the base's branch.
+DIFF_DEPTH = 1000
+MAX_PLACE_WAIT_SECONDS = 25.0
+WAIT_SECONDS = 60.0
+LEAST_BYTES_PER_SECOND = 16 * 1024
+WATCH_SECONDS = 0.25
+MAX_KNOWN = 16
+_Result = TypeVar("_Result")
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Commits:
+    """The commits that a request means. `base` is empty where nothing is compared."""
+
+    head: str
+    base: str = ""
+
+
+class Fetching:
+    """Fetches for one conductor. `open` makes it. `resolve` is how names become addresses."""
+
+    def __init__(self, folder: Path, snapshots: SnapshotStore, settings: FetchSettings, resolve: Resolve) -> None:
+        self._folder = folder.absolute()
+        self._snapshots = snapshots
+        self._settings = settings
+        self._resolve = resolve
+        self._places = asyncio.Semaphore(settings.at_once)
+        self._threads = ThreadPoolExecutor(settings.at_once, "fetch")
+        self._context: ssl.SSLContext | None = None
+        self._known = OrderedDict[tuple[str, Commits, Scope], Pinned]()
+
+    @classmethod
+    async def open(
+        cls, folder: Path, snapshots: SnapshotStore, settings: FetchSettings, resolve: Resolve = resolve_name
+    ) -> "Fetching":
+        """Opens it over a folder, and removes what a killed conductor left there."""
+        await in_thread(lambda: shutil.rmtree(folder, ignore_errors=True))
+        return cls(folder, snapshots, settings, resolve)
+
+    def read_url(self, text: str) -> RepositoryUrl:
+        """Returns the URL of a request; raises the reason why nothing is fetched from there."""
+        try:
+            url = parse_url(text)
+        except UrlError as error:
+            raise InvalidRequestError(Violation(URL, str(error))) from error
+        if not self._settings.hosts.allows(url):
+            raise FetchNotAllowedError(str(url), str(url.place), str(self._settings.hosts))
+        return url
+
+    async def pin(
+        self, url: RepositoryUrl, revision: str, scope: Scope, begin: Callable[[], None] = lambda: None
+    ) -> Pinned:
+        """Pins the commit that a revision of a repository means now, and what it is compared with. Calls `begin` before it asks."""
+        began = monotonic()
+        async with self._place():
+            begin()
+            with _told(url):
+                addresses = await find_addresses(url, self._settings.hosts, self._resolve)
+                reach = Reach(
+                    addresses, await in_thread(self._certificates), self._settings.tokens.get(url.place.host, "")
+                )
+                connections = Connections(url, reach, self._settings.max_bytes)
+                remote = Remote(connections)
+                commits = await self._work(connections, lambda: _find(remote, revision, scope))
+            if known := await self._still_known(url, commits, scope):
+                return known
+            async with self._own_folder() as folder:
+                pack, depth = folder / "fetched.pack", DIFF_DEPTH if commits.base else 1
+                wanted = sorted({commits.head, commits.base or commits.head})
+                with _told(url):
+                    shallow = await self._work(connections, lambda: remote.fetch(wanted, depth, pack))
+                pinned = await self._pin(url, pack, shallow, commits, scope)
+        self._remember(url, commits, scope, pinned)
+        _log.info(
+            "repository_fetched",
+            host=url.place.host,
+            bytes=connections.received_bytes,
+            seconds=round(monotonic() - began, 3),
+        )
+        return pinned
+
+    async def _pin(
+        self, url: RepositoryUrl, pack: Path, shallow: frozenset[str], commits: Commits, scope: Scope
+    ) -> Pinned:
+        beside = [commits.base] if commits.base else []
+        try:
+            async with quarantined(pack, commits.head, shallow, pack.parent, beside=beside) as proven:
+                await in_thread(pack.unlink)
+                if commits.base:
+                    scope = replace(scope, base_revision=await _merge_base(proven.folder, commits, scope))
+                return await self._snapshots.pin_fetched(str(url), proven.folder, commits.head, scope)
+        except SnapshotInvalidError as error:
+            raise FetchError(f"{URL}: what {url} holds at {commits.head[:12]} is refused: {error}") from error
+
+    async def _still_known(self, url: RepositoryUrl, commits: Commits, scope: Scope) -> Pinned | None:
+        """Returns what was pinned of the same commits a moment ago, where the store still has it."""
+        known = self._known.get((str(url), commits, scope))
+        return known if known is not None and await self._snapshots.renew(known.plan) else None
+
+    def _remember(self, url: RepositoryUrl, commits: Commits, scope: Scope, pinned: Pinned) -> None:
+        self._known[(str(url), commits, scope)] = pinned
+        while len(self._known) > MAX_KNOWN:
+            self._known.popitem(last=False)
+
+    async def _work(self, connections: Connections, work: Callable[[], _Result]) -> _Result:
+        """Does work in a thread, and ends it where it takes too long or its caller left."""
+        future = asyncio.get_running_loop().run_in_executor(self._threads, work)
+        began = monotonic()
+        try:
+            while not (await asyncio.wait([future], timeout=WATCH_SECONDS))[0]:
+                spent = monotonic() - began
+                if spent > self._settings.max_seconds:
+                    raise ServerError(
+                        f"takes longer than {self._settings.max_seconds} s",
+                        "fetch.max_seconds is the limit, which the operator sets",
+                    )
+                if spent > WAIT_SECONDS + connections.received_bytes / LEAST_BYTES_PER_SECOND:
+                    raise ServerError(f"sent {connections.received_bytes} bytes in {spent:.0f} s, which is too slow")
+            return future.result()
+        finally:
+            if not future.done():
+                connections.abort()
+                await asyncio.wait([future])
+                future.exception()  # it was read
+
+    def _certificates(self) -> ssl.SSLContext:
+        if self._context is None:
+            self._context = make_context(self._settings.ca)
+        return self._context
+
+    @contextlib.asynccontextmanager
+    async def _own_folder(self) -> AsyncIterator[Path]:
+        folder = self._folder / secrets.token_hex(8)
+        await in_thread(lambda: (folder / "objects").mkdir(parents=True))
+        try:
+            yield folder
+        finally:
+            await in_thread(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+    @contextlib.asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        most = self._settings.at_once
+        try:
+            async with asyncio.timeout(MAX_PLACE_WAIT_SECONDS):
+                await self._places.acquire()
+        except TimeoutError as error:
+            text = f"{most} repositories are being fetched, the most at once, for {MAX_PLACE_WAIT_SECONDS:g} s"
+            raise NoCapacityError(text, hint="retry with the same request id") from error
+        try:
+            yield
+        finally:
+            self._places.release()
+
+
+def _find(remote: Remote, revision: str, scope: Scope) -> Commits:
+    """Returns the commits that a request means. Blocking."""
+    remote.discover()
+    asked = {REVISION: revision} | ({BASE: scope.base_revision} if scope.kind == ScopeKind.DIFF else {})
+    names = [name for field, text in asked.items() if not is_id(text) for name in _meant(field, text)]
+    listed = remote.list_commits(names) if names else {}
+    found = {field: text if is_id(text) else _chosen(field, text, listed) for field, text in asked.items()}
+    return Commits(found[REVISION], found.get(BASE, ""))
+
+
+def _meant(field: str, revision: str) -> tuple[str, ...]:
+    try:
+        return list_meant(revision)
+    except RevisionError as error:
+        raise InvalidRequestError(Violation(field, str(error))) from error
+
+
+def _chosen(field: str, revision: str, listed: dict[str, str]) -> str:
+    try:
+        return choose(revision, listed)
+    except RevisionError as error:
+        raise InvalidRequestError(Violation(field, str(error))) from error
+
+
+async def _merge_base(folder: Path, commits: Commits, scope: Scope) -> str:
+    answer = await Git(folder).attempt("merge-base", commits.base, commits.head)
+    found = answer.stdout.decode("ascii", "replace").split()
+    if answer.returncode or not found:
+        text = f"'{scope.base_revision}' shares none of the newest {DIFF_DEPTH} commits with the revision: name a newer base"
+        raise InvalidRequestError(Violation(BASE, text))
+    return found[0]
+
+
+@contextlib.contextmanager
+def _told(url: RepositoryUrl) -> Iterator[None]:
+    """Turns what a server did into the error of the request."""
+    try:
+        yield
+    except ServerError as error:
+        raise FetchError(f"{URL}: the server of {url} {error}", hint=error.hint) from error
+    except ProtocolError as error:
+        raise FetchError(f"{URL}: the server of {url} {error}") from error
+    except TooLargeError as error:
+        hint = "name a smaller repository, or the operator raises [fetch] max_bytes"
+        raise FetchError(f"{URL}: {url} is larger than fetch.max_bytes allows", hint=hint) from error

@@ -1,0 +1,1 @@
+"""The rules of fetching a git repository by its URL: which URLs there are, which hosts an operator allows, which addresses."""
