@@ -3,7 +3,10 @@
 Keeps B1 B3 C1 D1 D3 D7 E3 F4 F6 G1 G2 J1 J2 J3.
 """
 
+import os
 import subprocess
+import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,13 +18,17 @@ from conductor.cli.connection import Connection
 from conductor.cli.pushing.push import push_workspace
 from conductor.v1 import run_service_pb2 as pb
 from conductor.v1 import run_service_pb2_grpc
+from tests.kit.git_server import GitServer, git_server
 from tests.kit.services import Pair, running_pair
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(120)]
 
 SOURCE = """
 import os
+import os
 import subprocess
+import sys
+import uuid
 
 
 def load(path):
@@ -59,9 +66,26 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def channel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[grpc.Channel]:
-    with running_pair(tmp_path_factory.mktemp("pair")) as pair, pair.channel() as channel:
-        assert isinstance(pair, Pair)
+def served(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator[GitServer]:
+    """A server with the repository's commit."""
+    place = tmp_path_factory.mktemp("served")
+    with git_server(repository.parent, place) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory, served: GitServer) -> Iterator[Pair]:
+    folder = tmp_path_factory.mktemp("pair")
+    (folder / "conductor.toml").write_text(f'[fetch]\nca = "{served.ca}"\n')
+    with running_pair(
+        folder, extra=("--config", str(folder / "conductor.toml"), "--allow-fetch", f"127.0.0.1:{served.port}")
+    ) as pair:
+        yield pair
+
+
+@pytest.fixture(scope="module")
+def channel(pair: Pair) -> Iterator[grpc.Channel]:
+    with pair.channel() as channel:
         yield channel
 
 
@@ -154,6 +178,46 @@ def test_a_pushed_workspace_gives_the_same_snapshot_with_the_same_verified_findi
     )
     assert {found.status for found in findings} == {pb.Evidence.STATUS_VERIFIED}
     assert [found.title for found in findings] == [found.title for found in own]
+
+
+def test_a_repository_is_fetched_by_its_url_once_for_each_request_and_a_retry_keeps_its_snapshot(
+    stub: run_service_pb2_grpc.RunServiceStub, served: GitServer, repository: Path
+) -> None:
+    """Keeps J5."""
+    url = served.url(f"{repository.name}/.git")
+    asked = pb.CreateRunRequest(flow="flows/survey", workspace=pb.Workspace(url=url), request_id=str(uuid.uuid4()))
+    runs = [stub.CreateRun(asked, timeout=60) for _ in range(2)]
+    end = list(stub.WatchRun(pb.WatchRunRequest(name=runs[0].name), timeout=90))[-1].run
+    requests = len(served.asked)
+    again = stub.RetryRun(pb.RetryRunRequest(name=end.name, all=True), timeout=60)
+
+    assert runs[0].name == runs[1].name
+    assert end.state == pb.Run.STATE_SUCCEEDED
+    assert (end.workspace.url, end.workspace.path, end.workspace.mode) == (url, "", pb.Workspace.MODE_COMMIT)
+    assert (again.snapshot, again.workspace) == (end.snapshot, end.workspace)
+    assert len(served.asked) == requests
+
+
+def test_a_url_of_a_host_that_is_not_allowed_is_refused(pair: Pair, repository: Path) -> None:
+    asked = (
+        ["run", "survey", "https://anna:secret@git.example.org/app.git"],
+        ["run", "survey", "https://git.example.org/app.git"],
+    )
+    told = [
+        subprocess.run(
+            [sys.executable, "-m", "conductor.cli", *words],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "CONDUCTOR_ADDRESS": pair.address},
+            check=False,
+        )
+        for words in asked
+    ]
+
+    assert "must not hold a user or a password" in told[0].stderr
+    assert "nothing is fetched from git.example.org" in told[1].stderr
+    assert "--allow-fetch git.example.org" in told[1].stderr
+    assert "secret" not in told[0].stderr + pair.conductor.log.read_text()
 
 
 def test_the_report_says_what_was_found_and_how_it_was_confined(
