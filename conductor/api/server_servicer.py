@@ -7,6 +7,7 @@ from typing import Any
 from conductor.api.fixed_limits import fixed_limits
 from conductor.v1 import server_service_pb2 as pb
 from conductor.v1 import server_service_pb2_grpc
+from servicekit.calls.callers import current_caller
 from servicekit.times import timestamp
 
 
@@ -39,4 +40,6 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
             unfinished_runs=self._count_unfinished(),
             settings=self._facts.settings,
             limits=fixed_limits(),
+            caller=current_caller().identity,
+            role=current_caller().role,
         )

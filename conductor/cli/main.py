@@ -177,10 +177,12 @@ def group(ctx: click.Context, /, address: str, token: str, output: str, **tls: s
     if output != "auto" and ctx.invoked_subcommand in _WITHOUT_RESULT:
         raise click.UsageError(f"{ctx.invoked_subcommand} prints no result, and takes no --output")
     try:
-        ctx.obj = Context(address=as_text(address, "CONDUCTOR_ADDRESS"), output=output, token=_take_token(token))
+        ctx.obj = Context(address=as_text(address, "CONDUCTOR_ADDRESS"), output=output)
     except ValueError as error:
         raise CommandError(str(error)) from None
+    token = _take_token(token)
     if ctx.invoked_subcommand not in _WITHOUT_CONDUCTOR:
+        ctx.obj.token = token
         ctx.obj.tls = TlsChoice(**tls)
         ctx.obj.is_address_given = ctx.get_parameter_source("address") is not ParameterSource.DEFAULT
         ctx.obj.take_address()

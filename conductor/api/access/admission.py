@@ -8,8 +8,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import structlog
-
 from conductor.api.access.failures import Failures
 from conductor.api.access.token_book import TokenBook
 from conductor.core.access.roles import Role, is_allowed, role_needed
@@ -18,8 +16,6 @@ from servicekit.calls.callers import LOOPBACK, SOCKET, Caller
 
 _HEADER = "authorization"
 _SCHEME = "bearer "
-
-_log = structlog.get_logger(__name__)
 
 # Returns the caller of a call that has no token; None where a token is needed.
 Known = Callable[[Any], Caller | None]
@@ -45,7 +41,7 @@ class Admission:
         caller = self._identify(context)
         needed = role_needed(method)
         if not is_allowed(caller.role, needed):
-            _log.warning("call_refused", caller=caller.identity, role=caller.role, needed=str(needed), method=method)
+            self._failures.note_role(caller, str(needed), method)
             raise _not_allowed(method, caller, needed)
         return caller
 
@@ -65,13 +61,13 @@ class Admission:
         text = given if isinstance(given, str) and given[: len(_SCHEME)].lower() == _SCHEME else ""
         token = self._tokens.find(text[len(_SCHEME) :].strip())
         if token is None:
-            self._failures.note(peer)
+            self._failures.note_token(peer)
             raise UnauthenticatedError(
                 "the token that the call brings is not valid here",
                 hint="an admin makes one:  conductor tokens create NAME --role ROLE",
             )
         if token.revoke_time:
-            self._failures.note(peer)
+            self._failures.note_token(peer)
             raise UnauthenticatedError(
                 f"the token '{token.name}' was revoked",
                 hint="an admin makes one:  conductor tokens create NAME --role ROLE",
@@ -95,9 +91,13 @@ def loopback_callers(tokens: TokenBook, role: str) -> Known:
 
 def _not_allowed(method: str, caller: Caller, needed: Role) -> RoleNotAllowedError:
     name = method.rpartition("/")[2]
-    hint = f"give a token with it; an admin makes one:  conductor tokens create NAME --role {needed}"
-    if caller.kind == LOOPBACK.kind:
-        hint += " (without a token, callers over loopback have the setting access.loopback_role)"
+    match caller.kind:
+        case "certificate":
+            hint = f"have one made with it:  conductor certs client NAME --role {needed} --out FILE"
+        case "loopback":
+            hint = f"give --token or CONDUCTOR_TOKEN; without one, loopback has the role {caller.role} (access.loopback_role)"
+        case _:
+            hint = f"an admin makes a token with it:  conductor tokens create NAME --role {needed}"
     return RoleNotAllowedError(
         f"{name} needs the role {needed}, and {caller.identity} has the role {caller.role}",
         hint=hint,

@@ -29,6 +29,7 @@ class TokenBook:
         self._store = store
         self._clock = clock
         self._tokens = {token.digest: token for token in tokens}
+        self._has_valid = self._look_for_valid()
         self._changing = asyncio.Lock()
         self._used: dict[str, float] = {}  # times of uses that are not stored yet
         self._is_used = asyncio.Event()
@@ -41,7 +42,7 @@ class TokenBook:
     @property
     def has_valid(self) -> bool:
         """Returns whether any token is not revoked."""
-        return any(not token.revoke_time for token in self._tokens.values())
+        return self._has_valid
 
     def find(self, text: str) -> Token | None:
         """Returns the token that a caller sent, also a revoked one, and notes its use; None for any other text."""
@@ -73,6 +74,7 @@ class TokenBook:
             for digest in forgotten:
                 del self._tokens[digest]
             self._tokens[token.digest] = token
+            self._has_valid = True
         _log.info("token_created", token=name, role=str(role), by=by)
         return token, secret
 
@@ -86,6 +88,7 @@ class TokenBook:
             revoked = replace(valid, use_time=use_time, revoke_time=self._clock.now(), revoked_by=by)
             await self._store.keep_tokens((revoked,))
             self._tokens[revoked.digest] = revoked
+            self._has_valid = self._look_for_valid()
         _log.info("token_revoked", token=name, by=by)
         return revoked
 
@@ -109,6 +112,9 @@ class TokenBook:
             ]
             await self._store.keep_tokens(used)
             self._tokens |= {token.digest: token for token in used}
+
+    def _look_for_valid(self) -> bool:
+        return any(not token.revoke_time for token in self._tokens.values())
 
     def _find_valid(self, name: str) -> Token | None:
         named = (token for token in self._tokens.values() if token.name == name and not token.revoke_time)

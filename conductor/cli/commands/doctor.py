@@ -116,6 +116,8 @@ def _looks(context: Context, data: Path | None) -> Iterator[Look]:
             yield Look(good=False, text=str(failure), advice=(*failure.lines, *unasked))
             return
         yield Look(good=True, text=f"conductor {info.version} at {context.address}, start {info.epoch} of its database")
+        if info.role:
+            yield Look(good=True, text=f"it knows you as {info.caller}, with the role {info.role}")
         yield from _server_looks(connection)
 
 

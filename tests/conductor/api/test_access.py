@@ -163,7 +163,12 @@ SENTENCES = [
     ),
     ("unknown", ("runs",), "the token that the call brings is not valid here", "conductor tokens create"),
     ("revoked", ("runs",), "the token 'revoked' was revoked", "conductor tokens create"),
-    ("none", ("tokens", "list"), "ListTokens needs the role admin, and loopback has the role viewer", "loopback_role"),
+    (
+        "none",
+        ("tokens", "list"),
+        "ListTokens needs the role admin, and loopback has the role viewer",
+        "access.loopback_role",
+    ),
 ]
 
 

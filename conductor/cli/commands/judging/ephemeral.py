@@ -27,6 +27,7 @@ def private_conductor(context: Context, flow: str, options: Mapping[str, Any]) -
     if is_file(flow):
         read_flow(Path(flow), project)  # before anything is started: a file that is no flow is told at once
     stop_on_terminate()
+    context.token = ""  # of another conductor; this one knows no tokens
     with ExitStack() as stack:
         place = stack.enter_context(temporary_folder("conductor-run-"))
         folder = Path(os.path.expanduser(options["data"])).absolute() if options["data"] else place  # noqa: PTH111
