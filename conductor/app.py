@@ -339,8 +339,9 @@ class Conductor:
         return Sources(
             state=lambda: self._engine.state,
             now=self._opened.clock.now,
-            hosts=lambda: [link.view for link in self._ring.hosts.values()],
+            hosts=lambda: [link.view for link in list(self._ring.hosts.values())],
             watchers=lambda: self._opened.store.watcher_count,
+            observe_reads=self._opened.store.observe_reads,
             database=self._settings.data / DATABASE_NAME,
             version=release_number(),
         )

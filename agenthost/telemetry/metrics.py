@@ -86,7 +86,7 @@ class Metrics:
         yield gauge("agenthost_draining", "1 where the host takes no new work.", host.draining)
         yield from self._gather_confinement()
         yield from self._models.gather()
-        known = {name: facts.is_asked and not facts.problem for name, facts in host.models.items()}
+        known = {name: facts.is_asked and not facts.problem for name, facts in list(host.models.items())}
         yield gauges("agenthost_model_up", "1 where a model's endpoint answers.", "model", known)
         pools = {pool.name: pool.slots for pool in list(host.pools().values())[:MAX_POOLS]}
         yield gauges("agenthost_pool_slots", "Requests that a pool's server works on at once.", "pool", pools)
@@ -105,5 +105,5 @@ class Metrics:
         states = Counter("usable" if agent.available else "unusable" for agent in host.agents.values())
         usable = {state: states[state] for state in ("usable", "unusable")}
         yield gauges("agenthost_agents", "Agents that are installed here.", "state", usable)
-        proven = sum(report.available for report in host.proofs.values())
+        proven = sum(report.available for report in list(host.proofs.values()))
         yield gauge("agenthost_agents_proven", "Agents whose own sandbox is proven.", proven)

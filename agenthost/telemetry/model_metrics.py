@@ -96,9 +96,9 @@ class ModelMetrics:
     def _totals(self) -> Mapping[str, _Total]:
         totals = {
             name: _Total(total.outcomes.copy(), total.codes.copy(), total.tokens.copy(), total.counts, total.seconds)
-            for name, total in self._ended.items()
+            for name, total in self._ended.items()  # its names do not change
         }
-        for model, use in self._live.values():
+        for model, use in list(self._live.values()):
             totals[model].add(use)
         return totals
 

@@ -6,10 +6,11 @@ from contextlib import contextmanager
 import click
 import grpc
 
+from conductor.cli.call_metadata import MetadataInterceptor, metadata_of
 from conductor.cli.main import Context
 from conductor.cli.text.failure import ANSWER_SECONDS, CONNECT_SECONDS, CommandError, from_rpc
 from conductor.cli.tls import given_tls
-from conductor.cli.token import TokenInterceptor, require_safe
+from conductor.cli.token import require_safe
 from conductor.v1 import (
     access_service_pb2_grpc,
     flow_service_pb2_grpc,
@@ -54,7 +55,8 @@ def connected(address: str, seconds: float = CALL_SECONDS) -> Iterator[Connectio
     parsed, token = _parsed(address), _given_token()
     with _channel(parsed, with_token=bool(token)) as channel:
         try:
-            yield Connection(grpc.intercept_channel(channel, TokenInterceptor(token)) if token else channel)
+            metadata = metadata_of(token)
+            yield Connection(grpc.intercept_channel(channel, MetadataInterceptor(metadata)) if metadata else channel)
         except grpc.RpcError as error:
             raise from_rpc(error, address, seconds) from error
 

@@ -1,8 +1,4 @@
-"""The token of this command line: where it may go, and how every call brings it."""
-
-from typing import Any
-
-import grpc
+"""The token of this command line, and where it may go."""
 
 from conductor.cli.text.failure import CommandError
 from servicekit.addresses import Address
@@ -18,30 +14,3 @@ def require_safe(address: Address) -> None:
                 "or leave --token and CONDUCTOR_TOKEN out",
             ),
         )
-
-
-class TokenInterceptor(
-    grpc.UnaryUnaryClientInterceptor,
-    grpc.UnaryStreamClientInterceptor,
-    grpc.StreamUnaryClientInterceptor,
-    grpc.StreamStreamClientInterceptor,
-):
-    """Adds the token to the metadata of each call."""
-
-    def __init__(self, token: str) -> None:
-        self._metadata = (("authorization", f"Bearer {token}"),)
-
-    def intercept_unary_unary(self, continuation: Any, client_call_details: Any, request: Any) -> Any:  # noqa: D102
-        return continuation(self._with_token(client_call_details), request)
-
-    def intercept_unary_stream(self, continuation: Any, client_call_details: Any, request: Any) -> Any:  # noqa: D102
-        return continuation(self._with_token(client_call_details), request)
-
-    def intercept_stream_unary(self, continuation: Any, client_call_details: Any, request_iterator: Any) -> Any:  # noqa: D102
-        return continuation(self._with_token(client_call_details), request_iterator)
-
-    def intercept_stream_stream(self, continuation: Any, client_call_details: Any, request_iterator: Any) -> Any:  # noqa: D102
-        return continuation(self._with_token(client_call_details), request_iterator)
-
-    def _with_token(self, details: Any) -> Any:
-        return details._replace(metadata=(*(details.metadata or ()), *self._metadata))

@@ -14,7 +14,7 @@ against every implementation. The rules that each one keeps:
 Every method may raise StorageError: nothing was changed, and the same call may succeed later.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -83,6 +83,9 @@ class Store(Protocol):
     @property
     def watcher_count(self) -> int:
         """The number of open watchers."""
+
+    def observe_reads(self, note: Callable[[float], None]) -> None:
+        """Tells how long each read takes from now on, in seconds."""
 
     async def unfinished(self) -> list[StoredRun]:
         """Returns every run that has not ended, the oldest first. One that cannot be read says so in `damage`."""

@@ -67,6 +67,7 @@ class EventMetrics:
         self._commit_seconds = histogram(
             "store_commit_seconds", "Wait of the engine for a commit of its store.", buckets=MOMENTS
         )
+        self._read_seconds = histogram("store_read_seconds", "Wait for a read of the store.", buckets=MOMENTS)
         self._counting: dict[type, Callable[[Stored, Record, Any], None]] = {
             RunCreated: lambda *_: self._runs_created.inc(),
             RunSettled: self._count_run_end,
@@ -80,6 +81,10 @@ class EventMetrics:
             GateOpened: lambda _, __, event: self._gates_opened.labels(event.cause).inc(),
             GateResolved: lambda _, __, event: self._gates_resolved.labels(_decision(event)).inc(),
         }
+
+    def note_read(self, seconds: float) -> None:
+        """Notes how long a read of the store took."""
+        self._read_seconds.observe(seconds)
 
     def note_stored(self, stored: Stored) -> None:
         """Counts what was stored."""

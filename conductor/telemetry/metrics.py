@@ -23,6 +23,7 @@ class Metrics:
     def __init__(self, address: Address, sources: Sources, door: "ReaderDoor | None") -> None:
         registry = make_registry()
         self._events = EventMetrics(registry)
+        sources.observe_reads(self._events.note_read)
         self._lag = LoopLag("conductor", registry)
         self.exposition = Exposition(address, Page(registry, PresentMetrics(sources).gather).read, CONTENT_TYPE, door)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from prometheus_client.core import Metric
 
 from conductor.core.model.conductor_state import ConductorState
-from conductor.core.model.states import SETTLED_RUN, RunState
+from conductor.core.model.states import SETTLED_RUN, RunState, WaitKind
 from conductor.core.placing.standing import PoolUse, list_uses
 from conductor.hosts.host_view import HostState
 from conductor.telemetry.sources import Sources
@@ -59,6 +59,9 @@ def _gather_work(state: ConductorState) -> Iterator[Metric]:
     states = {each.value: runs[each] for each in RunState if each not in SETTLED_RUN}
     yield gauges("conductor_runs_unfinished", "Runs that have not ended, by state.", "state", states)
     yield gauge("conductor_steps_queued", "Steps that wait for a place.", sum(len(one.queue) for one in ongoing))
+    waits = Counter(step.wait.kind for one in ongoing for name in one.queue if (step := one.run.steps[name]).wait)
+    kinds = {each.value: waits[each] for each in WaitKind if each is not WaitKind.GATE}
+    yield gauges("conductor_steps_waiting", "Queued steps, by what they wait for.", "kind", kinds)
     live = sum(len(one.tracks) for one in ongoing)
     yield gauge("conductor_attempts_live", "Attempts that hosts were given and that have not ended.", live)
     yield gauge("conductor_gates_pending", "Steps that wait at a gate.", sum(one.run.waiting for one in ongoing))

@@ -24,6 +24,7 @@ class Sources:
     now: Callable[[], float]
     hosts: Callable[[], Iterable[HostView]]
     watchers: Callable[[], int]
+    observe_reads: Callable[[Callable[[float], None]], None]
     database: Path
     version: str
 

@@ -22,7 +22,8 @@ MINUTES = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.
 # One page serves all readers for so long.
 PAGE_SECONDS = 1.0
 
-# Returns metrics of how the service stands. It is called on the event loop, and reads no file and no database.
+# Returns metrics of how the service stands. A thread calls it, so that the event loop does not wait: it copies what the loop may
+# change meanwhile before it looks through it, and reads no database.
 Gather = Callable[[], Iterable[Metric]]
 
 
@@ -61,7 +62,10 @@ class Page:
         loop = asyncio.get_running_loop()
         async with self._making:
             if loop.time() >= self._fresh_until:
-                self._gathered.metrics = tuple(self._gather())
-                self._made = await asyncio.to_thread(generate_latest, self._registry)
+                self._made = await asyncio.to_thread(self._make)
                 self._fresh_until = loop.time() + PAGE_SECONDS
             return self._made
+
+    def _make(self) -> bytes:
+        self._gathered.metrics = tuple(self._gather())
+        return generate_latest(self._registry)

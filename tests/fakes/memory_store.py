@@ -5,7 +5,7 @@ process leaves all of them, a power cut those up to the last durable one. A subc
 (`MemoryDisk.take`).
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, takewhile
@@ -132,6 +132,9 @@ class MemoryStore(Store):
     @property
     def watcher_count(self) -> int:
         return self._wakeups.count
+
+    def observe_reads(self, note: Callable[[float], None]) -> None:
+        """Reads of memory take no time."""
 
     @contextmanager
     def watch(self, run: str = ALL_RUNS) -> Iterator[Watcher]:

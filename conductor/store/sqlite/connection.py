@@ -10,6 +10,7 @@ retry. Others are a defect or a broken disk.
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
@@ -75,6 +76,8 @@ class ReaderPool:
     """A few connections that only read. A caller waits while all are busy."""
 
     def __init__(self) -> None:
+        # Told how long each read took, the wait for a connection included.
+        self.note: Callable[[float], None] | None = None
         self._idle: asyncio.LifoQueue[Connection] = asyncio.LifoQueue(READERS)
         self._stack = AsyncExitStack()
 
@@ -91,6 +94,15 @@ class ReaderPool:
 
     async def run(self, work: Work[Result]) -> Result:
         """Runs `work` on the thread of a reader."""
+        if self.note is None:
+            return await self._run(work)
+        begun = time.perf_counter()
+        try:
+            return await self._run(work)
+        finally:
+            self.note(time.perf_counter() - begun)
+
+    async def _run(self, work: Work[Result]) -> Result:
         reader = await self._idle.get()
         try:
             return await reader.run(work)

@@ -7,7 +7,7 @@ except for the lists that `projection` keeps. A cancelled `append` runs to its e
 
 import asyncio
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -130,6 +130,9 @@ class SqliteStore(Store):
     @property
     def watcher_count(self) -> int:
         return self._wakeups.count
+
+    def observe_reads(self, note: Callable[[float], None]) -> None:
+        self._readers.note = note
 
     async def unfinished(self) -> list[StoredRun]:
         return await self._readers.run(read_unfinished)

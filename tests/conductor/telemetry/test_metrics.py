@@ -10,12 +10,18 @@ import pytest
 from agenthost.v1 import execution_service_pb2 as pb
 from conductor.errors import ConfigurationError
 from conductor.v1 import run_service_pb2
+from servicekit.metrics import page as page_of_metrics
 from tests.conductor.running_conductor import agent_step, running_conductor
 from tests.docs.pages import page as documented
 from tests.fakes.execution_host import ExecutionHost, finished, said, started
 from tests.kit.metrics import Scraped, scrape
 
 pytestmark = pytest.mark.processes
+
+
+@pytest.fixture(autouse=True)
+def _always_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page_of_metrics, "PAGE_SECONDS", 0.0)
 
 
 async def test_a_scrape_counts_runs_steps_and_attempts_by_their_outcome(tmp_path: Path) -> None:

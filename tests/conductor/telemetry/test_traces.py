@@ -1,11 +1,13 @@
 """Traces of a real conductor, as a collector receives them. Keeps K11."""
 
 import asyncio
+import textwrap
 from pathlib import Path
 
 import pytest
 
 from agenthost.v1 import execution_service_pb2 as pb
+from conductor.telemetry import traces
 from conductor.v1 import run_service_pb2
 from tests.conductor.running_conductor import agent_step, running_conductor
 from tests.fakes.collector import Collector, collecting
@@ -13,6 +15,12 @@ from tests.fakes.execution_host import ExecutionHost, finished, said, started
 from tests.kit.waiting import until
 
 pytestmark = pytest.mark.processes
+
+
+@pytest.fixture(autouse=True)
+def _told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(traces, "GATHER_SECONDS", 0.02)
+
 
 CALLER = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
@@ -118,3 +126,72 @@ async def test_the_trace_is_passed_on_to_hosts_also_without_a_collector_here(
     assert span not in CALLER
     lines = [line for line in capsys.readouterr().out.splitlines() if "step=two" in line or "run_settled" in line]
     assert sum(f"trace={trace}" in line for line in lines) == len(lines) - 1
+
+
+FLOWS = {
+    "outer": "steps: [{id: deep, flow: {flow: inner}}]",
+    "inner": """
+        steps:
+          - id: each
+            foreach: {items: "['a', 'b']", as: one, steps: [{id: look, agent: {agents: [scripted], prompt: "Look at {{ one }}."}}]}
+        """,
+}
+
+
+async def test_sub_runs_and_the_steps_of_items_stand_below_the_steps_that_have_them(tmp_path: Path) -> None:
+    (tmp_path / ".conductor" / "flows").mkdir(parents=True)
+    for name, text in FLOWS.items():
+        (tmp_path / ".conductor" / "flows" / f"{name}.yaml").write_text(textwrap.dedent(text))
+    host = ExecutionHost((started(), finished()))
+    async with (
+        collecting(Collector()) as collector,
+        running_conductor(tmp_path, hosts={"alpha": host}, traces=collector.endpoint, project=tmp_path) as it,
+    ):
+        it.tellers["alpha"].change(features=["path_ids"])
+        asked = run_service_pb2.CreateRunRequest(
+            flow="flows/outer", workspace=run_service_pb2.Workspace(path=str(it.workspace))
+        )
+        ended = await it.settled((await it.runs.CreateRun(asked)).name)
+        assert ended.state == run_service_pb2.Run.STATE_SUCCEEDED
+        await until(lambda: bool(collector.named("run flows/outer")))
+
+    (outer,), (deep,) = collector.named("run flows/outer"), collector.named("step deep")
+    (inner,), (each,) = collector.named("run flows/inner"), collector.named("step each")
+    looks = [*collector.named("step each.0.look"), *collector.named("step each.1.look")]
+    assert (outer.parent, deep.parent, inner.parent, each.parent) == ("", outer.id, deep.id, inner.id)
+    assert [look.parent for look in looks] == [each.id, each.id]
+    assert {told.parent for told in collector.named("invoke_agent scripted")} == {look.id for look in looks}
+    assert {told.trace for told in collector.told} == {outer.trace}
+
+
+async def test_a_caller_that_is_not_sampled_is_passed_on_and_no_span_is_sent(tmp_path: Path) -> None:
+    host = ExecutionHost((started(), finished()))
+    async with (
+        collecting(Collector()) as collector,
+        running_conductor(tmp_path, hosts={"alpha": host}, traces=collector.endpoint) as it,
+    ):
+        await it.settled((await it.create(agent_step("quiet"), traceparent=f"{CALLER[:-2]}00")).name)
+        await it.settled((await it.create(agent_step("told"))).name)
+        await until(lambda: bool(collector.named("run flows/test")))
+
+    assert len(collector.named("run flows/test")) == 1
+    assert collector.named("step quiet") == []
+    (quiet,) = (pb.Start.FromString(one.start) for name, one in host.executions.items() if "quiet" in name)
+    assert quiet.traceparent.startswith(CALLER[:36])
+    assert quiet.traceparent.endswith("-00")
+
+
+async def test_a_retry_is_a_trace_of_its_own(tmp_path: Path) -> None:
+    host = ExecutionHost((started(), finished(pb.Finished.OUTCOME_FAILED)))
+    async with (
+        collecting(Collector()) as collector,
+        running_conductor(tmp_path, hosts={"alpha": host}, traces=collector.endpoint) as it,
+    ):
+        failed = await it.settled((await it.create(agent_step("one"), traceparent=CALLER)).name)
+        host.script = (started(), finished())
+        await it.settled((await it.runs.RetryRun(run_service_pb2.RetryRunRequest(name=failed.name))).name)
+        await until(lambda: len(collector.named("run flows/test")) == 2)
+
+    first, second = collector.named("run flows/test")
+    assert first.trace == CALLER.split("-")[1] != second.trace
+    assert second.attributes["conductor.retry_of"] == failed.name.removeprefix("runs/")
