@@ -64,7 +64,7 @@ def run_state(state: "run_service_pb2.Run.State.ValueType") -> str:
 
 
 def elapsed(seconds: float) -> str:
-    """Returns `0.4 s`, `12 s`, `3 min 05 s`, `2 h 10 min`."""
+    """Returns `0.4 s`, `12 s`, `3 min 05 s`, `2 h 10 min`, `89 d 23 h`."""
     if seconds < 9.95:
         return f"{max(seconds, 0):.1f} s"
     if seconds < 100:
@@ -73,7 +73,10 @@ def elapsed(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest:02d} s"
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min"
+    if hours < 48:
+        return f"{hours} h {minutes:02d} min"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours:02d} h"
 
 
 def size(number: int) -> str:

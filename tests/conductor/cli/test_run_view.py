@@ -98,7 +98,15 @@ def test_the_summary_names_the_failure() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "shown"),
-    [(-1, "0.0 s"), (0.42, "0.4 s"), (9.96, "10 s"), (99, "99 s"), (185, "3 min 05 s"), (7800, "2 h 10 min")],
+    [
+        (-1, "0.0 s"),
+        (0.42, "0.4 s"),
+        (9.96, "10 s"),
+        (99, "99 s"),
+        (185, "3 min 05 s"),
+        (7800, "2 h 10 min"),
+        (7.775e6, "89 d 23 h"),
+    ],
 )
 def test_times_read_as_people_say_them(seconds: float, shown: str) -> None:
     assert elapsed(seconds) == shown
