@@ -56,6 +56,7 @@ from servicekit.server import Registration, Server
 from servicekit.tls.files import TlsFolder
 
 if TYPE_CHECKING:
+    from agenthost.api.renewal import CertificateRenewal
     from agenthost.telemetry.metrics import Metrics
     from servicekit.tls.readers import ReaderDoor
     from servicekit.tls.revocations import WatchedRevocations
@@ -141,7 +142,14 @@ async def running_host(
             gateway.refresh()
 
         revocations = _revocations(address, settings)
-        watched = HostServicer(host, prover, snapshots.eviction, revocations, _certificate_end(address, settings))
+        watched = HostServicer(
+            host,
+            prover,
+            snapshots.eviction,
+            revocations,
+            certificate_end=_certificate_end(address, settings),
+            renewal=_renewal(address, settings),
+        )
         server = await _listen(
             address,
             [
@@ -216,6 +224,15 @@ def _revocations(address: Address, settings: Settings) -> "WatchedRevocations | 
     from servicekit.tls.revocations import RevocationFile, WatchedRevocations  # noqa: PLC0415
 
     return WatchedRevocations(RevocationFile(TlsFolder.of(settings.data).revoked, settings.tls.serving.ca))
+
+
+def _renewal(address: Address, settings: Settings) -> "CertificateRenewal | None":
+    folder, serving = TlsFolder.of(settings.data), settings.tls.serving
+    if serving is None or not settings.tls.serves(address) or serving.certificate != folder.serving().certificate:
+        return None  # an operator's own PKI renews its certificates itself
+    from agenthost.api.renewal import CertificateRenewal  # noqa: PLC0415 (as above)
+
+    return CertificateRenewal(folder)
 
 
 def _certificate_end(address: Address, settings: Settings) -> Callable[[], float]:

@@ -133,7 +133,9 @@ def _host_channels(settings: Settings, conductor_id: str) -> HostChannels:
     if tls.calling is None:
         return HostChannels()
     # A conductor without TLS does not load the library that reads certificates.
+    from conductor.hosts.renewal import Renewal  # noqa: PLC0415
     from conductor.hosts.revocations import RevocationExchange  # noqa: PLC0415
+    from conductor.maintenance.certificates.attendance import Attendance  # noqa: PLC0415
     from servicekit.tls.certificates import CALLING  # noqa: PLC0415
     from servicekit.tls.credentials import WatchedFiles, require_own  # noqa: PLC0415
     from servicekit.tls.revocations import RevocationFile  # noqa: PLC0415
@@ -141,7 +143,11 @@ def _host_channels(settings: Settings, conductor_id: str) -> HostChannels:
     watched = WatchedFiles(tls.calling)
     require_own(watched, Kind.CONDUCTOR, conductor_id, CALLING)
     file = RevocationFile(TlsFolder.of(settings.data).revoked, tls.calling.ca)
-    return HostChannels(watched, RevocationExchange(watched.identity.pool, file))
+    exchange = RevocationExchange(watched.identity.pool, file)
+    attendance = Attendance(settings.data, conductor_id)
+    if not attendance.has_authority:
+        return HostChannels(watched, exchange)
+    return HostChannels(watched, exchange, Renewal(attendance.renew_own, attendance.sign))
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from agenthost.v1 import host_service_pb2 as pb
 from agenthost.v1 import host_service_pb2_grpc as pb_grpc
 
 if TYPE_CHECKING:  # it needs a library that a host without TLS does not load
+    from agenthost.api.renewal import CertificateRenewal
     from servicekit.tls.revocations import WatchedRevocations
 
 
@@ -27,9 +28,12 @@ class HostServicer(pb_grpc.HostServiceServicer):
         prover: Prover,
         eviction: Eviction,
         revocations: "WatchedRevocations | None" = None,
+        *,
         certificate_end: Callable[[], float] = lambda: 0.0,
+        renewal: "CertificateRenewal | None" = None,
     ) -> None:
         self._host = host
+        self._renewal = renewal
         self._revocations = revocations
         self._certificate_end = certificate_end
         self._prover = prover
@@ -60,6 +64,20 @@ class HostServicer(pb_grpc.HostServiceServicer):
 
         number, pem = await exchange(self._revocations, request.number, request.list)
         return pb.ExchangeRevocationsResponse(number=number, list=pem)
+
+    async def RenewCertificate(self, request: pb.RenewCertificateRequest, context: Any) -> pb.RenewCertificateResponse:
+        """Returns a request to sign, or takes the certificate that was signed."""
+        if self._renewal is None:
+            raise PreconditionError(
+                "NOT_IN_POOL",
+                "this host has no certificate of a pool's own CA",
+                hint="let it join the pool:  agenthost join FILE --data DIR",
+            )
+        if not request.certificate:
+            return pb.RenewCertificateResponse(signing_request=await asyncio.to_thread(self._renewal.request))
+        answer = pb.RenewCertificateResponse()
+        answer.end_time.FromDatetime(await asyncio.to_thread(self._renewal.take, request.certificate))
+        return answer
 
     async def WatchHost(self, request: pb.WatchHostRequest, context: Any) -> AsyncIterator[pb.WatchHostResponse]:
         """Sends the host at once, then on every change; sends a heartbeat in between."""

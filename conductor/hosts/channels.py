@@ -23,6 +23,7 @@ from servicekit.tls.files import TlsError
 from servicekit.tls.identity import Identity, Kind
 
 if TYPE_CHECKING:  # it needs a library that a conductor without TLS does not load
+    from conductor.hosts.renewal import Renewal
     from conductor.hosts.revocations import RevocationExchange
     from servicekit.tls.credentials import WatchedFiles
 
@@ -39,8 +40,14 @@ OpenChannel = Callable[[], grpc.aio.Channel]
 class HostChannels:
     """Opens channels to hosts, with the conductor's certificate where there is one."""
 
-    def __init__(self, watched: "WatchedFiles | None" = None, revocations: "RevocationExchange | None" = None) -> None:
+    def __init__(
+        self,
+        watched: "WatchedFiles | None" = None,
+        revocations: "RevocationExchange | None" = None,
+        renewal: "Renewal | None" = None,
+    ) -> None:
         self._watched = watched
+        self._renewal = renewal
         self._revocations = revocations
         self._opened: weakref.WeakSet[HostChannel] = weakref.WeakSet()
 
@@ -92,6 +99,8 @@ class HostChannels:
             if self._revocations is not None:
                 await self._revocations.exchange(self._live())
                 self._shut_revoked()
+            if self._renewal is not None:
+                await self._renewal.renew(self._live())
             await asyncio.sleep(LOOK_SECONDS)
 
     def _live(self) -> "tuple[HostChannel, ...]":

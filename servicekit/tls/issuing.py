@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from servicekit.tls.certificates import CALLING, SERVING, belong_together, facts_of, is_curve_key, read_key
+from servicekit.tls.certificates import CALLING, MALFORMED, SERVING, belong_together, facts_of, is_curve_key, read_key
 from servicekit.tls.files import TlsError
 from servicekit.tls.identity import NAME_RULE, Identity, Kind, is_name
 from servicekit.tls.revocations import PARTY, Revoked
@@ -51,7 +51,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """A certificate and its key, in PEM form."""
+    """A certificate and its key, in PEM form; `key` is empty where another machine has it."""
 
     serial: int
     not_before: datetime
@@ -107,19 +107,23 @@ class Authority:
         """The key that must be kept secret."""
         return _key_pem(self._key)
 
-    def issue(self, request: Request, now: datetime) -> Issued:
-        """Issues a certificate with a new key."""
-        key, serial = ec.generate_private_key(ec.SECP256R1()), x509.random_serial_number()
+    def issue(self, request: Request, now: datetime, public: ec.EllipticCurvePublicKey | None = None) -> Issued:
+        """Issues a certificate: with a new key, or for the key of which the public half is given."""
+        key = ec.generate_private_key(ec.SECP256R1()) if public is None else None
+        held = key.public_key() if key is not None else public
+        assert held is not None  # noqa: S101 (one of them is given)
+        serial = x509.random_serial_number()
         subject, issuer = _subject(request.label, request.role), self.certificate.subject
         # A certificate is of no use after its CA's end.
         end = min(now + LEAF_LIFE, self.certificate.not_valid_after_utc)
-        builder = x509.CertificateBuilder(issuer, subject, key.public_key(), serial, now - BACKDATED, end)
-        builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        builder = x509.CertificateBuilder(issuer, subject, held, serial, now - BACKDATED, end)
+        builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(held), critical=False)
         for extension, is_critical in self._leaf_extensions(request):
             builder = builder.add_extension(extension, critical=is_critical)
         made = builder.sign(self._key, SHA256())
         pem = made.public_bytes(Encoding.PEM)
-        return Issued(serial, made.not_valid_before_utc, made.not_valid_after_utc, pem, _key_pem(key))
+        own = _key_pem(key) if key is not None else b""
+        return Issued(serial, made.not_valid_before_utc, made.not_valid_after_utc, pem, own)
 
     def sign_list(self, revoked: Iterable[Revoked], number: int, now: datetime) -> bytes:
         """Makes the list of revoked certificates, in PEM form."""
@@ -169,6 +173,25 @@ def _checked(pool: str, kind: Kind, name: str) -> Identity:
         if not is_name(each):
             raise TlsError(f"{each!r} cannot be a name in a pool", hint=f"a name has {NAME_RULE}")
     return Identity(pool, kind, name)
+
+
+def make_signing_request(name: str) -> tuple[bytes, bytes]:
+    """Makes a key, and the request to sign a certificate for it; returns both in PEM form."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    request = x509.CertificateSigningRequestBuilder(_subject(name, "")).sign(key, SHA256())
+    return _key_pem(key), request.public_bytes(Encoding.PEM)
+
+
+def read_signing_request(pem: bytes) -> ec.EllipticCurvePublicKey:
+    """Returns the key that a request proves to hold; raises TlsError. The names in it count for nothing."""
+    try:
+        request = x509.load_pem_x509_csr(pem)
+        public = request.public_key()
+        if request.is_signature_valid and isinstance(public, ec.EllipticCurvePublicKey):
+            return public
+    except MALFORMED as error:
+        raise TlsError("this is no request to sign a certificate") from error
+    raise TlsError("this request to sign a certificate proves no key of an elliptic curve")
 
 
 def _listed(revoked: Revoked) -> x509.RevokedCertificate:

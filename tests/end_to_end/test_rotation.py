@@ -4,6 +4,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import grpc
 import pytest
@@ -93,3 +95,21 @@ def test_what_a_revoked_client_watches_ends_and_the_run_goes_on(pair: Pair) -> N
     assert told[-1].run.state == Run.STATE_SUCCEEDED
     assert len(step.attempts) == 1
     assert [int(line) for line in output.splitlines()] == list(range(WORDS))
+
+
+def test_what_ends_soon_is_renewed_by_the_services_themselves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pool was made 70 days ago."""
+    then = datetime.now(UTC) - timedelta(days=70)
+    for module in ("pool_folder", "issuing"):
+        monkeypatch.setattr(f"conductor.cli.commands.certs.{module}.now", lambda: then)
+    with running_tls_pair(tmp_path) as pair:
+        wait_until(lambda: "host_renewed" in pair.conductor.log.read_text(), 30)
+        listed = conductor(pair, "certs", "list", "--data", "conductor")
+        hosts = conductor(pair, "--bundle", "admin", "hosts")
+
+    assert "certificate_renewed" in pair.conductor.log.read_text()
+    assert [line.split()[1] for line in listed.stdout.splitlines() if line.startswith("✔")] == ["conductor"] * 2 + [
+        "host"
+    ]
+    assert "1 member to renew" in listed.stderr, "the admin's own bundle is for a person to carry"
+    assert "ready" in hosts.stdout

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from cryptography.hazmat.primitives.asymmetric import ec
+
 from conductor.maintenance.certificates.machine import own_names
 from conductor.maintenance.certificates.register import (
     Entry,
@@ -19,7 +21,15 @@ from servicekit.tls.bundle import write_bundle
 from servicekit.tls.certificates import UnreadableError, facts_of, read_certificates
 from servicekit.tls.files import TlsError, TlsFiles, TlsFolder, locked, read_bounded, refuse_readable, write_whole
 from servicekit.tls.identity import NAME_RULE, Identity, Kind, is_name
-from servicekit.tls.issuing import Authority, Issued, Request, client_request, conductor_requests, host_request
+from servicekit.tls.issuing import (
+    Authority,
+    Issued,
+    Request,
+    client_request,
+    conductor_requests,
+    host_request,
+    read_signing_request,
+)
 from servicekit.tls.revocations import RevocationFile, Revocations, Revoked
 
 _KEPT_COPY = "restore it from your copy; without one, move the folder away and make a new pool:  conductor certs init"
@@ -60,6 +70,14 @@ class PoolCertificates:
                     hint=f"give the machine another name:  conductor certs host {name[:38]}-2 …",
                 )
         return self._deliver([host_request(self.register.pool, name)], addresses)
+
+    def sign_host(self, name: str, signing_request: bytes) -> bytes:
+        """Signs a new certificate for a host that has one, with a key that the host made; returns it in PEM form."""
+        member = self.register.member(Kind.HOST, name, self.now)
+        if member is None or member.is_revoked:
+            raise TlsError(f"the host '{name}' has no certificate of this CA that could be renewed")
+        public = read_signing_request(signing_request)
+        return self._issue(host_request(self.register.pool, name), member.entry.addresses, public).certificate
 
     def client(self, name: str, role: str) -> Delivery:
         """Makes the bundle of a person or a program."""
@@ -148,8 +166,10 @@ class PoolCertificates:
         data = write_bundle(pairs, read_bounded(self.folder.ca), addresses, comments)
         return Delivery(identity, label, data, end)
 
-    def _issue(self, request: Request, addresses: Sequence[str]) -> Issued:
-        issued = self.authority.issue(request, self.now)
+    def _issue(
+        self, request: Request, addresses: Sequence[str], public: ec.EllipticCurvePublicKey | None = None
+    ) -> Issued:
+        issued = self.authority.issue(request, self.now, public)
         entry = Entry(
             serial=issued.serial,
             kind=request.identity.kind,
