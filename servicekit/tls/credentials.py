@@ -6,6 +6,7 @@ the service goes on with what it has, and says so once.
 
 import os
 import ssl
+from datetime import UTC, datetime, timedelta
 
 import grpc
 import structlog
@@ -13,6 +14,9 @@ import structlog
 from servicekit.tls.certificates import SERVING, facts_of, read_certificates
 from servicekit.tls.files import Material, TlsError, TlsFiles
 from servicekit.tls.identity import Identity, Kind
+
+# A service whose certificate ends so soon says so at its start. It starts also with one that has ended: a new one needs no restart.
+ENDS_SOON = timedelta(days=14)
 
 _log = structlog.get_logger()
 
@@ -55,6 +59,8 @@ def require_own(watched: WatchedFiles, kind: Kind, name: str, usage: str) -> Non
         raise TlsError(f"{file} cannot be used: its extended key usage lacks {usage}", hint=hint)
     if usage == SERVING and own.server_name not in facts.names:
         raise TlsError(f"{file} cannot be used: it lacks the DNS name {own.server_name}", hint=hint)
+    if facts.not_after - datetime.now(UTC) < ENDS_SOON:
+        _log.warning("certificate_ends", file=str(file), end=facts.not_after.isoformat(), hint=hint)
 
 
 def _checked(files: TlsFiles, before: Identity | None = None) -> tuple[Material, Identity]:

@@ -13,6 +13,8 @@ import agenthost.cli
 from agenthost.v1 import execution_service_pb2 as execution_pb
 from agenthost.v1 import execution_service_pb2_grpc, snapshot_service_pb2_grpc
 from agenthost.v1 import snapshot_service_pb2 as snapshot_pb
+from conductor.cli.main import main
+from conductor.cli.text.failure import NOT_AUTHORISED
 from conductor.v1 import pool_service_pb2, pool_service_pb2_grpc, run_service_pb2_grpc, server_service_pb2_grpc
 from conductor.v1.run_service_pb2 import GetStepRequest, ReadOutputRequest, Run, WatchRunRequest
 from conductor.v1.server_service_pb2 import GetServerInfoRequest
@@ -21,7 +23,6 @@ from servicekit.tls.bundle import Bundle, read_bundle
 from tests.kit import flows
 from tests.kit.services import Pair
 from tests.kit.tls_pair import client_bundle, running_tls_pair, typed
-from tests.kit.waiting import wait_until
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(120)]
 
@@ -54,6 +55,25 @@ def test_a_bundle_says_where_the_conductor_is_and_lets_its_holder_in(pair: Pair)
 
     assert (listed.returncode, listed.stderr) == (0, "")
     assert "alpha" in listed.stdout
+
+
+def test_a_token_serves_in_the_place_of_a_certificate(pair: Pair, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert main(["--bundle", str(pair.folder / "admin"), "tokens", "create", "ci", "--role", "viewer"]) == 0
+    token = capsys.readouterr().out.split()[-1]
+    ca = ("--address", pair.address, "--tls-ca", str(pair.folder / "conductor" / "tls" / "ca.pem"))
+    ended = [main([*ca, "--token", given, "hosts"]) for given in (token, f"{token}x")]
+    ended += [main([*ca, "hosts"]), main([*ca[:2], "--token", token, "hosts"])]
+    ended.append(main([*ca, "--token", token, "cancel", "0" * 26]))
+    told = capsys.readouterr()
+
+    assert ended == [0, NOT_AUTHORISED, NOT_AUTHORISED, NOT_AUTHORISED, NOT_AUTHORISED]
+    assert "alpha" in told.out
+    for sentence in ("the token that the call brings is not valid here", "brings no token and no client certificate"):
+        assert sentence in told.err
+    assert "speaks TLS, and you gave no certificates" in told.err
+    assert "CancelRun needs the role operator, and token:ci has the role viewer" in told.err
+    assert token not in told.err
 
 
 def test_a_host_and_its_conductor_take_no_call_without_a_certificate(pair: Pair) -> None:
@@ -126,7 +146,6 @@ def test_all_certificates_are_renewed_under_a_run_that_loses_nothing(pair: Pair)
         runs = run_service_pb2_grpc.RunServiceStub(channel)
         created = runs.CreateRun(flows.request(workspace, flows.scripted("one", *words)), timeout=30)
         watched = runs.WatchRun(WatchRunRequest(name=created.name), timeout=90)
-        wait_until(lambda: "host_connected" in pair.conductor.tail())
         typed(["certs", "renew", "--data", data, "--all", "--out", str(pair.folder / "renewed")])
         (bundle,) = (pair.folder / "renewed").glob("*alpha*")
         assert agenthost.cli.main(["join", str(bundle), "--data", str(pair.folder / "alpha")]) == 0

@@ -68,7 +68,7 @@ def _texts(finding: "Finding", tls: ClientTls | None) -> dict[str, tuple[str, st
         ),
         "SERVER_WITH_TLS": (
             "{at} speaks TLS, and you gave no certificates",
-            f"call with your bundle:  conductor --bundle FILE …; without one, {_NEW_BUNDLE}",
+            "call with your bundle:  conductor --bundle FILE …, or with your token and --tls-ca FILE",
         ),
         "SERVER_EXPIRED": ("the certificate of {at} ended at {end}, and this machine's clock says {now}", _RENEW),
         "SERVER_EARLY": (

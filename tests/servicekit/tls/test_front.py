@@ -26,9 +26,9 @@ NAME = "conductor.home.invalid"
 MEBIBYTE = 1024 * 1024
 
 
-@pytest.fixture
-def pool(tmp_path: Path) -> Pool:
-    return Pool(tmp_path)
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Pool:
+    return Pool(tmp_path_factory.mktemp("pool"))
 
 
 @asynccontextmanager
@@ -53,7 +53,7 @@ def dialled(target: str, files: TlsFiles) -> grpc.aio.Channel:
     return grpc.aio.secure_channel(target, channel_credentials(files.read()), options)
 
 
-@pytest.mark.parametrize("size", [0, 1, 16_384, 16_385, 65_537, 3 * MEBIBYTE])
+@pytest.mark.parametrize("size", [0, 1, 16_385, 3 * MEBIBYTE])
 async def test_every_byte_goes_both_ways(size: int, pool: Pool) -> None:
     data = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
     async with served(pool) as (_, server), dialled(server.target, pool.files("ann", ANN)) as channel:

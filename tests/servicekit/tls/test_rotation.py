@@ -1,15 +1,19 @@
 """Certificates are replaced while a service serves. Keeps K3."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from servicekit.tls.credentials import WatchedFiles, require_own
 from servicekit.tls.diagnosis import Caller, trusted_facts
-from servicekit.tls.files import TlsFiles, write_whole
-from tests.kit.tls_servers import ALPHA, ANN, BETA, CALLING, SERVING, Pool, Servers, running_servers
+from servicekit.tls.files import TlsError, TlsFiles, write_whole
+from servicekit.tls.identity import Kind
+from servicekit.tls.issuing import Request
+from tests.kit.tls_servers import ALPHA, ANN, BETA, CALLING, ENDED, ID, SERVING, Pool, Servers, running_servers
 
 
 @pytest.fixture
@@ -81,3 +85,25 @@ def test_a_stream_outlives_the_change_and_a_new_ca_counts_for_the_next_connectio
         assert watched.is_active()
         watched.cancel()
     assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+def test_a_service_refuses_at_its_start_what_its_peers_would_refuse(
+    pool: Pool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(request: Request, kind: Kind, name: str, usage: str) -> str:
+        watched = WatchedFiles(pool.files("tried", request))
+        with pytest.raises(TlsError) as error:
+            require_own(watched, kind, name, usage)
+        return str(error.value)
+
+    nameless = replace(ALPHA, names=("192.168.1.5",))
+    assert "is the certificate of conductor://home/host/beta" in refused(BETA, Kind.HOST, "alpha", "serverAuth")
+    assert "is the certificate of conductor://home/client/ann" in refused(ANN, Kind.CONDUCTOR, ID, "clientAuth")
+    assert "lacks serverAuth" in refused(CALLING, Kind.CONDUCTOR, ID, "serverAuth")
+    assert "lacks the DNS name alpha.home.host.invalid" in refused(nameless, Kind.HOST, "alpha", "serverAuth")
+    require_own(WatchedFiles(pool.files("good", ALPHA)), Kind.HOST, "alpha", "serverAuth")
+    said_nothing = capsys.readouterr().out
+    require_own(WatchedFiles(pool.files("ended", ALPHA, after=ENDED)), Kind.HOST, "alpha", "serverAuth")
+
+    assert said_nothing == ""
+    assert "certificate_ends" in capsys.readouterr().out
