@@ -17,7 +17,7 @@ from conductor.engine.requests import RUN_NOT_RUNNING, explain_rejection
 from conductor.errors import InvalidRequestError, PreconditionError, Violation
 from conductor.v1 import gate_service_pb2 as pb
 from conductor.v1 import gate_service_pb2_grpc
-from servicekit.calls.callers import UNKNOWN, Caller, current_caller
+from servicekit.calls.callers import Caller, current_caller
 
 MAX_COMMENT_CHARACTERS = 500
 MAX_RESOLVER_CHARACTERS = 100
@@ -39,7 +39,7 @@ class GateServicer(gate_service_pb2_grpc.GateServiceServicer):
         return await self._reading.gates(request)
 
     async def ResolveGate(self, request: pb.ResolveGateRequest, context: Any) -> pb.Gate:
-        asked = read_resolution(request, context.peer() or "", current_caller())
+        asked = read_resolution(request, current_caller())
         if asked.decision is GateDecision.EDIT:
             await self._check_edit(asked)
         try:
@@ -66,7 +66,7 @@ class GateServicer(gate_service_pb2_grpc.GateServiceServicer):
             raise explain_rejection(asked, refusal.reason, refusal.message)
 
 
-def read_resolution(request: pb.ResolveGateRequest, peer: str, caller: Caller = UNKNOWN) -> RequestResolve:
+def read_resolution(request: pb.ResolveGateRequest, caller: Caller) -> RequestResolve:
     """Reads a decision of a caller, who may not give another name than a token or certificate has proven.
 
     InvalidRequestError names every field that is wrong.
@@ -84,7 +84,7 @@ def read_resolution(request: pb.ResolveGateRequest, peer: str, caller: Caller = 
         decision or GateDecision.REJECT,
         request.digest,
         caller.identity if caller.is_proven else request.resolver,
-        peer,
+        caller.address,
         request.comment,
         blob.digest if blob else "",
         (blob,) if blob else (),

@@ -5,7 +5,7 @@ Nothing is decided here: a service's `admit` makes the caller of a call, or refu
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 KINDS = ("loopback", "socket", "certificate", "token")
@@ -13,11 +13,15 @@ KINDS = ("loopback", "socket", "certificate", "token")
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A caller. `kind` says how it is known, one of KINDS; `role` is `viewer`, `operator` or `admin`, or what a host asks for."""
+    """A caller. `kind` says how it is known, one of KINDS; `role` is `viewer`, `operator` or `admin`, or what a host asks for.
+
+    `address` is where the call comes from, as gRPC writes it; it does not say who the caller is.
+    """
 
     name: str
     kind: str
     role: str
+    address: str = field(default="", compare=False)
 
     @property
     def identity(self) -> str:

@@ -43,7 +43,7 @@ class Admission:
         if not is_allowed(caller.role, needed):
             self._failures.note_role(caller, str(needed), method)
             raise _not_allowed(method, caller, needed)
-        return caller
+        return replace(caller, address=self._address_of(context))
 
     def _identify(self, context: Any) -> Caller:
         given = next((value for key, value in context.invocation_metadata() if key == _HEADER), None)

@@ -106,9 +106,9 @@ class TokenBook:
     async def _keep_uses(self) -> None:
         async with self._changing:
             used = [
-                replace(self._tokens[digest], use_time=time)
+                replace(token, use_time=time)
                 for digest, time in self._used.items()
-                if digest in self._tokens
+                if (token := self._tokens.get(digest)) is not None and token.use_time != time
             ]
             await self._store.keep_tokens(used)
             self._tokens |= {token.digest: token for token in used}

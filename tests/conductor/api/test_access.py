@@ -1,6 +1,7 @@
 """Who may call a real conductor, by token and over loopback, and what others are told. Keeps K12."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -213,6 +214,7 @@ def test_a_token_is_not_sent_where_others_could_read_it(
     monkeypatch.setenv("CONDUCTOR_TOKEN", UNKNOWN)
 
     assert main(["--address", address, "runs"]) == 2
+    assert "CONDUCTOR_TOKEN" not in os.environ  # of programs that a command starts
     told = capsys.readouterr().err
     assert said in told
     assert "cdr_" not in told
