@@ -24,7 +24,7 @@ PATIENCE_SECONDS = 120.0
 PAUSE_SECONDS = 2.0
 TOLD_SECONDS = 3.0
 Result = TypeVar("Result")
-_PASSING = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "CANCELLED"})
+PASSING = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "CANCELLED"})
 
 
 @dataclass(slots=True)
@@ -112,7 +112,7 @@ class Delivery:
                 return ask(progress)
             except grpc.RpcError as error:
                 refusal = read_refusal(error)
-                if refusal.code not in _PASSING or time.monotonic() - progress.moved_at > PATIENCE_SECONDS:
+                if refusal.code not in PASSING or time.monotonic() - progress.moved_at > PATIENCE_SECONDS:
                     raise
                 say(f"  the push was cut ({one_line(refusal.message or refusal.code, 120)}); goes on …", err=True)
                 time.sleep(PAUSE_SECONDS)

@@ -162,7 +162,8 @@ class CallerStore:
         return size_of(self._folder)
 
     def _prepare(self) -> None:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._folder.mkdir(mode=0o700, exist_ok=True)
         shutil.rmtree(self._folder / "quarantine", ignore_errors=True)
         self._incoming.mkdir(exist_ok=True)
 

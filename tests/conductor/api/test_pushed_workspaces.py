@@ -9,10 +9,17 @@ from typing import Any
 import grpc
 import pytest
 
+from conductor.api.launching.workspaces import Workspaces
+from conductor.errors import NotFoundError
+from conductor.snapshots import SnapshotStore
+from conductor.snapshots.pushed.caller_store import Offer
 from conductor.snapshots.pushed.limits import MAX_CHUNK_BYTES
+from conductor.snapshots.pushed.store import PushedSnapshots
+from conductor.snapshots.roots import WorkspaceRoots
 from conductor.v1 import run_service_pb2 as run_pb
 from conductor.v1 import workspace_service_pb2 as pb
 from conductor.v1 import workspace_service_pb2_grpc
+from servicekit.calls.callers import Caller, set_caller
 from tests.conductor.running_conductor import Running, agent_step, refusal, running_conductor
 from tests.fakes.execution_host import ExecutionHost, finished, said, started
 from tests.kit.packs import history_pack
@@ -134,6 +141,29 @@ async def test_a_snapshot_that_was_not_pushed_is_not_found(it: Running) -> None:
     told = await refusal(it.runs.CreateRun(request_of("HEAD")))
 
     assert told.violations[0][0] == "workspace.snapshot"
+
+
+async def test_a_caller_names_its_own_snapshots_and_an_admin_those_of_all(tmp_path: Path, user: UserRepository) -> None:
+    pushed = PushedSnapshots(tmp_path / "pushed")
+    data = history_pack(user, user.head)
+    anna = await pushed.of("certificate:anna")
+    async with anna.receiving(hashlib.sha256(data).hexdigest(), len(data)) as partial:
+        partial.write(data)
+        await anna.land(Offer(user.head), partial)
+    workspaces = Workspaces(await SnapshotStore.open(tmp_path / "snapshots"), pushed, WorkspaceRoots(), 4)
+
+    async def pin(caller: Caller, **fields: Any) -> str:
+        set_caller(caller)
+        workspace = run_pb.Workspace(snapshot=user.head, **fields)
+        return (await workspaces.pin(await workspaces.locate(workspace))).plan.commit
+
+    for caller in (Caller("anna", "certificate", "operator"), Caller("root", "token", "admin")):
+        assert await pin(caller) == user.head
+    for stranger in (Caller("ben", "certificate", "operator"), Caller("anna", "token", "operator")):
+        with pytest.raises(NotFoundError):
+            await pin(stranger)
+        with pytest.raises(NotFoundError):
+            await pin(stranger, scope=run_pb.Workspace.SCOPE_DIFF, base_revision=user.head)
 
 
 async def test_a_cut_push_goes_on_where_it_ended_also_after_a_restart(tmp_path: Path, user: UserRepository) -> None:

@@ -137,7 +137,7 @@ class Cuts:
         monkeypatch.setattr(sending, "CHUNK_BYTES", 500)
         monkeypatch.setattr(sending, "chunks_of", self._chunks)
         # An iterator of requests that fails is the cut that gRPC can be given here.
-        monkeypatch.setattr(delivery, "_PASSING", frozenset({"UNKNOWN"}))
+        monkeypatch.setattr(delivery, "PASSING", frozenset({"UNKNOWN"}))
 
     def _chunks(self, pack: Any, start: int, progress: Any) -> Any:
         for count, request in enumerate(self._real(pack, start, progress)):

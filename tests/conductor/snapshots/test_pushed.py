@@ -2,14 +2,16 @@
 
 import hashlib
 import os
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from conductor.config import Pushes
 from conductor.errors import NoCapacityError, ProgramUnavailableError, SnapshotInvalidError
+from conductor.snapshots.git import DiskFullError
 from conductor.snapshots.pushed import caller_store, quarantine
 from conductor.snapshots.pushed.caller_store import CallerStore, Offer
 from conductor.snapshots.pushed.records import Record
@@ -330,6 +332,40 @@ async def test_a_caller_has_so_much_room_and_the_disk_keeps_some(
     monkeypatch.setattr(caller_store, "FREE_BYTES", 2**62)
     with pytest.raises(NoCapacityError, match="disk"):
         await push(free, user.head, data)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=2M,mode=700", "tmpfs", str(folder)]
+    mounted = subprocess.run(command, capture_output=True, check=False)
+    if mounted.returncode != 0:
+        pytest.skip(f"no small file system can be mounted here: {mounted.stderr.decode().strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+async def test_a_full_disk_keeps_what_it_can_and_the_same_pack_is_taken_when_there_is_room(
+    small_disk: Path, user: UserRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(caller_store, "FREE_BYTES", -(2**40))
+    store = await PushedSnapshots(small_disk / "pushed").of("anna")
+    user.write("noise", os.urandom(1_300_000))
+    data = history_pack(user, user.commit("noise"))
+    with pytest.raises(DiskFullError):
+        await push(store, user.head, data)
+    subprocess.run(["mount", "-o", "remount,size=8M", str(small_disk)], check=True)
+    async with store.receiving(hashlib.sha256(data).hexdigest(), len(data)) as partial:
+        assert partial.is_whole
+        await store.land(Offer(user.head), partial)
+    with pytest.raises(DiskFullError):
+        await push(store, UNKNOWN, bytes(8_000_000))
+
+    assert await store.find(user.head) is not None
+    assert list((store._folder / "incoming").iterdir()) == []
 
 
 async def test_two_packs_at_once_do_not_promise_the_same_room(tmp_path: Path) -> None:

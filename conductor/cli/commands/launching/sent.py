@@ -7,10 +7,10 @@ from typing import TypeVar
 import grpc
 
 from conductor.cli.commands.launching.refusal import in_options
-from conductor.cli.connection import Connection
+from conductor.cli.connection import CALL_SECONDS, Connection
 from conductor.cli.main import Context
 from conductor.cli.text.failure import CommandError, from_rpc
-from conductor.v1 import run_service_pb2
+from conductor.v1 import run_service_pb2, server_service_pb2
 from servicekit.addresses import Address, AddressError
 from servicekit.printing.page import say
 from servicekit.statuses import read_refusal
@@ -57,15 +57,19 @@ class Sender:
         return call()
 
     def _send(self, request: Request) -> None:
+        from conductor.cli.pushing.delivery import PASSING
         from conductor.cli.pushing.push import push_workspace
 
+        # A large workspace takes a minute to read: first of all, the conductor must answer.
+        self._connection.server.GetServerInfo(server_service_pb2.GetServerInfoRequest(), timeout=CALL_SECONDS)
         try:
             ready = push_workspace(self._connection, request.workspace, takes_secrets=self._takes_secrets)
         except CommandError as error:
             raise in_options(error, request) from error
         except grpc.RpcError as error:
             shown = from_rpc(error, self._context.address)
-            lines = ("what arrived is kept for a day: the same command goes on from there", *shown.lines)
+            goes_on = ("what arrived is kept for a day: the same command goes on from there",)
+            lines = (*(goes_on if read_refusal(error).code in PASSING else ()), *shown.lines)
             raise CommandError(f"the workspace was not sent: {shown}", lines=lines, code=shown.code) from error
         request.workspace.CopyFrom(ready)
 
