@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from typing import Any
 
 import structlog
 
 from conductor.api.messages.pushes import pushed_message, read_offer, read_pack
-from conductor.errors import InvalidRequestError, PushSupersededError, Violation
+from conductor.errors import InvalidRequestError, NoCapacityError, PushSupersededError, Violation
 from conductor.snapshots.pushed.limits import MAX_CHUNK_BYTES
 from conductor.snapshots.pushed.partial_pack import PartialPack
 from conductor.snapshots.pushed.store import PushedSnapshots
@@ -19,6 +20,8 @@ from servicekit.packs.pushes import Push, Pushes
 from servicekit.threads import in_thread
 
 GOODBYE_SECONDS = 2.0
+MAX_CALLS_OF_CALLER = 8
+MAX_CALLS = 64
 MAX_ANSWERED = 4  # offers at once: each takes a git process
 
 _log = structlog.get_logger(__name__)
@@ -33,11 +36,18 @@ class WorkspaceServicer(workspace_service_pb2_grpc.WorkspaceServiceServicer):
         self._pushed = pushed
         self._pushes = Pushes()
         self._answering = asyncio.Semaphore(MAX_ANSWERED)
+        self._calls = Counter[str]()
         self._newest: dict[tuple[str, str], Push] = {}
 
     async def PushWorkspace(self, request_iterator: _Requests, context: Any) -> AsyncIterator[pb.PushWorkspaceResponse]:
         """Takes a snapshot in."""
         caller = current_caller().identity
+        with self._counted(caller):
+            async with contextlib.aclosing(self._take(caller, request_iterator)) as answers:
+                async for answer in answers:
+                    yield answer
+
+    async def _take(self, caller: str, request_iterator: _Requests) -> AsyncGenerator[pb.PushWorkspaceResponse]:
         requests, push = aiter(request_iterator), Push(caller)
         offer = read_offer(await push.next(requests))
         async with self._answering:
@@ -59,6 +69,21 @@ class WorkspaceServicer(workspace_service_pb2_grpc.WorkspaceServiceServicer):
                     _log.info("workspace_pushed", caller=caller, snapshot=offer.snapshot, bytes=received)
         yield pb.PushWorkspaceResponse(pushed=pushed_message(record, received, self._pushed.keep_seconds))
         await _until_closed(requests)
+
+    @contextlib.contextmanager
+    def _counted(self, caller: str) -> Iterator[None]:
+        """Counts a call before its offer is read: offers are large, and many that wait would fill the memory."""
+        if self._calls[caller] >= MAX_CALLS_OF_CALLER or self._calls.total() >= MAX_CALLS:
+            raise NoCapacityError(
+                f"{self._calls[caller]} pushes of this caller are offered already; end one, or try again"
+            )
+        self._calls[caller] += 1
+        try:
+            yield
+        finally:
+            self._calls[caller] -= 1
+            if not self._calls[caller]:
+                del self._calls[caller]
 
     @contextlib.asynccontextmanager
     async def _turn(self, key: tuple[str, str], push: Push) -> AsyncIterator[None]:

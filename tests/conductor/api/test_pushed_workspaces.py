@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 import pytest
 
+from conductor.api import workspace_servicer
 from conductor.api.launching.workspaces import Workspaces
 from conductor.errors import NotFoundError
 from conductor.snapshots import SnapshotStore
@@ -150,7 +151,9 @@ async def test_a_caller_names_its_own_snapshots_and_an_admin_those_of_all(tmp_pa
     async with anna.receiving(hashlib.sha256(data).hexdigest(), len(data)) as partial:
         partial.write(data)
         await anna.land(Offer(user.head), partial)
-    workspaces = Workspaces(await SnapshotStore.open(tmp_path / "snapshots"), pushed, WorkspaceRoots(), 4)
+    no_fetching: Any = None
+    snapshots = await SnapshotStore.open(tmp_path / "snapshots")
+    workspaces = Workspaces(snapshots, pushed, no_fetching, WorkspaceRoots(), 4)
 
     async def pin(caller: Caller, **fields: Any) -> str:
         set_caller(caller)
@@ -211,6 +214,19 @@ async def test_one_caller_pushes_two_snapshots_at_once_and_no_third(it: Running,
     assert (told.code, told.reason) == ("RESOURCE_EXHAUSTED", "NO_CAPACITY")
     assert "2 snapshots" in told.message
     await until_free(it, user, data)
+
+
+async def test_a_caller_offers_a_few_snapshots_at_once_and_no_more(
+    it: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workspace_servicer, "MAX_CALLS_OF_CALLER", 1)
+    held = call_of(it)
+    await say(held, pb.PushWorkspaceRequest(offer=pb.SnapshotOffer(snapshot=UNKNOWN)))
+    await held.read()
+    told = await refusal(call_of(it).read())
+    held.cancel()
+
+    assert (told.code, told.reason) == ("RESOURCE_EXHAUSTED", "NO_CAPACITY")
 
 
 async def until_free(it: Running, user: UserRepository, data: bytes) -> None:
