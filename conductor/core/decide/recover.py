@@ -21,9 +21,10 @@ from conductor.core.model.commands import (
     ResumeExecution,
     StartExecution,
 )
-from conductor.core.model.conductor_state import ConductorState, Host, Limits, Ongoing, Track
+from conductor.core.model.conductor_state import ConductorState, Host, Limits, Ongoing, Queued, Track
 from conductor.core.model.registry import HostEntry
 from conductor.core.model.states import AttemptState, StepState
+from conductor.core.placing.demand import demand_of
 from conductor.core.placing.memory import remember
 from conductor.core.placing.slots import held_pool
 from conductor.core.sub_runs.telling import repeat_told
@@ -80,7 +81,7 @@ def recover_host(state: ConductorState, host: str) -> tuple[ExecutionCommand, ..
 
 def _restore_run(run: Run, cursors: Mapping[str, int], now: float, limits: Limits) -> Ongoing:
     tracks: dict[str, Track] = {}
-    queue: dict[str, float] = {}
+    queue: dict[str, Queued] = {}
     for name, step in run.steps.items():
         attempt = step.live_attempt
         if attempt is not None:
@@ -98,7 +99,7 @@ def _restore_run(run: Run, cursors: Mapping[str, int], now: float, limits: Limit
                 pool=held_pool(attempt),
             )
         if step.state is StepState.QUEUED:
-            queue[name] = step.not_before
+            queue[name] = Queued(step.not_before, demand_of(step))
     queue = dict(sorted(queue.items(), key=lambda entry: -run.steps[entry[0]].plan.priority))
     # The last decision may have left steps for the next one, so each is looked at once.
     dirty = tuple(name for name, step in run.steps.items() if not step.is_settled)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from conductor.core.folded.run import Run, apply, key_of
 from conductor.core.folded.step import Step
 from conductor.core.model.commands import AckExecution, Command, Record, Reply, ResumeExecution
-from conductor.core.model.conductor_state import Limits, Ongoing, Track
+from conductor.core.model.conductor_state import Limits, Ongoing, Queued, Track
 from conductor.core.model.events import Event
+from conductor.core.placing.demand import demand_of
 
 if TYPE_CHECKING:
     from conductor.core.model.inputs import Blob, RequestCancel
@@ -51,7 +52,7 @@ class RunDraft:
         self.now = now
         self.run: Run = ongoing.run
         self.tracks: dict[str, Track] = dict(ongoing.tracks)
-        self.queue: dict[str, float] = dict(ongoing.queue)
+        self.queue: dict[str, Queued] = dict(ongoing.queue)
         self.dirty: dict[str, None] = dict.fromkeys(ongoing.dirty)
         self.stored: list[Record | Output] = []
         self.events = 0
@@ -87,7 +88,7 @@ class RunDraft:
     def enqueue(self, step: str, not_before: float) -> None:
         """Puts a step in line for a place: behind all of its priority."""
         last = next(reversed(self.queue), step)
-        self.queue[step] = not_before
+        self.queue[step] = Queued(not_before, demand_of(self.step(step)))
         if self._priority(last) < self._priority(step):
             self.queue = dict(sorted(self.queue.items(), key=lambda entry: -self._priority(entry[0])))
         self.wants_place = True
@@ -132,7 +133,7 @@ class RunDraft:
         """Returns the run for the conductor's next state."""
         due = [track.ack_at for track in self.tracks.values() if track.ack_at is not None]
         due += [track.resume_at for track in self.tracks.values() if track.resume_at is not None]
-        due += [when for when in self.queue.values() if when > self.now]
+        due += [queued.not_before for queued in self.queue.values() if queued.not_before > self.now]
         due += [max(when, timeouts_suspended_until) for when in self.deadlines()]
         if self.dirty:
             due.append(self.now)

@@ -16,7 +16,7 @@ The rules, before the code:
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import cached_property, partial
 from heapq import heapify, heappop, heappush
@@ -25,21 +25,19 @@ from conductor.core.decide.decision_draft import DecisionDraft
 from conductor.core.decide.run_draft import RunDraft
 from conductor.core.decide.starting import start_run
 from conductor.core.folded.attempt import attempt_id
-from conductor.core.folded.step import MODEL_PARAMETER, Step, Wait
+from conductor.core.folded.step import Step, Wait
 from conductor.core.model.attempt_events import AttemptCreated
 from conductor.core.model.commands import StartExecution
 from conductor.core.model.conductor_state import Ongoing, Track
 from conductor.core.model.event_parts import StartSpec
 from conductor.core.model.events import StepWaits
-from conductor.core.model.plan import AgentPlan
 from conductor.core.model.states import WaitKind
-from conductor.core.model.step_path import PATH_IDS, is_child_path
 from conductor.core.model.trace import span_of_attempt, write_traceparent
-from conductor.core.placing.placement import Demand, Placement, choose_host, count_free, list_seats
+from conductor.core.placing.demand import Demand, agent_of
+from conductor.core.placing.placement import Placement, choose_host, count_free, list_seats
 from conductor.core.placing.slots import PoolSlots, Seat
 from conductor.core.placing.waits import explain_wait
 
-_FOR_CHILDREN = frozenset({PATH_IDS})
 TURNS_WITH_REPAIR = 2
 # How much longer a first output may take where a model must be loaded: a large one, from a slow disk.
 LOADING_SECONDS = 300.0
@@ -59,12 +57,12 @@ class Scheduling:
         self.free = count_free(decision.hosts, (track for _, track in tracks))
         self.pools = PoolSlots(decision.hosts, tracks, decision.pools, decision.now, lambda: self.waiting_models)
         # Slots only get fewer during a pass: a demand without a place has none later either.
-        self.unplaceable: set[Demand] = set()
+        self.unplaceable: set[int] = set()  # by identity, see `core.placing.demand`
         self.busy = Counter[str]()
         self.served = dict[str, float]()
         for _, one in decision.runs():
             self._count(one)
-        self.waits: dict[tuple[str, Demand], Wait] = {}
+        self.waits: dict[tuple[str, int], Wait] = {}
 
     def run(self) -> None:
         """Places steps, then explains the waits of the others."""
@@ -126,20 +124,18 @@ class Scheduling:
 
     def _find_next(self, run: str, admits: Callable[[Seat], bool]) -> tuple[str, Placement] | None:
         one = self.decision.view(run)
-        for name, not_before in one.queue.items() if one is not None else ():
-            placement = self._choose(one.run.steps[name], admits) if one and not_before <= self.decision.now else None
-            if placement is not None:
+        for name, queued in one.queue.items() if one is not None else ():
+            if id(queued.demand) in self.unplaceable or queued.not_before > self.decision.now or one is None:
+                continue
+            if (placement := self._choose(one.run.steps[name], queued.demand, admits)) is not None:
                 return name, placement
         return None
 
-    def _choose(self, step: Step, admits: Callable[[Seat], bool]) -> Placement | None:
-        demand = demand_of(step)
-        if demand in self.unplaceable:
-            return None
+    def _choose(self, step: Step, demand: Demand, admits: Callable[[Seat], bool]) -> Placement | None:
         avoid = {attempt.host for attempt in step.attempts}
         placement = choose_host(self.decision.hosts, self.free, demand, avoid, admits)
         if placement is None:
-            self.unplaceable.add(demand)
+            self.unplaceable.add(id(demand))
         return placement
 
     def _create(self, run: str, name: str, placement: Placement) -> RunDraft | None:
@@ -168,26 +164,29 @@ class Scheduling:
                 self.decision.change(run, self._explain_run)
 
     def _explain_run(self, draft: RunDraft) -> None:
-        for name, not_before in draft.queue.items():
-            step = draft.step(name)
-            if not_before > draft.now or self.decision.room <= 0:
+        most = draft.events + self.decision.room
+        for name, (not_before, demand) in draft.queue.items():
+            if not_before > draft.now or draft.events >= most:
                 continue
-            is_told = step.wait is not None and step.wait.kind is not WaitKind.RETRY
+            wait_before = draft.step(name).wait
+            is_told = wait_before is not None and wait_before.kind is not WaitKind.RETRY
             if is_told and not self.decision.touched_hosts and not self.pools.known:
                 continue  # its wait changes with hosts only
-            demand = demand_of(step)
-            about = (draft.run.id, demand)
-            if about not in self.waits:
-                self.waits[about] = explain_wait(self.decision.hosts, demand, self.pools, draft.run.id)
-            wait = self.waits[about]
-            if step.wait is None or _subject(step.wait) != _subject(wait):
+            wait = self._explain_demand(draft.run.id, demand)
+            if wait_before is None or _subject(wait_before) != _subject(wait):
                 draft.emit(StepWaits(name, wait.kind, wait.text, wait.pool))
+
+    def _explain_demand(self, run: str, demand: Demand) -> Wait:
+        about = (run, id(demand))
+        if about not in self.waits:
+            self.waits[about] = explain_wait(self.decision.hosts, demand, self.pools, run)
+        return self.waits[about]
 
 
 def create_attempt(draft: RunDraft, name: str, placement: Placement, *, must_load: bool = False) -> None:
     """Creates an attempt, and asks its host to start it."""
     step = draft.step(name)
-    plan = _plan(step)
+    plan = agent_of(step)
     number = len(step.attempts) + 1
     attempt = attempt_id(draft.run.id, name, number)
     start = StartSpec(
@@ -229,24 +228,10 @@ def create_attempt(draft: RunDraft, name: str, placement: Placement, *, must_loa
     draft.mark(*draft.run.children.get(name, ()))
 
 
-def _list_demands(one: Ongoing | RunDraft, now: float) -> set[Demand]:
-    return {demand_of(one.run.steps[name]) for name, not_before in one.queue.items() if not_before <= now}
-
-
-def demand_of(step: Step) -> Demand:
-    """Returns the needs of a step that asks an agent."""
-    plan = _plan(step)
-    model = dict(step.list_parameters(asks_model=True)).get(MODEL_PARAMETER, "")
-    features = _FOR_CHILDREN if is_child_path(step.plan.id) else frozenset()
-    return Demand(plan.agents, features, model, plan.labels)
+def _list_demands(one: Ongoing | RunDraft, now: float) -> Collection[Demand]:
+    return {id(queued.demand): queued.demand for queued in one.queue.values() if queued.not_before <= now}.values()
 
 
 def _subject(wait: Wait) -> tuple[str, str]:
     """Returns what must differ for a wait to be told again: not who holds the slots, which changes with every attempt."""
     return wait.kind, wait.pool if wait.kind is WaitKind.POOL else wait.text
-
-
-def _plan(step: Step) -> AgentPlan:
-    if step.plan.agent is None:
-        raise ValueError(f"step {step.plan.id} is queued and asks no agent")
-    return step.plan.agent

@@ -6,10 +6,12 @@ hosts repeat anyway. Slots and waits are computed from it; it keeps no counters.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from conductor.core.folded.run import Run
 from conductor.core.model.inputs import HostAgent, HostPool, Input, Reach
 from conductor.core.model.registry import HostEntry
+from conductor.core.placing.demand import Demand
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +52,24 @@ class Track:
     pool: str = ""
 
 
+class Queued(NamedTuple):
+    """A queued step: when it may be tried, and what it needs of a host."""
+
+    not_before: float
+    demand: Demand
+
+
 @dataclass(frozen=True, slots=True)
 class Ongoing:
     """An unfinished run, with what its scheduling needs.
 
-    `tracks` has one entry for each live attempt, `queue` one for each queued step (when it may be tried). `dirty` names the steps
+    `tracks` has one entry for each live attempt, `queue` one for each queued step. `dirty` names the steps
     that must be looked at. `wake_at` is when the run asks to be called without input.
     """
 
     run: Run
     tracks: Mapping[str, Track] = field(default_factory=dict)
-    queue: Mapping[str, float] = field(default_factory=dict)
+    queue: Mapping[str, Queued] = field(default_factory=dict)
     dirty: tuple[str, ...] = ()
     wake_at: float | None = None
 

@@ -10,21 +10,12 @@ from dataclasses import dataclass
 from conductor.core.model.conductor_state import Host, Track
 from conductor.core.model.inputs import Reach
 from conductor.core.model.truncation import MOST_REASON, cut_text
+from conductor.core.placing.demand import Demand
 from conductor.core.placing.slots import NO_SEAT, Seat, seat_of
 
 _ALL = Reach.ANYWHERE
 # How many hosts and agents a sentence names; it counts the others.
 MOST_NAMED = 12
-
-
-@dataclass(frozen=True, slots=True)
-class Demand:
-    """The needs of a step: a host with one of the agents, with every feature and label. `model` is the flow's choice, if any."""
-
-    agents: tuple[str, ...]
-    features: frozenset[str] = frozenset()
-    model: str = ""
-    labels: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 
-from conductor.core.decide.schedule import demand_of
 from conductor.core.folded.step import Step, Wait
 from conductor.core.model.conductor_state import ConductorState
+from conductor.core.placing.demand import demand_of
 from conductor.core.placing.placement import Placement, choose_host, count_free
 from conductor.core.placing.standing import pool_slots
 from conductor.core.placing.waits import explain_wait

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from conductor.core.decide.endings.loss import Absence, list_absences
-from conductor.core.decide.schedule import demand_of
 from conductor.core.folded.room import count_known_steps
 from conductor.core.folded.step import Step, Wait
 from conductor.core.model.conductor_state import ConductorState, Pool
 from conductor.core.model.states import StepState, WaitKind
-from conductor.core.placing.placement import Demand, has_labels, list_seats, may_take, most_reach
+from conductor.core.placing.demand import Demand, demand_of
+from conductor.core.placing.placement import has_labels, list_seats, may_take, most_reach
 from conductor.core.placing.slots import PoolSlots
 from conductor.core.placing.waits import explain_wait
 from conductor.core.sub_runs.telling import list_open
@@ -159,7 +159,7 @@ def count_queued(state: ConductorState) -> Counter[str]:
 
 
 def _count_demands(state: ConductorState) -> Counter[Demand]:
-    return Counter(demand_of(one.run.steps[name]) for one in state.ongoing.values() for name in one.queue)
+    return Counter(queued.demand for one in state.ongoing.values() for queued in one.queue.values())
 
 
 def _count_waiting(state: ConductorState) -> Counter[str]:

@@ -11,8 +11,8 @@ from conductor.core.folded.step import Wait
 from conductor.core.model.conductor_state import Host
 from conductor.core.model.states import WaitKind
 from conductor.core.model.truncation import MOST_REASON, cut_text
+from conductor.core.placing.demand import Demand
 from conductor.core.placing.placement import (
-    Demand,
     able_hosts,
     has_labels,
     list_names,

@@ -157,7 +157,7 @@ def break_on(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
 
 PLACES = (
     (progress, "_look_at"),
-    (schedule, "_plan"),
+    (schedule, "agent_of"),
     (schedule, "create_attempt"),
     (reports, "_take_parts"),
     (reports, "_finish"),

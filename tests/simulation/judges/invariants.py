@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from conductor.core.decide.schedule import demand_of
 from conductor.core.folded.attempt import Attempt, attempt_owner
 from conductor.core.folded.run import Run, Stop
 from conductor.core.folded.step import Step
@@ -25,6 +24,7 @@ from conductor.core.model.conductor_state import ConductorState, Limits, Ongoing
 from conductor.core.model.plan import ForeachPlan, LoopPlan
 from conductor.core.model.states import AttemptState, GateDecision, PauseCause, StepState
 from conductor.core.model.work import Work, WorkKind
+from conductor.core.placing.demand import demand_of
 from conductor.core.placing.placement import may_take, most_reach
 from tests.simulation.judges.items import check_items
 from tests.simulation.judges.journal import NOT_AT_WORK, JudgedDisk, could_begin, ends_run, is_held
