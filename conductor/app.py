@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import structlog
 
@@ -57,8 +57,8 @@ from conductor.snapshots.roots import WorkspaceRoots
 from conductor.store.port import Store
 from conductor.store.sqlite.folder import DATABASE_NAME
 from conductor.store.sqlite.store import SqliteStore
-from conductor.telemetry.sources import Sources, make_metrics, make_span_export
-from conductor.telemetry.traces import Traces
+from conductor.telemetry.parts import Telemetry, make_telemetry
+from conductor.telemetry.sources import Sources
 from conductor.v1 import (
     access_service_pb2_grpc,
     flow_service_pb2_grpc,
@@ -76,9 +76,6 @@ from servicekit.server import Registration, Server
 from servicekit.statuses import find_rich
 from servicekit.tls.files import TlsFolder
 from servicekit.tls.identity import Kind
-
-if TYPE_CHECKING:
-    from servicekit.tls.readers import ReaderDoor
 
 _log = structlog.get_logger(__name__)
 
@@ -207,10 +204,8 @@ class Conductor:
             settings.limits.silence_seconds,
             channels.explain,
         )
-        self.metrics = make_metrics(settings.metrics, self._sources(), self._reader_door) if settings.metrics else None
-        self.traces = self._make_traces(settings.traces) if settings.traces else None
-        observers = [one for one in (self.metrics, self.traces) if one is not None]
-        self._ring = Ring(ground, state, self._make_evaluator, observers=observers)
+        self.telemetry = self._make_telemetry()
+        self._ring = Ring(ground, state, self._make_evaluator, observers=self.telemetry.parts)
         self._engine = self._ring.engine
         self._pushed = PushedSnapshots(settings.data / PUSHED_FOLDER, settings.pushes)
         self._retention = Retention(
@@ -235,7 +230,7 @@ class Conductor:
                 self._opened.host_channels,
                 self._opened.tokens,
                 self._ring.links,
-                *(one for one in (self.metrics, self.traces) if one is not None),
+                *self.telemetry.parts,
             )
             running = [tasks.create_task(part.run()) for part in parts]
             server = await self._start_server()
@@ -279,7 +274,8 @@ class Conductor:
         opened, settings = self._opened, self._settings
         catalogue = Catalogue(folders(settings.project, os.environ), self._evaluator)
         pinning = Pinning(catalogue, self._evaluator, opened.snapshots, opened.roots, self._pushed, opened.fetching)
-        creation = RunCreation(opened.store, self._engine, pinning, opened.clock, settings)
+        is_traced = self.telemetry.traces is not None
+        creation = RunCreation(opened.store, self._engine, pinning, opened.clock, settings, is_traced=is_traced)
         launching = Launching(
             creation,
             RunPlanning(self._engine, creation, self._evaluator, self._ring.hosts, opened.clock),
@@ -341,37 +337,22 @@ class Conductor:
             settings=self._settings.shown(),
         )
 
-    def _sources(self) -> Sources:
-        return Sources(
+    def _make_telemetry(self) -> Telemetry:
+        settings, opened = self._settings, self._opened
+        sources = Sources(
             state=lambda: self._engine.state,
-            now=self._opened.clock.now,
+            now=opened.clock.now,
             hosts=lambda: [link.view for link in list(self._ring.hosts.values())],
-            watchers=lambda: self._opened.store.watcher_count,
-            observe_reads=self._opened.store.observe_reads,
-            database=self._settings.data / DATABASE_NAME,
+            watchers=lambda: opened.store.watcher_count,
+            database=settings.data / DATABASE_NAME,
             version=release_number(),
         )
-
-    def _reader_door(self) -> "ReaderDoor | None":
-        """Returns the door of the page of metrics, where other machines reach it: it admits those who may read what it serves."""
-        settings, opened = self._settings, self._opened
-        if settings.metrics is None or settings.metrics.is_local or settings.tls.serving is None:
-            return None
-        from servicekit.tls.readers import ReaderDoor  # noqa: PLC0415 (as in _host_channels)
-
-        return ReaderDoor(
-            settings.tls.serving,
-            settings.data,
+        return make_telemetry(
+            settings,
+            opened.store,
+            sources,
             lambda known: partial(Admission(opened.tokens, known, opened.clock.now), READERS_METHOD),
         )
-
-    def _make_traces(self, endpoint: str) -> Traces:
-        opened = self._opened
-        export = make_span_export(endpoint, release_number(), opened.store.conductor_id)
-        return Traces(opened.store, export, self._settings.data, ongoing=self._find_run, now=opened.clock.now)
-
-    def _find_run(self, run: str) -> Run | None:
-        return self._ring.ongoing(run)
 
     def _make_evaluator(self, note: Callable[[Note], None], ongoing: Callable[[str], Run | None]) -> Evaluator:
         opened = self._opened

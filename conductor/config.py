@@ -29,7 +29,7 @@ from typing import Any
 
 from conductor.errors import ConfigurationError
 from servicekit.addresses import Address, AddressError
-from servicekit.collectors import choose_collector
+from servicekit.collectors import Collector, choose_collector
 from servicekit.errors import shown, there_are
 from servicekit.fetching.settings import FetchSettings, read_fetch
 from servicekit.host_settings import HostSetting, read_host
@@ -143,7 +143,7 @@ class Settings:
     metrics: Address | None = None  # where Prometheus reads; None serves no metrics
     tls: TlsSettings = field(default_factory=TlsSettings)
     pushes: Pushes = field(default_factory=Pushes)
-    traces: str = ""  # the collector that spans are sent to; empty sends none
+    traces: Collector = field(default_factory=Collector)
     access: Access = field(default_factory=Access)
     fetch: FetchSettings = field(default_factory=FetchSettings)
 
@@ -158,7 +158,7 @@ class Settings:
             "logs.level": self.log_level,
             "metrics.listen": self.metrics.text if self.metrics else "",
             "tls.cert": _readable(self.tls.serving.certificate) if self.tls.serving else "",
-            "traces.endpoint": self.traces,
+            "traces.endpoint": self.traces.endpoint,
             "access.loopback_role": self.access.loopback_role or "(admin until there are tokens, then viewer)",
             "retention.max_age": f"{self.retention.max_age_seconds / 86_400:g}d"
             if self.retention.max_age_seconds
@@ -396,13 +396,13 @@ def _metrics(flag: str | None, table: Mapping[str, Any], problems: list[str]) ->
     return _address("metrics.listen", listen, problems) if listen else None
 
 
-def _traces(table: Mapping[str, Any], environment: Mapping[str, str], problems: list[str]) -> str:
+def _traces(table: Mapping[str, Any], environment: Mapping[str, str], problems: list[str]) -> Collector:
     problems += [f"there is no setting 'traces.{key}'" for key in sorted(table.keys() - {"endpoint"})]
     try:
         return choose_collector(_text(table, "endpoint", "", problems), environment)
     except ValueError as error:
         problems.append(str(error))
-        return ""
+        return Collector()
 
 
 def _access(table: Mapping[str, Any], problems: list[str]) -> Access:

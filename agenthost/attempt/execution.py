@@ -35,6 +35,7 @@ from agenthost.config import LEASE_SECONDS, REST_SECONDS
 from agenthost.core.admission.agent_spec import AgentSpec, secrets_of
 from agenthost.core.damage import Damage, DamagedError
 from agenthost.core.ending import Cause, Ending, judge
+from agenthost.core.models.measuring import trace_of
 from agenthost.core.models.metering import answer_note, metered
 from agenthost.core.output.agent_output import AgentOutput, Summary
 from agenthost.core.output.delivery import Delivery
@@ -80,6 +81,8 @@ class Execution:
         self._reading = Change()
         run, step, attempt = accepted.order.execution.split("-")
         self._log = _log.bind(execution=self.id, run=run, step=step, attempt=attempt, agent=accepted.agent.name)
+        if traceparent := accepted.order.traceparent:
+            self._log = self._log.bind(trace=trace_of(traceparent))
         self._control = AttemptControl(self._log)
 
     @property

@@ -79,7 +79,10 @@ class Pinning:
 class RunCreation:
     """Creates runs."""
 
-    def __init__(self, store: Store, engine: Engine, pinning: Pinning, clock: Clock, settings: Settings) -> None:
+    def __init__(
+        self, store: Store, engine: Engine, pinning: Pinning, clock: Clock, settings: Settings, *, is_traced: bool
+    ) -> None:
+        """Makes it. `is_traced`: a run whose caller brings no trace gets one of its own."""
         self._store = store
         self._engine = engine
         self._pinning = pinning
@@ -89,7 +92,7 @@ class RunCreation:
         self._workspaces = Workspaces(
             pinning.snapshots, pinning.pushed, pinning.fetching, pinning.roots, settings.limits.creations_at_once
         )
-        self._is_traced = bool(settings.traces)
+        self._is_traced = is_traced
         self._creating = 0
 
     async def create(self, request: pb.CreateRunRequest, trace: Trace | None = None) -> str:

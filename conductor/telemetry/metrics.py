@@ -23,9 +23,12 @@ class Metrics:
     def __init__(self, address: Address, sources: Sources, door: "ReaderDoor | None") -> None:
         registry = make_registry()
         self._events = EventMetrics(registry)
-        sources.observe_reads(self._events.note_read)
         self._lag = LoopLag("conductor", registry)
         self.exposition = Exposition(address, Page(registry, PresentMetrics(sources).gather).read, CONTENT_TYPE, door)
+
+    def note_read(self, seconds: float) -> None:
+        """Notes how long a read of the store took."""
+        self._events.note_read(seconds)
 
     def note_stored(self, stored: Stored) -> None:
         """Counts what was stored."""

@@ -25,6 +25,7 @@ from conductor.v1 import flow_service_pb2 as flow_pb
 from conductor.v1 import run_service_pb2 as pb
 from servicekit.addresses import Address
 from servicekit.channels import open_channel
+from servicekit.collectors import Collector
 from servicekit.statuses import Refusal, read_refusal
 from tests.fakes.agent_host import HostTeller, agent_host
 from tests.fakes.execution_host import ExecutionHost
@@ -109,7 +110,7 @@ async def running_conductor(
     roots: tuple[Path, ...] = (),
     project: Path | None = None,
     metrics: str = "",
-    traces: str = "",
+    traces: str | Collector = "",
     listen: str = "unix:{0}/conductor.sock",
     loopback_role: str = "",
 ) -> AsyncIterator[Running]:
@@ -140,7 +141,7 @@ async def running_conductor(
             limits=limits or Limits(stop_seconds=1),
             clocks=clocks or Clocks(),
             metrics=Address.parse(metrics) if metrics else None,
-            traces=traces,
+            traces=Collector(traces) if isinstance(traces, str) else traces,
             access=Access(loopback_role),
         )
         conductor = await stack.enter_async_context(serving(settings, WorkerInProcess))

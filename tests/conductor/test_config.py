@@ -9,6 +9,7 @@ import pytest
 
 from conductor.config import Clocks, HostSetting, Limits, Retention, Settings, load
 from conductor.errors import ConfigurationError
+from servicekit.collectors import Collector
 
 DEFAULTS: dict[str, Any] = {"default_listen": "127.0.0.1:7070", "default_data": Path("/var/lib/conductor")}
 
@@ -217,13 +218,27 @@ def test_metrics_are_served_where_an_address_is_given_and_on_this_machine_only(t
 def test_traces_go_to_the_collector_of_the_file_or_of_the_standard_variables(tmp_path: Path) -> None:
     """Keeps K11."""
     config = written(tmp_path, '[traces]\nendpoint = "https://tracing:4317"\n')
-    named = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4317"}
+    name, local = "OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4317"
+    named = {name: local}
 
-    assert load(**DEFAULTS).traces == ""
-    assert load(**DEFAULTS, environment=named).traces == "http://127.0.0.1:4317"
-    assert load(**DEFAULTS, environment=named, config=config).traces == "https://tracing:4317"
-    assert load(**DEFAULTS, environment={**named, "OTEL_SDK_DISABLED": "true"}).traces == ""
-    assert load(**DEFAULTS, environment={**named, "OTEL_TRACES_EXPORTER": "none"}).traces == ""
-    over_http = {**named, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}
-    assert "traces are sent over gRPC only" in problem(environment=over_http)
-    assert "give http://HOST:PORT" in problem(environment={"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "tracing"})
+    assert load(**DEFAULTS).traces == Collector()
+    assert load(**DEFAULTS, environment=named).traces == Collector(local, name)
+    assert load(**DEFAULTS, environment=named, config=config).traces == Collector("https://tracing:4317")
+    assert load(**DEFAULTS, environment={**named, "OTEL_SDK_DISABLED": "true"}).traces == Collector()
+    assert load(**DEFAULTS, environment={**named, "OTEL_TRACES_EXPORTER": "none"}).traces == Collector()
+    assert "traces.endpoint is 'x': give http" in problem(config=written(tmp_path, '[traces]\nendpoint = "x"\n'))
+
+
+@pytest.mark.parametrize(
+    ("variables", "why"),
+    [
+        ({"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}, "traces are sent over gRPC only"),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "tracing"}, "give http://HOST:PORT"),
+    ],
+)
+def test_a_variable_that_cannot_be_used_keeps_no_conductor_from_starting(variables: dict[str, str], why: str) -> None:
+    """Variables are often set for all programs of a machine."""
+    found = load(**DEFAULTS, environment={"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4317", **variables}).traces
+
+    assert found.endpoint == ""
+    assert why in found.problem

@@ -23,6 +23,11 @@ def read_traceparent(text: str) -> str:
     return text if _TRACEPARENT.fullmatch(text) else ""
 
 
+def trace_of(traceparent: str) -> str:
+    """Returns the id of the trace."""
+    return traceparent.split("-")[1]
+
+
 def span_of_request(execution: str, number: int) -> str:
     """Returns the id of the span of an attempt's request; numbers count from 1."""
     return hashlib.sha256(f"request\0{execution}\0{number}".encode()).hexdigest()[:16]

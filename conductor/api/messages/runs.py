@@ -51,6 +51,7 @@ def run_message(run: Run, sequence: int, inputs: Struct, present: Present = NOTH
     message.state = run_state(run.state)
     message.sequence = sequence
     message.cancelled_by, message.resumed_by = run.cancelled_by, run.resumed_by
+    message.trace_id = run.trace.id if run.trace is not None else ""
     message.steps.extend(step_message(run.id, step, present) for step in run.steps.values())
     _put_times(message, run.create_time, run.start_time, run.end_time)
     _put_failure(message, run.id, run.failure if run.is_settled else None)

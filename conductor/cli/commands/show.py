@@ -111,6 +111,8 @@ def _request_lines(run: Run) -> Iterator[str]:
     for what, who in (("cancelled", run.cancelled_by), ("paused", run.pause.paused_by), ("resumed", run.resumed_by)):
         if who:
             yield f"  {what:<9}  by {one_line(who, 100)}"
+    if run.trace_id:
+        yield f"  trace      {one_line(run.trace_id, 32)}"
 
 
 def _show_origin(run: Run) -> None:

@@ -1,16 +1,20 @@
 """Traces of a real conductor, as a collector receives them. Keeps K11."""
 
 import asyncio
+import sys
 import textwrap
 from pathlib import Path
 
 import pytest
 
 from agenthost.v1 import execution_service_pb2 as pb
+from conductor.errors import ConfigurationError
 from conductor.telemetry import traces
 from conductor.v1 import run_service_pb2
+from servicekit.collectors import Collector
 from tests.conductor.running_conductor import agent_step, running_conductor
-from tests.fakes.collector import Collector, collecting
+from tests.fakes.collector import Collector as Receiver
+from tests.fakes.collector import collecting
 from tests.fakes.execution_host import ExecutionHost, finished, said, started
 from tests.kit.waiting import until
 
@@ -29,17 +33,19 @@ async def test_the_trace_of_a_run_is_complete_below_the_span_of_its_caller(tmp_p
     """Keeps K11: run, step and attempt, each under its parent, with the trace of the caller."""
     host = ExecutionHost((started(), said("secret answer"), finished()))
     async with (
-        collecting(Collector()) as collector,
+        collecting(Receiver()) as collector,
         running_conductor(tmp_path, hosts={"alpha": host}, traces=collector.endpoint) as it,
     ):
         run = await it.create(agent_step("one"), agent_step("two", "one"), traceparent=CALLER)
         assert (await it.settled(run.name)).state == run_service_pb2.Run.STATE_SUCCEEDED
         await until(lambda: bool(collector.named("run flows/test")))
+        shown = await it.runs.GetRun(run_service_pb2.GetRunRequest(name=run.name))
 
     (of_run,) = collector.named("run flows/test")
     assert (of_run.trace, of_run.parent) == tuple(CALLER.split("-")[1:3])
     assert of_run.attributes["conductor.run"] == run.name.removeprefix("runs/")
     assert of_run.service == "conductor"
+    assert shown.trace_id == of_run.trace
     for name in ("one", "two"):
         (step,) = collector.named(f"step {name}")
         attempt = collector.find(lambda told, step=step: told.parent == step.id)
@@ -57,7 +63,7 @@ async def test_the_trace_of_a_run_is_complete_below_the_span_of_its_caller(tmp_p
 async def test_a_failure_is_told_by_its_reason(tmp_path: Path) -> None:
     host = ExecutionHost((started(), finished(pb.Finished.OUTCOME_FAILED)))
     async with (
-        collecting(Collector()) as collector,
+        collecting(Receiver()) as collector,
         running_conductor(tmp_path, hosts={"alpha": host}, traces=collector.endpoint) as it,
     ):
         await it.settled((await it.create(agent_step("one"))).name)
@@ -73,7 +79,7 @@ async def test_spans_that_a_collector_missed_are_told_after_a_restart_under_the_
     """Keeps K11 and I3: the journal is the queue, and a span that is told twice is the same span."""
     host = ExecutionHost((started(), said("well")))
     async with (
-        collecting(Collector()) as first,
+        collecting(Receiver()) as first,
         running_conductor(tmp_path, hosts={"alpha": host}, traces=first.endpoint) as it,
     ):
         run = await it.create(agent_step("one"), agent_step("two"))
@@ -85,7 +91,7 @@ async def test_spans_that_a_collector_missed_are_told_after_a_restart_under_the_
     async with running_conductor(tmp_path, hosts={"alpha": host}, traces=first.endpoint) as it:
         two.tell(finished())
         assert (await it.settled(run.name)).state == run_service_pb2.Run.STATE_SUCCEEDED
-    second = Collector()
+    second = Receiver()
     port = int(first.endpoint.rpartition(":")[2])
     async with collecting(second, port), running_conductor(tmp_path, traces=first.endpoint):
         await until(lambda: bool(second.named("run flows/test")))
@@ -99,7 +105,7 @@ async def test_spans_that_a_collector_missed_are_told_after_a_restart_under_the_
 
 async def test_a_collector_that_hangs_delays_neither_runs_nor_the_end_of_the_service(tmp_path: Path) -> None:
     host = ExecutionHost((started(), finished()))
-    async with collecting(Collector()) as collector:
+    async with collecting(Receiver()) as collector:
         collector.hangs = True
         async with running_conductor(tmp_path, hosts={"alpha": host}, traces=collector.endpoint) as it:
             await it.settled((await it.create(agent_step("one"))).name)
@@ -144,7 +150,7 @@ async def test_sub_runs_and_the_steps_of_items_stand_below_the_steps_that_have_t
         (tmp_path / ".conductor" / "flows" / f"{name}.yaml").write_text(textwrap.dedent(text))
     host = ExecutionHost((started(), finished()))
     async with (
-        collecting(Collector()) as collector,
+        collecting(Receiver()) as collector,
         running_conductor(tmp_path, hosts={"alpha": host}, traces=collector.endpoint, project=tmp_path) as it,
     ):
         it.tellers["alpha"].change(features=["path_ids"])
@@ -167,7 +173,7 @@ async def test_sub_runs_and_the_steps_of_items_stand_below_the_steps_that_have_t
 async def test_a_caller_that_is_not_sampled_is_passed_on_and_no_span_is_sent(tmp_path: Path) -> None:
     host = ExecutionHost((started(), finished()))
     async with (
-        collecting(Collector()) as collector,
+        collecting(Receiver()) as collector,
         running_conductor(tmp_path, hosts={"alpha": host}, traces=collector.endpoint) as it,
     ):
         await it.settled((await it.create(agent_step("quiet"), traceparent=f"{CALLER[:-2]}00")).name)
@@ -184,7 +190,7 @@ async def test_a_caller_that_is_not_sampled_is_passed_on_and_no_span_is_sent(tmp
 async def test_a_retry_is_a_trace_of_its_own(tmp_path: Path) -> None:
     host = ExecutionHost((started(), finished(pb.Finished.OUTCOME_FAILED)))
     async with (
-        collecting(Collector()) as collector,
+        collecting(Receiver()) as collector,
         running_conductor(tmp_path, hosts={"alpha": host}, traces=collector.endpoint) as it,
     ):
         failed = await it.settled((await it.create(agent_step("one"), traceparent=CALLER)).name)
@@ -195,3 +201,19 @@ async def test_a_retry_is_a_trace_of_its_own(tmp_path: Path) -> None:
     first, second = collector.named("run flows/test")
     assert first.trace == CALLER.split("-")[1] != second.trace
     assert second.attributes["conductor.retry_of"] == failed.name.removeprefix("runs/")
+
+
+async def test_without_the_library_a_setting_says_what_to_install_and_a_variable_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(sys.modules, "conductor.telemetry.span_export", raising=False)
+    monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
+    with pytest.raises(ConfigurationError, match="traces need a library") as caught:
+        async with running_conductor(tmp_path, traces="http://127.0.0.1:4317"):
+            pass
+    variable = Collector("http://127.0.0.1:4317", "OTEL_EXPORTER_OTLP_ENDPOINT")
+    async with running_conductor(tmp_path, traces=variable):
+        pass
+
+    assert caught.value.hint == "pip install 'conductor-agenthost[traces]'"
+    assert "traces_not_sent" in capsys.readouterr().out
