@@ -196,13 +196,10 @@ class FetchNotAllowedError(RequestError):
     code = "PERMISSION_DENIED"
     reason = "FETCH_NOT_ALLOWED"
 
-    def __init__(self, url: str, place: str, allowed: str) -> None:
-        told = f"allowed are {allowed}" if allowed else "no host is allowed"
-        super().__init__(
-            f"workspace.url: nothing is fetched from {place}: {told}",
-            hint=f"the operator allows it:  conductor serve --allow-fetch {place}",
-            metadata={"field": "workspace.url", "url": url},
-        )
+    def __init__(self, url: str, why: str, *allowed: str) -> None:
+        flags = " ".join(f"--allow-fetch {host}" for host in allowed)
+        hint = f"the operator allows it:  conductor serve {flags}"
+        super().__init__(f"workspace.url: {why}", hint=hint, metadata={"field": "workspace.url", "url": url})
 
 
 class FetchError(RequestError):
@@ -210,6 +207,9 @@ class FetchError(RequestError):
 
     code = "FAILED_PRECONDITION"
     reason = "FETCH_FAILED"
+
+    def __init__(self, url: str, why: str, *, hint: str = "") -> None:
+        super().__init__(f"workspace.url: {why}", hint=hint, metadata={"field": "workspace.url", "url": url})
 
 
 class TooManyFailedTokensError(ServiceError):

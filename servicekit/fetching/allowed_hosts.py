@@ -7,7 +7,7 @@ network, which the caller may not be able to reach.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from servicekit.fetching.urls import Place, RepositoryUrl, UrlError, parse_place
 
@@ -58,17 +58,18 @@ def parse_allowed(texts: Iterable[str]) -> AllowedHosts:
 
 
 def _why_not_public(address: IPv4Address | IPv6Address) -> str:
-    if isinstance(address, IPv6Address) and any(
-        address in network for network in _TRANSLATED if isinstance(network, IPv6Network)
-    ):
-        return "an IPv6 address that stands for an IPv4 address"
     kinds = (
         (address.is_loopback, "this machine itself"),
+        (address.is_unspecified, "no address of a machine"),
+        (_is_in(address, _TRANSLATED), "an IPv6 address that stands for an IPv4 address"),
         (address.is_link_local, "a link-local address"),
         (address.is_multicast, "a multicast address"),
-        (address.is_unspecified, "no address of a machine"),
         (address.is_private, "a private address"),
         (not address.is_global or address.is_reserved, "not an address of the public internet"),
-        (any(address in network for network in _OTHERS if network.version == address.version), "a reserved address"),
+        (_is_in(address, _OTHERS), "a reserved address"),
     )
     return next((why for holds, why in kinds if holds), "")
+
+
+def _is_in(address: IPv4Address | IPv6Address, networks: Iterable[IPv4Network | IPv6Network]) -> bool:
+    return any(network.version == address.version and address in network for network in networks)

@@ -13,7 +13,7 @@ MAX_URL_CHARACTERS = 2000
 MAX_NAME_CHARACTERS = 253
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
-_AUTHORITY = re.compile(r"(?P<host>\[[^]]*\]|[^:\[\]]*)(?::(?P<port>.*))?", re.DOTALL)
+_AUTHORITY = re.compile(r"(?P<host>\[[^]]*\]|[^:\[\]]*)(?::(?P<port>[^:]*))?")
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
 _PATH = re.compile(r"(/[A-Za-z0-9._~+@-]+)+/?")
 

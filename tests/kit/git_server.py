@@ -20,7 +20,7 @@ from cryptography.x509.oid import NameOID
 NAME = "git.example.org"
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: "_Server"
 
@@ -52,7 +52,7 @@ class _Handler(BaseHTTPRequestHandler):
             "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
         }
         answer = subprocess.run(
-            ["git", "http-backend"], input=body, env=environment, capture_output=True, check=True
+            ["git", "http-backend"], input=body, env=environment, capture_output=True, check=False
         ).stdout
         head, _, content = answer.partition(b"\r\n\r\n")
         headers = dict(line.split(": ", 1) for line in head.decode().splitlines())
@@ -75,7 +75,36 @@ class _Server(ThreadingHTTPServer):
         """Says nothing: clients of a hostile server leave."""
 
 
-Hostile = Callable[[_Handler, bytes], bool]
+# Answers a request in the server's place where it returns true.
+Hostile = Callable[[Handler, bytes], bool]
+ANSWER = "application/x-git-upload-pack-result"
+ADVERTISEMENT = "application/x-git-upload-pack-advertisement"
+
+
+def says(handler: Handler, content: bytes, kind: str = ANSWER, status: int = 200, **headers: str) -> bool:
+    """Answers without a length, so that the answer's end is that of the connection."""
+    handler.send_response(status)
+    for name, value in {"Content-Type": kind, **headers}.items():
+        handler.send_header(name.replace("_", "-"), value)
+    handler.end_headers()
+    handler.wfile.write(content)
+    return True
+
+
+def line(data: bytes) -> bytes:
+    """Returns a line of git's protocol."""
+    return b"%04x%b" % (len(data) + 4, data)
+
+
+def banded(pack: bytes) -> bytes:
+    """Returns a whole answer with a pack."""
+    pieces = (pack[at : at + 60_000] for at in range(0, len(pack), 60_000))
+    return line(b"packfile\n") + b"".join(line(b"\x01" + piece) for piece in pieces) + b"0000"
+
+
+def only(command: bytes, answer: Callable[[Handler], bool]) -> Hostile:
+    """Answers one command of the protocol: `ls-refs`, `fetch`, or the empty one that asks what there is."""
+    return lambda handler, body: command in body[:30] and bool(body) == bool(command) and answer(handler)
 
 
 @dataclass
@@ -97,7 +126,7 @@ class GitServer:
 def git_server(folder: Path, place: Path) -> Iterator[GitServer]:
     """Serves the repositories of a folder; `place` takes the certificate, which is its own authority."""
     certificate, key = _certificate(place, (NAME, "127.0.0.1"))
-    with _Server(("127.0.0.1", 0), _Handler) as server:
+    with _Server(("127.0.0.1", 0), Handler) as server:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, key)
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)

@@ -8,14 +8,13 @@ import asyncio
 import contextlib
 import secrets
 import shutil
-import ssl
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
@@ -27,20 +26,24 @@ from conductor.errors import (
     SnapshotInvalidError,
     Violation,
 )
-from conductor.snapshots.fetched.addresses import Resolve, find_addresses, resolve_name
+from conductor.snapshots.fetched.addresses import Resolve, choose_addresses, resolve_name
 from conductor.snapshots.fetched.packet_lines import ProtocolError
 from conductor.snapshots.fetched.pinned_connection import Connections, Reach, ServerError, TooLargeError, make_context
-from conductor.snapshots.fetched.references import RevisionError, choose, is_id, list_meant
 from conductor.snapshots.fetched.remote import Remote
+from conductor.snapshots.fetched.wanted import Commits, find_commits
 from conductor.snapshots.git import Git
 from conductor.snapshots.pushed.quarantine import quarantined
-from conductor.snapshots.scopes.scope import BASE, Scope, ScopeKind
+from conductor.snapshots.scopes.scope import BASE, Scope
 from conductor.snapshots.store import Pinned, SnapshotStore
+from servicekit.errors import shown
 from servicekit.fetching.settings import FetchSettings
 from servicekit.fetching.urls import RepositoryUrl, UrlError, parse_url
 from servicekit.threads import in_thread
 
-URL, REVISION = "workspace.url", "workspace.revision"
+if TYPE_CHECKING:
+    import ssl
+
+URL = "workspace.url"
 # Of a diff: its base lies among so many commits, of the branch and of the base's branch.
 DIFF_DEPTH = 1000
 MAX_PLACE_WAIT_SECONDS = 25.0
@@ -48,16 +51,9 @@ WAIT_SECONDS = 60.0
 LEAST_BYTES_PER_SECOND = 16 * 1024
 WATCH_SECONDS = 0.25
 MAX_KNOWN = 16
+RESOLVE_SECONDS = 15.0
 _Result = TypeVar("_Result")
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Commits:
-    """The commits that a request means. `base` is empty where nothing is compared."""
-
-    head: str
-    base: str = ""
 
 
 class Fetching:
@@ -69,7 +65,8 @@ class Fetching:
         self._settings = settings
         self._resolve = resolve
         self._places = asyncio.Semaphore(settings.at_once)
-        self._threads = ThreadPoolExecutor(settings.at_once, "fetch")
+        # Twice as many: a name that is resolved slowly keeps its thread.
+        self._threads = ThreadPoolExecutor(2 * settings.at_once, "fetch")
         self._context: ssl.SSLContext | None = None
         self._known = OrderedDict[tuple[str, Commits, Scope], Pinned]()
 
@@ -86,9 +83,12 @@ class Fetching:
         try:
             url = parse_url(text)
         except UrlError as error:
-            raise InvalidRequestError(Violation(URL, str(error))) from error
-        if not self._settings.hosts.allows(url):
-            raise FetchNotAllowedError(str(url), str(url.place), str(self._settings.hosts))
+            # Not with what may be a password in it.
+            told = "" if "@" in text else f": {shown(text)}"
+            raise InvalidRequestError(Violation(URL, f"{error}{told}")) from error
+        if not (hosts := self._settings.hosts).allows(url):
+            allowed = f"allowed are {hosts}" if hosts.entries else "no host is allowed"
+            raise FetchNotAllowedError(str(url), f"nothing is fetched from {url.place}: {allowed}", str(url.place))
         return url
 
     async def pin(
@@ -99,13 +99,9 @@ class Fetching:
         async with self._place():
             begin()
             with _told(url):
-                addresses = await find_addresses(url, self._settings.hosts, self._resolve)
-                reach = Reach(
-                    addresses, await in_thread(self._certificates), self._settings.tokens.get(url.place.host, "")
-                )
-                connections = Connections(url, reach, self._settings.max_bytes)
+                connections = Connections(url, await self._reach(url), self._settings.max_bytes)
                 remote = Remote(connections)
-                commits = await self._work(connections, lambda: _find(remote, revision, scope))
+                commits = await self._work(connections, lambda: find_commits(remote, revision, scope))
             if known := await self._still_known(url, commits, scope):
                 return known
             async with self._own_folder() as folder:
@@ -123,6 +119,19 @@ class Fetching:
         )
         return pinned
 
+    async def _reach(self, url: RepositoryUrl) -> Reach:
+        """Returns how to reach a URL's server. Its name is resolved once, here."""
+        host, settings = url.place.host, self._settings
+        if self._context is None:
+            self._context = await in_thread(make_context, settings.ca)
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(RESOLVE_SECONDS):
+                found = await loop.run_in_executor(self._threads, self._resolve, host, url.port)
+        except TimeoutError as error:
+            raise ServerError(f"has a name that is not resolved within {RESOLVE_SECONDS:g} s") from error
+        return Reach(choose_addresses(url, settings.hosts, found), self._context, settings.tokens.get(host, ""))
+
     async def _pin(
         self, url: RepositoryUrl, pack: Path, shallow: frozenset[str], commits: Commits, scope: Scope
     ) -> Pinned:
@@ -134,7 +143,7 @@ class Fetching:
                     scope = replace(scope, base_revision=await _merge_base(proven.folder, commits, scope))
                 return await self._snapshots.pin_fetched(str(url), proven.folder, commits.head, scope)
         except SnapshotInvalidError as error:
-            raise FetchError(f"{URL}: what {url} holds at {commits.head[:12]} is refused: {error}") from error
+            raise FetchError(str(url), f"what {url} holds at {commits.head[:12]} is refused: {error}") from error
 
     async def _still_known(self, url: RepositoryUrl, commits: Commits, scope: Scope) -> Pinned | None:
         """Returns what was pinned of the same commits a moment ago, where the store still has it."""
@@ -167,11 +176,6 @@ class Fetching:
                 await asyncio.wait([future])
                 future.exception()  # it was read
 
-    def _certificates(self) -> ssl.SSLContext:
-        if self._context is None:
-            self._context = make_context(self._settings.ca)
-        return self._context
-
     @contextlib.asynccontextmanager
     async def _own_folder(self) -> AsyncIterator[Path]:
         folder = self._folder / secrets.token_hex(8)
@@ -196,30 +200,6 @@ class Fetching:
             self._places.release()
 
 
-def _find(remote: Remote, revision: str, scope: Scope) -> Commits:
-    """Returns the commits that a request means. Blocking."""
-    remote.discover()
-    asked = {REVISION: revision} | ({BASE: scope.base_revision} if scope.kind == ScopeKind.DIFF else {})
-    names = [name for field, text in asked.items() if not is_id(text) for name in _meant(field, text)]
-    listed = remote.list_commits(names) if names else {}
-    found = {field: text if is_id(text) else _chosen(field, text, listed) for field, text in asked.items()}
-    return Commits(found[REVISION], found.get(BASE, ""))
-
-
-def _meant(field: str, revision: str) -> tuple[str, ...]:
-    try:
-        return list_meant(revision)
-    except RevisionError as error:
-        raise InvalidRequestError(Violation(field, str(error))) from error
-
-
-def _chosen(field: str, revision: str, listed: dict[str, str]) -> str:
-    try:
-        return choose(revision, listed)
-    except RevisionError as error:
-        raise InvalidRequestError(Violation(field, str(error))) from error
-
-
 async def _merge_base(folder: Path, commits: Commits, scope: Scope) -> str:
     answer = await Git(folder).attempt("merge-base", commits.base, commits.head)
     found = answer.stdout.decode("ascii", "replace").split()
@@ -235,9 +215,9 @@ def _told(url: RepositoryUrl) -> Iterator[None]:
     try:
         yield
     except ServerError as error:
-        raise FetchError(f"{URL}: the server of {url} {error}", hint=error.hint) from error
+        raise FetchError(str(url), f"the server of {url} {error}", hint=error.hint) from error
     except ProtocolError as error:
-        raise FetchError(f"{URL}: the server of {url} {error}") from error
+        raise FetchError(str(url), f"the server of {url} {error}") from error
     except TooLargeError as error:
         hint = "name a smaller repository, or the operator raises [fetch] max_bytes"
-        raise FetchError(f"{URL}: {url} is larger than fetch.max_bytes allows", hint=hint) from error
+        raise FetchError(str(url), f"{url} is larger than fetch.max_bytes allows", hint=hint) from error

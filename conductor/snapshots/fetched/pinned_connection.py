@@ -1,15 +1,18 @@
 """HTTPS to one address that was checked before. No name is looked up here, no redirect is followed, no proxy is asked. Blocking."""
 
 import contextlib
-import http.client
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from conductor.snapshots.fetched.packet_lines import ProtocolError, readable
 from servicekit.fetching.urls import RepositoryUrl
+
+if TYPE_CHECKING:
+    from http.client import HTTPResponse
 
 CONNECT_SECONDS = 10.0
 SILENCE_SECONDS = 30.0
@@ -63,7 +66,8 @@ class Connections:
         self._aborted = True
         if self._socket is not None:
             with contextlib.suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)
+                # Not that of TLS, which another thread is reading by.
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def count(self, size: int) -> None:
         """Counts bytes that came; raises TooLargeError where they are too many."""
@@ -74,6 +78,8 @@ class Connections:
     @contextlib.contextmanager
     def asking(self, path: str, kind: str, body: bytes | None = None, **headers: str) -> Iterator["Answer"]:
         """Asks, and yields the answer of a media type; raises ServerError for any other."""
+        import http.client  # noqa: PLC0415 (with what it imports, of no use where nothing is fetched)
+
         host, port = self._url.place.host, self._url.port
         connection = http.client.HTTPConnection(host, port)
         connection.auto_open = 0  # a connection of its own would look the name up again
@@ -87,40 +93,44 @@ class Connections:
                 }
                 named = {name.replace("_", "-"): value for name, value in headers.items()}
                 connection.request("GET" if body is None else "POST", self._url.path + path, body, {**sent, **named})
-                answer = connection.getresponse()
-                _require(answer, kind)
-                yield Answer(answer, self)
+                with connection.getresponse() as answer:
+                    _require(answer, kind)
+                    yield Answer(answer, self)
         finally:
             connection.close()
 
     @contextlib.contextmanager
     def _connected(self) -> Iterator[ssl.SSLSocket]:
-        with self._dial() as plain:
-            self._socket = plain
-            plain.settimeout(SILENCE_SECONDS)
-            if self._aborted:
-                raise ServerError("was not asked: the fetch was ended")
+        plain, host = self._dial(), self._url.place.host
+        plain.settimeout(SILENCE_SECONDS)
+        with self._context.wrap_socket(plain, server_hostname=host, do_handshake_on_connect=False) as secured:
+            self._socket = secured
             try:
-                with self._context.wrap_socket(plain, server_hostname=self._url.place.host) as secured:
-                    self._socket = secured
-                    yield secured
+                self._require_wanted()
+                secured.do_handshake()
+                yield secured
             finally:
                 self._socket = None
 
     def _dial(self) -> socket.socket:
         failure: OSError | None = None
         for address in self._addresses:
+            self._require_wanted()
             try:
                 return socket.create_connection((address, self._url.port), CONNECT_SECONDS)
             except OSError as error:
                 failure = error
         raise ServerError(f"cannot be connected to at {', '.join(self._addresses)}: {_reason(failure)}")
 
+    def _require_wanted(self) -> None:
+        if self._aborted:
+            raise ServerError("is not asked any more: the fetch was ended")
+
 
 class Answer:
     """The body of an answer; counts what is read."""
 
-    def __init__(self, response: http.client.HTTPResponse, connections: Connections) -> None:
+    def __init__(self, response: "HTTPResponse", connections: Connections) -> None:
         self._response = response
         self._connections = connections
 
@@ -133,6 +143,8 @@ class Answer:
 
 @contextlib.contextmanager
 def _explained() -> Iterator[None]:
+    from http.client import HTTPException  # noqa: PLC0415 (as above)
+
     try:
         yield
     except ssl.SSLCertVerificationError as error:
@@ -144,7 +156,7 @@ def _explained() -> Iterator[None]:
         raise ServerError(f"does not speak TLS 1.2 or later: {error.reason or error}") from error
     except OSError as error:
         raise ServerError(f"broke the connection: {_reason(error)}") from error
-    except http.client.HTTPException as error:
+    except HTTPException as error:
         raise ServerError(f"does not speak HTTP: {type(error).__name__}") from error
 
 
@@ -162,7 +174,7 @@ _STATUSES: Mapping[int, tuple[str, str]] = {
 }
 
 
-def _require(answer: http.client.HTTPResponse, kind: str) -> None:
+def _require(answer: "HTTPResponse", kind: str) -> None:
     """Raises ServerError for an answer that is not what was asked for."""
     if 300 <= answer.status < 400:
         to = readable((answer.getheader("Location") or "").partition("?")[0].encode(errors="replace"))

@@ -7,15 +7,17 @@ from conductor.cli.text.failure import CommandError
 from conductor.v1 import run_service_pb2
 
 _FIELD = re.compile(
-    r"\b(?:workspace\.(?:paths\[(?P<index>\d+)\]|paths|base_revision|revision)|inputs\.(?:question|band))(?=: )"
+    r"\b(?:workspace\.(?:paths\[(?P<index>\d+)\]|paths|base_revision|revision|url)|inputs\.(?:question|band))(?=: )"
 )
 _OPTIONS = {
     "workspace.paths": "--paths",
     "workspace.base_revision": "--since",
     "workspace.revision": "--commit",
+    "workspace.url": "URL",
     "inputs.question": "--question",
     "inputs.band": "--band",
 }
+_OPTIONS_OF_URL = {"workspace.revision": "--revision"}
 _NO_QUESTION = re.compile(r"--question: must have 1 to \d+ characters that are not blank")
 _FOLDERS = (Path(".conductor", "flows"), Path())
 
@@ -26,7 +28,7 @@ def in_options(error: CommandError, request: run_service_pb2.CreateRunRequest) -
     def named(found: re.Match[str]) -> str:
         index = found["index"]
         if index is None:
-            return _OPTIONS[found[0]]
+            return _OPTIONS_OF_URL.get(found[0], _OPTIONS[found[0]]) if request.workspace.url else _OPTIONS[found[0]]
         paths = request.workspace.paths
         return f"--paths {paths[int(index)]}" if int(index) < len(paths) else "--paths"
 
