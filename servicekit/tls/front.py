@@ -4,7 +4,8 @@ gRPC's own TLS for Python either requires a client certificate or does not ask f
 cannot reach). A conductor serves callers with certificates and callers with tokens at one address, so its TLS ends here, by
 Python's `ssl`. Each connection to the inner socket comes from a name of its own, by which `Peers` tells whose certificate it is.
 
-All is bounded: connections, the time for a handshake, and what is held of either side while the other does not read.
+All is bounded: connections, handshakes in a second and the time for each, lines in the log, and what is held of either side while
+the other does not read.
 """
 
 import asyncio
@@ -22,9 +23,14 @@ from servicekit.channels import MAX_CONNECTIONS
 from servicekit.listeners import open_listeners
 from servicekit.tls.certificates import UnreadableError
 from servicekit.tls.credentials import WatchedFiles, optional_context
+from servicekit.tls.pace import Pace
 from servicekit.tls.peer import FRONT_NAME, Peers
 
 HANDSHAKE_SECONDS = 10.0
+# Connections beyond wait for their handshakes: a flood of them must not keep the conductor from its work.
+HANDSHAKES_PER_SECOND = 100
+HANDSHAKES_AT_ONCE = 200
+REFUSALS_TOLD_AT_ONCE, REFUSALS_TOLD_PER_SECOND = 20, 0.2
 # For a client to take the last bytes of a connection whose inner side has ended.
 FAREWELL_SECONDS = 5.0
 BACKLOG = 128
@@ -45,6 +51,8 @@ class Front:
         self.inner = f"/proc/self/fd/{self._folder}/{INNER}"
         self.connections: set[Connection] = set()
         self.connecting: set[asyncio.Task[None]] = set()
+        self.handshakes = Pace(HANDSHAKES_PER_SECOND, HANDSHAKES_AT_ONCE)
+        self.told = Pace(REFUSALS_TOLD_PER_SECOND, REFUSALS_TOLD_AT_ONCE)
         self._watched = watched
         self._context = optional_context(watched.material)
         self._servers: list[asyncio.Server] = []
@@ -106,7 +114,15 @@ class Connection(asyncio.Protocol):
             transport.abort()
             return
         self._front.connections.add(self)
-        self._timer = asyncio.get_running_loop().call_later(HANDSHAKE_SECONDS, self.drop)
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(HANDSHAKE_SECONDS, self.drop)
+        if delay := self._front.handshakes.delay(loop.time()):
+            transport.pause_reading()
+            loop.call_later(delay, self._begin)
+
+    def _begin(self) -> None:
+        if self._outer is not None and not self._outer.is_closing():
+            self._outer.resume_reading()
 
     def data_received(self, data: bytes) -> None:
         """Takes what the client sent."""
@@ -148,7 +164,8 @@ class Connection(asyncio.Protocol):
 
     def _refuse(self, why: str) -> None:
         """Ends the connection after the alert that tells the client why."""
-        _log.info("connection_refused", peer=self._address(), why=why)
+        if self._front.told.is_free(asyncio.get_running_loop().time()):
+            _log.info("connection_refused", peer=self._address(), why=why)
         self._flush()
         if self._outer is not None:
             self._outer.close()

@@ -187,3 +187,19 @@ async def test_a_unix_socket_stays_without_tls(pool: Pool, tmp_path: Path) -> No
     await server.stop(0)
 
     assert not (tmp_path / INNER).exists()
+
+
+async def test_a_flood_of_connections_waits_for_its_handshakes(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("servicekit.tls.front.HANDSHAKES_AT_ONCE", 2)
+    monkeypatch.setattr("servicekit.tls.front.HANDSHAKES_PER_SECOND", 0.01)
+    files, codes = pool.files("ann", ANN), []
+    async with served(pool) as (_, server), asyncio.timeout(20):
+        for seconds in (10, 10, 0.3):
+            async with dialled(server.target, files) as channel:
+                try:
+                    await call(channel, "Coroutine")(BytesValue(), timeout=seconds)
+                    codes.append("OK")
+                except grpc.aio.AioRpcError as error:
+                    codes.append(error.code().name)
+
+    assert codes == ["OK", "OK", "DEADLINE_EXCEEDED"]
