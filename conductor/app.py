@@ -158,7 +158,11 @@ def _telling_of_taken() -> Iterator[None]:
 def _limits(settings: Settings) -> Limits:
     limits = settings.limits
     return Limits(
-        unfinished_runs=limits.unfinished_runs, hosts=limits.hosts, lost_after=settings.clocks.lost_after_seconds
+        unfinished_runs=limits.unfinished_runs,
+        attempts=limits.attempts_at_once,
+        attempts_per_run=limits.attempts_per_run,
+        hosts=limits.hosts,
+        lost_after=settings.clocks.lost_after_seconds,
     )
 
 

@@ -58,6 +58,8 @@ class Limits:
     """The limits of the service. Each may be set in `[limits]`, from 1 to ten thousand times its default."""
 
     unfinished_runs: int = 200
+    attempts_at_once: int = 2000
+    attempts_per_run: int = 1000
     hosts: int = 100
     creations_at_once: int = 4
     silence_seconds: int = 6

@@ -183,6 +183,7 @@ class RunCreation:
             band_reason=launch.band_reason,
             steps=steps,
             timeout_seconds=run_timeout(loaded.flow, self._clocks),
+            max_parallel=loaded.flow.max_parallel,
             question=inputs.question,
             labels=tuple(sorted(request.labels.items())),
             priority=request.priority,

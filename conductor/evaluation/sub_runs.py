@@ -54,5 +54,6 @@ def plan_sub_run(
         created_by=plan.created_by,
         # Without a timeout of its own it ends when its caller does.
         timeout_seconds=flow.timeout.ToTimedelta().total_seconds() if flow.HasField("timeout") else 0.0,
+        max_parallel=flow.max_parallel,
         parent=ParentStep(run.id, step, plan.root, parent.level + 1 if parent is not None else 2),
     )

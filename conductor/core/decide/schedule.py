@@ -7,6 +7,7 @@ The rules, before the code:
   live attempts goes next; of several, the one of which no attempt began or ended for the longest time. Its sub-runs count to a
   run. So slots are shared evenly, and where there are fewer slots than runs, they go round. Within a run the step of the highest
   priority goes next, then the one that queued first.
+- A run has no more agents at work than its limit allows, its sub-runs' included, and the conductor no more than its own.
 - A step that cannot be placed does not hold up the steps behind it.
 - A run that an operator holds is passed over, with its sub-runs.
 - A step without a place says what it waits for once, and again only when that changes.
@@ -15,7 +16,6 @@ The rules, before the code:
 - Steps whose model is loaded are placed first, then the others, which take what is left (see `core.placing.memory`).
 """
 
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import cached_property, partial
@@ -25,6 +25,7 @@ from conductor.core.decide.decision_draft import DecisionDraft
 from conductor.core.decide.run_draft import RunDraft
 from conductor.core.decide.starting import start_run
 from conductor.core.folded.attempt import attempt_id
+from conductor.core.folded.run import Run
 from conductor.core.folded.step import Step, Wait
 from conductor.core.model.attempt_events import AttemptCreated
 from conductor.core.model.commands import StartExecution
@@ -34,11 +35,13 @@ from conductor.core.model.events import StepWaits
 from conductor.core.model.states import WaitKind
 from conductor.core.model.trace import span_of_attempt, write_traceparent
 from conductor.core.placing.demand import Demand, agent_of
+from conductor.core.placing.limits import AttemptLimits
 from conductor.core.placing.placement import Placement, choose_host, count_free, list_seats
 from conductor.core.placing.slots import PoolSlots, Seat
 from conductor.core.placing.waits import explain_wait
 
 TURNS_WITH_REPAIR = 2
+_ALTERNATING = ({WaitKind.LIMIT, WaitKind.SLOT}, {WaitKind.LIMIT, WaitKind.POOL}, {WaitKind.LIMIT})
 # How much longer a first output may take where a model must be loaded: a large one, from a slow disk.
 LOADING_SECONDS = 300.0
 
@@ -58,10 +61,11 @@ class Scheduling:
         self.pools = PoolSlots(decision.hosts, tracks, decision.pools, decision.now, lambda: self.waiting_models)
         # Slots only get fewer during a pass: a demand without a place has none later either.
         self.unplaceable: set[int] = set()  # by identity, see `core.placing.demand`
-        self.busy = Counter[str]()
+        view = decision.view
+        self.limits = AttemptLimits((one for _, one in decision.runs()), view, decision.limits)
         self.served = dict[str, float]()
         for _, one in decision.runs():
-            self._count(one)
+            self._note_served(one.run)
         self.waits: dict[tuple[str, int], Wait] = {}
 
     def run(self) -> None:
@@ -73,16 +77,15 @@ class Scheduling:
         self.decision.pools = self.pools.pools
         self.decision.unscheduled = self.decision.room <= 0
 
-    def _count(self, one: Ongoing | RunDraft) -> None:
-        run, root = one.run, one.run.plan.root
-        self.busy[root] += len(one.tracks)
+    def _note_served(self, run: Run) -> None:
+        root = run.plan.root
         served = run.create_time if run.served_time is None and run.id == root else run.served_time or 0.0
         self.served[root] = max(self.served.get(root, 0.0), served)
 
     def _place(self, admits: Callable[[Seat], bool]) -> None:
         """Places the steps that need a slot which is admitted."""
         self.unplaceable.clear()
-        line = [self._turn(one) for _, one in self.decision.runs() if one.queue and not self._is_held(one)]
+        line = [self._turn(one) for _, one in self.decision.runs() if one.queue and self._may_begin(one)]
         heapify(line)
         while line and self.free and self.decision.room > 0:
             turn = heappop(line)
@@ -109,6 +112,9 @@ class Scheduling:
                     found.setdefault(seat.pool, set()).add(seat.model)
         return {pool: frozenset(models) for pool, models in found.items()}
 
+    def _may_begin(self, one: Ongoing | RunDraft) -> bool:
+        return not self._is_held(one) and self.limits.admits(one.run)
+
     def _is_held(self, one: Ongoing | RunDraft) -> bool:
         """Returns whether an operator holds a run, or one that it is a part of."""
         above: Ongoing | RunDraft | None = one
@@ -119,6 +125,9 @@ class Scheduling:
 
     def _place_next(self, run: str, admits: Callable[[Seat], bool]) -> RunDraft | None:
         """Places one step of a run; None where none can be placed."""
+        one = self.decision.view(run)
+        if one is None or not self.limits.admits(one.run):
+            return None
         found = self.decision.ask(run, lambda: self._find_next(run, admits))
         return None if found is None else self._create(run, *found)
 
@@ -149,14 +158,14 @@ class Scheduling:
         if draft is None or draft.run.is_settled:
             return None
         self.pools.take(placement.seat, draft.run.steps[name].attempts[-1].id)
-        self.busy[draft.run.plan.root] += 1
+        self.limits.take(draft.run)
         self.served[draft.run.plan.root] = self.decision.now
         return draft
 
     def _turn(self, one: Ongoing | RunDraft) -> tuple[int, int, float, float, str]:
         """Returns when a run has its turn. Sub-runs take turns with their run: a tree of runs starves no other."""
         run, root = one.run, one.run.plan.root
-        return (-run.plan.priority, self.busy[root], self.served[root], run.create_time, run.id)
+        return (-run.plan.priority, self.limits.live(root), self.served[root], run.create_time, run.id)
 
     def _explain(self) -> None:
         for run, one in list(self.decision.runs()):
@@ -164,16 +173,16 @@ class Scheduling:
                 self.decision.change(run, self._explain_run)
 
     def _explain_run(self, draft: RunDraft) -> None:
-        most = draft.events + self.decision.room
+        most, limit = draft.events + self.decision.room, self.limits.explain(draft.run)
         for name, (not_before, demand) in draft.queue.items():
             if not_before > draft.now or draft.events >= most:
                 continue
             wait_before = draft.step(name).wait
             is_told = wait_before is not None and wait_before.kind is not WaitKind.RETRY
             if is_told and not self.decision.touched_hosts and not self.pools.known:
-                continue  # its wait changes with hosts only
-            wait = self._explain_demand(draft.run.id, demand)
-            if wait_before is None or _subject(wait_before) != _subject(wait):
+                continue  # its wait changes with hosts and limits only
+            wait = limit or self._explain_demand(draft.run.id, demand)
+            if wait_before is None or _is_news(wait_before, wait):
                 draft.emit(StepWaits(name, wait.kind, wait.text, wait.pool))
 
     def _explain_demand(self, run: str, demand: Demand) -> Wait:
@@ -232,6 +241,14 @@ def _list_demands(one: Ongoing | RunDraft, now: float) -> Collection[Demand]:
     return {id(queued.demand): queued.demand for queued in one.queue.values() if queued.not_before <= now}.values()
 
 
-def _subject(wait: Wait) -> tuple[str, str]:
-    """Returns what must differ for a wait to be told again: not who holds the slots, which changes with every attempt."""
-    return wait.kind, wait.pool if wait.kind is WaitKind.POOL else wait.text
+def _is_news(before: Wait, wait: Wait) -> bool:
+    """Returns whether a wait is told again: not for who holds the slots, which changes with every attempt.
+
+    A run that is at its limit waits for a slot in the next moment, and the other way round. Readers are told which it is now (see
+    `core.placing.standing`); an event for each step each time would be too much.
+    """
+    if {before.kind, wait.kind} in _ALTERNATING:
+        return False
+    return before.kind is not wait.kind or (wait.pool if wait.kind is WaitKind.POOL else wait.text) != (
+        before.pool if wait.kind is WaitKind.POOL else before.text
+    )

@@ -21,6 +21,9 @@ class Limits:
     unfinished_runs: int = 200
     hosts: int = 100
     steps_per_run: int = 1000
+    # Agents at work at once: of all runs, and of one with its sub-runs.
+    attempts: int = 2000
+    attempts_per_run: int = 1000
     events_per_decision: int = 500
     ack_interval: float = 1.0
     resume_interval: float = 1.0

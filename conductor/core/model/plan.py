@@ -229,6 +229,7 @@ class RunPlan:
     band_reason: str = ""  # why the conductor chose the band; empty where the caller did
     parent: ParentStep | None = None
     workspace_base_revision: str = ""
+    max_parallel: int = 0  # agents of it and its sub-runs at once; 0 for the conductor's own limit
     workspace_snapshot: str = ""  # the snapshot that the caller pushed: the path is one of the caller's machine then
     created_by: str = ""  # the identity of the caller; empty in plans of an earlier version
     workspace_url: str = ""  # the repository that was fetched: the path is the same text then

@@ -234,6 +234,7 @@ class WaitKind(StrEnum):
     POOL = "pool"
     PARKED = "parked"
     RETRY = "retry"
+    LIMIT = "limit"
     GATE = "gate"  # of a sub-run; it is derived, and in no event
 
 

@@ -4,19 +4,22 @@ An event says what a step waited for when it began to wait. Who holds the slots 
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from conductor.core.decide.endings.loss import Absence, list_absences
 from conductor.core.folded.room import count_known_steps
 from conductor.core.folded.step import Step, Wait
-from conductor.core.model.conductor_state import ConductorState, Pool
+from conductor.core.model.conductor_state import ConductorState, Ongoing, Pool, Queued
 from conductor.core.model.states import StepState, WaitKind
-from conductor.core.placing.demand import Demand, demand_of
+from conductor.core.placing.demand import Demand
+from conductor.core.placing.limits import AttemptLimits
 from conductor.core.placing.placement import has_labels, list_seats, may_take, most_reach
 from conductor.core.placing.slots import PoolSlots
 from conductor.core.placing.waits import explain_wait
 from conductor.core.sub_runs.telling import list_open
+
+_CHANGING = frozenset({WaitKind.LIMIT, WaitKind.SLOT, WaitKind.POOL, WaitKind.PARKED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,20 +80,27 @@ def _count(state: ConductorState, run: str) -> tuple[int, int, int]:
 
 
 def list_waits(state: ConductorState, run: str, now: float) -> dict[str, Wait]:
-    """Returns what queued steps of a run wait for, by name, where that is another use of a pool than was stored."""
-    ongoing = state.ongoing.get(run)
-    queued = [ongoing.run.steps[name] for name in ongoing.queue] if ongoing is not None else []
-    queued = [step for step in queued if step.wait is not None and step.wait.pool]
-    if not queued:
+    """Returns what queued steps of a run wait for, by name, where that is something else than was stored."""
+    one = state.ongoing.get(run)
+    queued = list(_list_waiting(one)) if one is not None else []
+    if not queued or one is None:
         return {}
-    pools, told, waits = pool_slots(state, now), dict[Demand, Wait](), dict[str, Wait]()
-    for step in queued:
-        demand = demand_of(step)
-        wait = told.get(demand) or explain_wait(state.hosts, demand, pools, run)
-        told[demand] = wait
-        if wait.pool and step.wait is not None and wait.text != step.wait.text:
-            waits[step.plan.id] = Wait(wait.kind, wait.text, step.queue_deadline, wait.pool)
+    limit = AttemptLimits(state.ongoing.values(), state.ongoing.get, state.limits).explain(one.run)
+    pools, told, waits = pool_slots(state, now), dict[int, Wait](), dict[str, Wait]()
+    for name, (_, demand), step in queued:
+        wait = limit or told.get(id(demand)) or explain_wait(state.hosts, demand, pools, run)
+        told[id(demand)] = wait
+        if step.wait is not None and wait.text != step.wait.text:
+            waits[name] = Wait(wait.kind, wait.text, step.queue_deadline, wait.pool)
     return waits
+
+
+def _list_waiting(one: Ongoing) -> Iterator[tuple[str, Queued, Step]]:
+    """Yields the queued steps whose wait changes with every attempt that begins or ends."""
+    for name, queued in one.queue.items():
+        step = one.run.steps[name]
+        if step.wait is not None and step.wait.kind in _CHANGING:
+            yield name, queued, step
 
 
 def list_uses(state: ConductorState, now: float) -> tuple[PoolUse, ...]:

@@ -28,6 +28,7 @@ from servicekit.errors import shown
 
 Flow = flow_service_pb2.Flow
 
+MAX_PARALLEL = 1000
 MAX_TITLE_CHARACTERS = 200
 MAX_DESCRIPTION_CHARACTERS = 4000
 _OUTPUT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}\Z")
@@ -96,3 +97,5 @@ def _judge_head(flow: Flow, problems: Problems) -> None:
         problems.add("title", "must be one line")
     problems.add_if_longer("description", flow.description, MAX_DESCRIPTION_CHARACTERS)
     judge_run_clock(flow, problems)
+    if not 0 <= flow.max_parallel <= MAX_PARALLEL:
+        problems.add("max_parallel", f"must be 1 to {MAX_PARALLEL}, not {flow.max_parallel}")

@@ -221,10 +221,11 @@ class Bench:
         run: str = RUN,
         priority: int = 0,
         timeout: float = 0.0,
+        parallel: int = 0,
         request: str = "",
         reply: int = 1,
     ) -> Decision:
-        asked = plan(*steps, run=run, priority=priority, timeout=timeout)
+        asked = replace(plan(*steps, run=run, priority=priority, timeout=timeout), max_parallel=parallel)
         return self.take(RequestRun(asked, (), request, "digest", reply))
 
     def cancel(self, run: str = RUN, request: str = "", digest: str = "", reply: int = 2) -> Decision:

@@ -8,8 +8,16 @@ from hypothesis import strategies as st
 
 from conductor.core.decide.run_draft import RunDraft
 from conductor.core.decide.schedule import Scheduling
-from conductor.core.model.conductor_state import Ongoing
-from tests.conductor.core.workload import JITTER, Load, play
+from conductor.core.model.commands import StartExecution
+from conductor.core.model.conductor_state import Limits, Ongoing
+from conductor.core.model.events import StepWaits
+from conductor.core.model.inputs import WorkFinished
+from conductor.core.model.states import WaitKind
+from conductor.core.model.work import SubRunPlanned, Work, WorkKind, WorkResult
+from conductor.core.placing.limits import AttemptLimits
+from conductor.core.placing.standing import present_of
+from tests.conductor.core.bench import OTHER, RUN, Bench, asks, calls, part
+from tests.conductor.core.workload import JITTER, Load, Workload, play
 
 LEAST = 0.7
 LONGEST = 1 + JITTER
@@ -56,7 +64,7 @@ def test_a_higher_priority_has_every_slot_and_the_lower_one_what_it_leaves() -> 
     assert len(others) >= 12, "when the higher one wants no more, the others go on"
 
 
-@settings(max_examples=20, deadline=None, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=10, deadline=None, phases=[Phase.explicit, Phase.generate])
 @given(
     st.lists(st.tuples(st.integers(10, 40), st.floats(0, 3)), min_size=2, max_size=12),
     st.lists(st.integers(1, 8), min_size=1, max_size=3),
@@ -79,10 +87,87 @@ def _oldest_first(self: Scheduling, one: Ongoing | RunDraft) -> tuple[int, float
 
 def _oldest_of_equals(self: Scheduling, one: Ongoing | RunDraft) -> tuple[int, int, float, str]:
     """Of the runs with as many live attempts, the oldest goes next each time."""
-    return -one.run.plan.priority, self.busy[one.run.plan.root], one.run.create_time, one.run.id
+    return -one.run.plan.priority, self.limits.live(one.run.plan.root), one.run.create_time, one.run.id
 
 
 @pytest.mark.parametrize("turn", [_oldest_first, _oldest_of_equals])
 def test_a_broken_twin_is_caught(turn: object) -> None:
     with patch.object(Scheduling, "_turn", turn):
         assert play(many(15, 16), 24).worst_ratio(8.0, begin=LONGEST) < LEAST
+
+
+def test_a_run_has_no_more_agents_at_work_than_its_flow_allows_and_says_so() -> None:
+    bench = Bench()
+    bench.host("h1", 8)
+    bench.launch(*(asks(f"s{number}") for number in range(5)), parallel=2)
+    bench.launch(asks("s0"), run=OTHER)
+
+    bench.queue(*(f"s{number}" for number in range(5)))
+    bench.queue("s0", run=OTHER)
+
+    assert list(bench.states().values()).count("running") == 2
+    assert bench.states(OTHER) == {"s0": "running"}
+    text = "This run has 2 agents at work, the most that max_parallel of its flow allows."
+    assert [(event.kind, event.text) for event in waits_of(bench)] == [("limit", text)] * 3
+    bench.finish("s0")
+    assert bench.sent(StartExecution) == ["s2"]
+    assert bench.stored(StepWaits) == [], "which limit holds it up is told once"
+    bench.crash()
+    bench.host("h1", 8)
+    assert bench.last.to_send == ()
+    assert list(bench.states().values()).count("running") == 2
+
+
+def test_sub_runs_count_to_the_limit_of_the_run_that_calls_them() -> None:
+    bench, sub = Bench(), part("call", asks("s0"), asks("s1"))
+    bench.host("h1", 8)
+    bench.launch(calls("call"), asks("own"), parallel=2)
+    bench.queue("own")
+    bench.take(WorkFinished(WorkResult(Work(RUN, WorkKind.CALL, "call"), SubRunPlanned(sub))))
+    bench.queue("s0", "s1", run=sub.run)
+
+    assert bench.states(sub.run) == {"s0": "running", "s1": "queued"}
+    wait = bench.step("s1", sub.run).wait
+    assert wait is not None
+    assert wait.text.startswith(f"Run …{RUN[-6:]}, which calls this one, has 2 agents at work")
+
+
+def test_the_conductor_has_no_more_agents_at_work_than_its_settings_allow() -> None:
+    """Keeps C7: two runs of ten steps, limit 2: never three, and both go on."""
+    played = Workload([Load(10), Load(10)], [8], limits=Limits(attempts=2)).play()
+
+    assert played.most_live == 2
+    assert played.worst_ratio(10.0, begin=LONGEST) >= LEAST
+
+
+def test_what_holds_up_a_run_now_is_told_to_readers_where_it_alternates() -> None:
+    """A limit and a slot take turns with every attempt: an event for each waiting step each time would be too much."""
+    bench = Bench()
+    bench.host("h1", 2)
+    bench.launch(*(asks(f"s{number}") for number in range(4)), parallel=2)
+    bench.queue(*(f"s{number}" for number in range(4)))
+    bench.launch(asks("s0"), run=OTHER)
+    bench.queue("s0", run=OTHER)
+
+    bench.finish("s0")
+    assert bench.sent(StartExecution) == ["s0"], "the other run's"
+    assert bench.stored(StepWaits) == []
+    assert {name: wait.kind for name, wait in present_of(bench.state, RUN, bench.now).waits.items()} == {
+        "s2": WaitKind.SLOT,
+        "s3": WaitKind.SLOT,
+    }
+
+
+@pytest.mark.parametrize("name", ["admits", "_most"])
+def test_a_twin_without_limits_is_caught(name: str) -> None:
+    with patch.object(AttemptLimits, name, lambda *_: 99):
+        bench = Bench(Limits(attempts_per_run=2))
+        bench.host("h1", 8)
+        bench.launch(*(asks(f"s{number}") for number in range(5)))
+        bench.queue(*(f"s{number}" for number in range(5)))
+
+    assert list(bench.states().values()).count("running") == 5
+
+
+def waits_of(bench: Bench) -> list[StepWaits]:
+    return [event for _, event in bench.events if isinstance(event, StepWaits)]

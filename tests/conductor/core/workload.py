@@ -11,6 +11,7 @@ from random import Random
 
 from conductor.core.folded.attempt import attempt_owner
 from conductor.core.model.commands import Decision, StartExecution
+from conductor.core.model.conductor_state import Limits
 from conductor.core.model.inputs import HostPool, Input
 from conductor.core.model.work import WorkKind
 from tests.conductor.core.bench import Bench, asks
@@ -98,10 +99,11 @@ class Workload:
         hosts: Sequence[int],
         models: Mapping[str, tuple[HostPool, str]] | None = None,
         seed: int = 0,
+        limits: Limits | None = None,
     ) -> None:
-        self.bench, self._random = _Bench(), Random(seed)
+        self.bench, self._random = _Bench(limits), Random(seed)
         self.bench.now = 0.0
-        self.played = Played(loads, sum(hosts))
+        self.played = Played(loads, min(sum(hosts), self.bench.state.limits.attempts))
         self._agenda: list[tuple[float, int, int, str]] = []
         self._due = 0
         agents = sorted({load.agent for load in loads})
