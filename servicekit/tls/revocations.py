@@ -1,8 +1,8 @@
 """The list of a pool's revoked certificates, as its CA signed it: an X.509 CRL (RFC 5280), in the file `crl.pem`.
 
-Conductors give it to hosts, which take only a newer one, signed by a CA that they trust. Nobody looks at its date of the next list:
-a conductor that is away must not close the pool. A revoked party is named too, in a private extension of its entry: the dialling
-side of gRPC sees no serial, so a conductor never dials a revoked host's name again.
+Conductors give it to hosts, which take only a newer one, signed by a CA that they trust. Its date of the next list counts for
+nothing: a conductor that is away must not close the pool. A revoked party is named too, in a private extension of its entry: the
+dialling side of gRPC sees no serial, so a conductor never dials a revoked host's name again.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""What a running conductor with the CA does by itself: it renews its own certificates, and signs those of hosts.
+"""Renews the certificates of a running conductor with the CA, and signs those of its hosts.
 
 Nothing of it happens while the CA is replaced: a person carries the bundles then.
 """

@@ -137,7 +137,7 @@ class PoolCertificates:
         self.sign_list()
 
     def sign_list(self) -> None:
-        """Signs the list of revoked certificates that have not ended yet: nobody accepts the others anyway.
+        """Signs the list of revoked certificates that have not ended yet: the others are refused anyway.
 
         Those that the record does not know stay on it: the record may be an old copy.
         """

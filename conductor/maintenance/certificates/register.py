@@ -91,7 +91,7 @@ class Register:
         return replace(self, entries=entries, version=self.version + 1)
 
     def members(self, now: datetime) -> tuple[Member, ...]:
-        """Returns everybody with a certificate that is remembered, in the order of their first."""
+        """Returns the members with a certificate that is remembered, in the order of their first."""
         by_name: dict[tuple[Kind, str], dict[str, list[Entry]]] = {}
         for entry in self.entries:
             by_name.setdefault((entry.kind, entry.name), {}).setdefault(entry.usage, []).append(entry)

@@ -1,8 +1,8 @@
-"""Replaces the pool's CA in two steps, without a gap: first everybody trusts both, then the former one is dropped.
+"""Replaces the pool's CA in two steps, without a gap: first all members trust both, then the former one is dropped.
 
     begin     a new CA signs from now on; every bundle trusts both. Members take theirs in, one after the other.
-    finish    the conductor's own certificates are of the new CA, and nobody trusts the former one: the new CA's list revokes it,
-              and hosts drop it when they get that list.
+    finish    the conductor's own certificates are of the new CA, and the former one is trusted no longer: the new CA's list
+              revokes it, and hosts drop it when they get that list.
 
 A step that was interrupted is repeated whole.
 """
@@ -30,7 +30,7 @@ def is_under_way(certificates: PoolCertificates) -> bool:
 def begin(certificates: PoolCertificates) -> None:
     """Makes a new CA beside the one that signs now; raises TlsError where a rotation is under way."""
     current = certificates.authority.certificate
-    if _trusted(certificates)[0] != current:  # the key of the first one was not written: nobody has anything of it
+    if _trusted(certificates)[0] != current:  # the key of the first one was not written, so it signed nothing
         write_whole(certificates.folder.ca, _pem([current]))
     if is_under_way(certificates):
         raise TlsError(

@@ -132,7 +132,7 @@ async def test_a_list_that_the_pools_ca_did_not_sign_changes_nothing(world: Worl
 
 
 async def test_a_revoked_host_is_not_dialled(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """gRPC tells no serial of a server, so its name is refused: the thief of its key answers in vain."""
+    """gRPC tells no serial of a server, so its name is refused, whatever key the thief has."""
     monkeypatch.setattr("conductor.hosts.channels.LOOK_SECONDS", 0.01)
     async with world.dialling("a") as (channels, channel, _):
         stub = host_service_pb2_grpc.HostServiceStub(channel)  # type: ignore[call-overload]

@@ -29,7 +29,7 @@ def test_a_uri_is_read_as_it_was_written(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("uri", WRONG)
-def test_a_uri_of_another_form_names_nobody(uri: str) -> None:
+def test_a_uri_of_another_form_names_no_party(uri: str) -> None:
     with pytest.raises(IdentityError):
         Identity.parse(uri)
 

@@ -109,7 +109,7 @@ def test_a_running_service_takes_a_new_list_up_and_keeps_what_it_has_when_the_fi
 
 
 def test_an_open_connection_does_not_outlive_the_trust_in_the_ca_of_its_certificate(folder: TlsFolder) -> None:
-    """Whoever stole the former CA's key may hold one, with a certificate of a serial that nobody knows."""
+    """A thief of the former CA's key may hold one, with a certificate of an unknown serial."""
     facts = facts_of(read_certificates(issued(ANN).certificate)[0])
     write_whole(folder.ca, NEW_CA.certificate_pem + CA.certificate_pem)
     watched = WatchedRevocations(RevocationFile.of(folder))

@@ -4,7 +4,8 @@ import click
 
 from conductor.cli.commands.certs.issuing import client, conductor, host, init, join
 from conductor.cli.commands.certs.listing import list_certificates
-from conductor.cli.commands.certs.renewing import renew, revoke, rotate_ca
+from conductor.cli.commands.certs.renewing import renew, revoke
+from conductor.cli.commands.certs.rotating import rotate_ca
 
 _COMMANDS = (init, host, client, conductor, join, list_certificates, renew, revoke, rotate_ca)
 

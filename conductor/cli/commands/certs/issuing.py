@@ -96,7 +96,7 @@ def client(context: Context, /, name: str, role: str, data: Path | None, out: Pa
     with issuing(data, out) as certificates:
         delivery = certificates.client(name, role)
         write_bundle_file(delivery, out)
-        reached_at = next(iter(certificates.register.addresses), "ADDRESS")
+        told = "" if certificates.register.addresses else "ADDRESS"
         member = certificates.register.member(Kind.CLIENT, name, certificates.now)
         other_roles = sorted({each.role for each in member.earlier} - {role}) if member else []
     with verdict(0):
@@ -105,7 +105,7 @@ def client(context: Context, /, name: str, role: str, data: Path | None, out: Pa
             if other_roles:
                 said = f"an earlier certificate of '{name}' still holds, as {' and '.join(other_roles)}"
                 say(f"{said}; revoke it by its serial:  conductor certs list --all{named(data)}", err=True)
-            say(f"its holder calls:  {taking_in('client', str(out), reached_at)}", err=True)
+            say(f"its holder calls:  {taking_in('client', str(out), told)}", err=True)
     return 0
 
 
@@ -128,7 +128,7 @@ def conductor(
     data: Path | None,
     out: Path,
 ) -> int:
-    """Write the bundle of another conductor, which is to share this pool's hosts, to FILE."""
+    """Write the bundle of another conductor to FILE. It is to share this pool's hosts."""
     from conductor.maintenance.certificates.identity import new_conductor_id
     from servicekit.tls.identity import Kind
 
@@ -150,7 +150,7 @@ def conductor(
 @data_option
 @click.pass_obj
 def join(context: Context, /, bundle: Path, data: Path | None) -> int:
-    """Join a pool by the bundle FILE, which `certs conductor` made elsewhere; or renew this conductor by a new one."""
+    """Join a pool by the bundle FILE. `certs conductor` made it elsewhere; a newer one renews this conductor."""
     from conductor.maintenance.certificates.joining import join_as_conductor
 
     with of_the_service(RUN_FAILED):

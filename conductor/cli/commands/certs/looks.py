@@ -36,7 +36,7 @@ def _own_looks(folder: TlsFolder, conductor_id: str, remedy: str, now: datetime)
         facts = facts_of(read_certificates(files.checked().certificate)[0])
         ends.append(facts.not_after)
         if facts.identity is None or (conductor_id and facts.identity.name != conductor_id):
-            told = facts.identity.uri if facts.identity else "nobody"
+            told = facts.identity.uri if facts.identity else "no member of a pool"
             text = f"{files.certificate} is the certificate of {told}, and this conductor is {conductor_id}"
             yield Look(good=False, text=text, advice=(f"make its own:  {remedy}",))
             return

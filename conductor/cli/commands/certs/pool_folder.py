@@ -1,4 +1,4 @@
-"""What the commands of `certs` share: the folder with the CA, addresses, and errors as sentences."""
+"""Opens the folder with the CA for the commands of `certs`, and reads their addresses; makes sentences of errors."""
 
 import shlex
 from collections.abc import Iterator, Sequence

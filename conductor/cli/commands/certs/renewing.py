@@ -1,4 +1,4 @@
-"""`conductor certs renew`, `revoke` and `rotate-ca`: what becomes of certificates after they were issued."""
+"""`conductor certs renew` and `revoke`: certificates that end, and those that must."""
 
 import shlex
 from dataclasses import dataclass
@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from conductor.cli.commands.certs.deliveries import file_name, taking_in, tell, write_bundle_file
+from conductor.cli.commands.certs.deliveries import folder_option, tell_written, write_bundles
 from conductor.cli.commands.certs.listing import span
 from conductor.cli.commands.certs.pool_folder import data_option, issuing, named
 from conductor.cli.local_data import folder_of
 from conductor.cli.main import Context
-from conductor.cli.text.failure import CommandError
 from conductor.cli.text.wording import counted
 from servicekit.printing.output_lost import verdict
 from servicekit.printing.page import put_json, say
@@ -21,13 +20,8 @@ from servicekit.printing.page import put_json, say
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from conductor.maintenance.certificates.pool import Delivery, PoolCertificates
+    from conductor.maintenance.certificates.pool import PoolCertificates
     from conductor.maintenance.certificates.register import Member
-
-_Written = list[tuple["Delivery", Path]]
-folder_option = click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER", help="Where to write bundles."
-)
 
 
 @click.command()
@@ -37,19 +31,20 @@ folder_option = click.option(
 @data_option
 @click.pass_obj
 def renew(context: Context, /, names: tuple[str, ...], *, is_all: bool, out: Path | None, data: Path | None) -> int:
-    """Renew the certificates that end within 30 days, or those of the members NAME.
+    """Renew certificates that end soon, or those of NAME.
 
-    This conductor's own are replaced in its data folder, and taken up without a restart. For other members bundles are written.
+    Soon is within 30 days. This conductor's own are replaced in its data folder, and taken up without a restart. For
+    other members bundles are written.
     """
     from conductor.maintenance.certificates.identity import conductor_id_of
 
     with issuing(data) as certificates:
         chosen = _chosen(certificates, names, is_all=is_all)
         renewal = _renewal(certificates, chosen, conductor_id_of(folder_of(data, None)), is_named=bool(names))
-        written = _write(certificates, renewal.others, out) if out else []
+        written = write_bundles(certificates, renewal.others, out) if out else []
     again = " --all" if is_all else "".join(f" {shlex.quote(name)}" for name in names)
     with verdict(0):
-        _tell_written(context, written)
+        tell_written(context, written)
         if context.is_json:
             return 0
         for line in renewal.lines:
@@ -112,9 +107,10 @@ def _left(members: "Iterable[Member]", at: datetime) -> tuple[str, ...]:
 @data_option
 @click.pass_obj
 def revoke(context: Context, /, certificate: str, data: Path | None) -> int:
-    """Revoke the certificates of the member NAME (or KIND/NAME, or one by its serial), for good.
+    """Revoke the certificates of a member, for good.
 
-    A running conductor takes it up within seconds, ends what that member has open, and tells the hosts.
+    NAME is that of the member, KIND/NAME, or the serial of one certificate. A running conductor takes it up within
+    seconds, ends what that member has open, and tells the hosts.
     """
     from conductor.maintenance.certificates.renewal import find_certificates
     from conductor.maintenance.certificates.renewal import revoke as revoke_entries
@@ -136,90 +132,3 @@ def revoke(context: Context, /, certificate: str, data: Path | None) -> int:
             say(f"remove it:  conductor hosts remove {fresh[0].name}", err=True)
         say(f"see all:  conductor certs list --all{named(data)}", err=True)
     return 0
-
-
-@click.command("rotate-ca")
-@folder_option
-@click.option("--finish", "is_finish", is_flag=True, help="Trust the former CA no longer.")
-@click.option("--force", is_flag=True, help="With --finish: shut out members that have no new bundle yet.")
-@data_option
-@click.pass_obj
-def rotate_ca(context: Context, /, *, out: Path | None, is_finish: bool, force: bool, data: Path | None) -> int:
-    """Replace the pool's CA: for one whose key was stolen, or that ends.
-
-    First, with --out, a new CA issues a bundle for every member; both CAs are trusted. When all members have taken theirs in,
-    --finish drops the former CA.
-    """
-    if is_finish == (out is not None):
-        raise click.UsageError("give --out FOLDER to begin, or --finish to end")
-    if out is not None:
-        return _begin_rotation(context, out, data)
-    return _finish_rotation(context, data, force=force)
-
-
-def _begin_rotation(context: Context, out: Path, data: Path | None) -> int:
-    from conductor.maintenance.certificates import rotation
-
-    with issuing(data) as certificates:
-        _make_folder(out)
-        rotation.begin(certificates)
-        written = _write(certificates, rotation.left_behind(certificates), out)
-    with verdict(0):
-        _tell_written(context, written)
-        if not context.is_json:
-            say(
-                "the pool has a new CA, and trusts both; this conductor goes on with its certificates of the former one"
-            )
-            say(f"when all members have theirs:  conductor certs rotate-ca --finish{named(data)}", err=True)
-    return 0
-
-
-def _finish_rotation(context: Context, data: Path | None, *, force: bool) -> int:
-    from conductor.maintenance.certificates import rotation
-    from conductor.maintenance.certificates.identity import conductor_id_of
-
-    with issuing(data) as certificates:
-        behind = rotation.left_behind(certificates)
-        if behind and not force:
-            names = " ".join(shlex.quote(f"{each.entry.kind}/{each.entry.name}") for each in behind)
-            raise CommandError(
-                f"{counted(len(behind), 'member')} would be shut out, without a bundle of the new CA",
-                lines=(f"write them:  conductor certs renew {names}{named(data)} --out FOLDER", "or add --force"),
-            )
-        end = rotation.finish(certificates, conductor_id_of(folder_of(data, None)))
-    with verdict(0):
-        if context.is_json:
-            put_json({"end": end.isoformat()})
-            return 0
-        say(f"the former CA is trusted no longer; this conductor has new certificates until {end:%Y-%m-%d}")
-        say(f"see all:  conductor certs list{named(data)}", err=True)
-    return 0
-
-
-def _write(certificates: "PoolCertificates", members: "Iterable[Member]", out: Path) -> _Written:
-    from servicekit.tls.files import refuse_there
-
-    _make_folder(out)
-    places = [(member, out / file_name(member)) for member in members]
-    for _, place in places:
-        refuse_there(place)
-    written = []
-    for member, place in places:
-        delivery = certificates.again(member)
-        write_bundle_file(delivery, place)
-        written.append((delivery, place))
-    return written
-
-
-def _make_folder(out: Path) -> None:
-    try:
-        out.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise CommandError(f"{out} cannot be made: {error.strerror}", lines=("give another --out FOLDER",)) from error
-
-
-def _tell_written(context: Context, written: _Written) -> None:
-    for delivery, place in written:
-        tell(delivery, place, is_json=context.is_json)
-        if not context.is_json:
-            say(f"  there:  {taking_in(delivery.identity.kind, place.name)}", err=True)
