@@ -79,7 +79,7 @@ def test_it_tells_what_git_will_build() -> None:
 @pytest.mark.processes
 def test_it_reads_every_pack_of_git_whatever_the_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     user = UserRepository.make(tmp_path / "project")
-    for round_ in range(30):
+    for round_ in range(8):
         user.write(
             "large.txt", "".join(f"line {number} {round_ if number % 97 == 0 else ''}\n" for number in range(3000))
         )

@@ -90,6 +90,7 @@ async def test_secrets_are_sent_where_the_user_says_so(it: Running, user: UserRe
     assert content(tmp_path, pushed.snapshot)[b".env"][1] == b"PASSWORD=1\n"
 
 
+@pytest.mark.long
 async def test_the_snapshot_is_the_one_that_the_conductor_would_pin(it: Running, user: UserRepository) -> None:
     user.write("new.txt", "new\n")
     for fields in ({}, {"scope": pb.Workspace.SCOPE_UNCOMMITTED}, {"mode": pb.Workspace.MODE_COMMIT}):
@@ -105,7 +106,7 @@ async def test_the_snapshot_is_the_one_that_the_conductor_would_pin(it: Running,
         assert sent.snapshot == own.snapshot
 
 
-@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize("inside", [True, pytest.param(False, marks=pytest.mark.long)])
 async def test_the_base_of_a_comparison_is_sent_too(it: Running, user: UserRepository, *, inside: bool) -> None:
     user.git("branch", "trunk")
     user.write("src/new.py", "new\n")
@@ -153,6 +154,7 @@ class Cuts:
             time.sleep(0.005)
 
 
+@pytest.mark.long
 async def test_a_push_that_is_cut_again_and_again_sends_no_byte_twice(
     it: Running,
     user: UserRepository,

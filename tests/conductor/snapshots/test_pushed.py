@@ -145,15 +145,14 @@ NOT_SOUND: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-@pytest.mark.parametrize("how", NOT_SOUND)
-async def test_a_pack_that_is_not_sound_is_refused_and_leaves_nothing(
-    how: str, anna: CallerStore, user: UserRepository
-) -> None:
-    with pytest.raises(SnapshotInvalidError):
-        await push(anna, user.head, NOT_SOUND[how](history_pack(user, user.head)))
+async def test_a_pack_that_is_not_sound_is_refused_and_leaves_nothing(anna: CallerStore, user: UserRepository) -> None:
+    data = history_pack(user, user.head)
+    for spoil in NOT_SOUND.values():
+        with pytest.raises(SnapshotInvalidError):
+            await push(anna, user.head, spoil(data))
 
-    assert left_of(anna) == []
-    assert await anna.find(user.head) is None
+        assert left_of(anna) == []
+        assert await anna.find(user.head) is None
 
 
 async def test_every_object_that_a_snapshot_needs_must_come(anna: CallerStore, user: UserRepository) -> None:
@@ -186,13 +185,13 @@ UNSAFE = {
 }
 
 
-@pytest.mark.parametrize("how", UNSAFE)
-async def test_a_tree_that_no_host_takes_is_refused(how: str, anna: CallerStore) -> None:
-    snapshot, data = crafted(*UNSAFE[how], blobs=(TEXT, b""), trees=(INNER,))
-    with pytest.raises(SnapshotInvalidError):
-        await push(anna, snapshot, data)
+async def test_a_tree_that_no_host_takes_is_refused(anna: CallerStore) -> None:
+    for entries in UNSAFE.values():
+        snapshot, data = crafted(*entries, blobs=(TEXT, b""), trees=(INNER,))
+        with pytest.raises(SnapshotInvalidError):
+            await push(anna, snapshot, data)
 
-    assert left_of(anna) == []
+        assert left_of(anna) == []
 
 
 async def test_submodules_links_and_odd_names_are_taken(anna: CallerStore) -> None:
@@ -231,7 +230,7 @@ async def test_bombs_are_refused_before_git_reads_them(anna: CallerStore, monkey
     for _ in range(4):
         chain.append(written(BY_OFFSET, copied(len(TEXT), 1), base=offset(len(chain[-1]))))
     bombs = [
-        written_pack([written(BLOB, bytes(100_000_000))]),
+        written_pack([written(BLOB, bytes(20_000_000))]),
         written_pack([whole, written(BY_OFFSET, copied(len(TEXT), 2**40), base=offset(len(whole)))]),
         written_pack(chain),
         written_pack([], 4_000_000_000),
@@ -348,6 +347,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
+@pytest.mark.long
 async def test_a_full_disk_keeps_what_it_can_and_the_same_pack_is_taken_when_there_is_room(
     small_disk: Path, user: UserRepository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -396,6 +396,7 @@ async def test_what_is_not_used_for_long_goes_and_what_is_used_stays(
     assert list(anna._incoming.iterdir()) == []
 
 
+@pytest.mark.long
 async def test_a_damaged_store_is_emptied_and_filled_again(
     anna: CallerStore, pushed: PushedSnapshots, user: UserRepository
 ) -> None:
