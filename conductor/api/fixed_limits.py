@@ -8,9 +8,11 @@ from conductor.api.run_creation import MAX_LABEL_CHARACTERS, MAX_LABELS, MAX_PRI
 from conductor.api.run_servicer import MAX_REASON_CHARACTERS
 from conductor.flows.checks.input_rules import MAX_INPUTS_BYTES, MAX_QUESTION_CHARACTERS
 from conductor.flows.language.counts import MAX_STEPS
+from conductor.snapshots.pushed.limits import MAX_CHUNK_BYTES, MAX_COMMITS, MAX_PACK_BYTES
 from servicekit.calls.interceptor import MAX_REQUEST_BYTES
 from servicekit.calls.rooms import ROOMS
 from servicekit.channels import MAX_CONNECTIONS, MAX_IDLE_SECONDS, MAX_WIRE_BYTES, SERVER_OPTIONS
+from servicekit.packs.pushes import MAX_PUSHES, MAX_PUSHES_PER_CALLER
 
 
 def fixed_limits() -> dict[str, int]:
@@ -32,6 +34,11 @@ def fixed_limits() -> dict[str, int]:
         "gate_comment_characters": MAX_COMMENT_CHARACTERS,
         "gate_edit_bytes": MAX_EDIT_BYTES,
         "gate_resolver_characters": MAX_RESOLVER_CHARACTERS,
+        "push.pack_bytes": MAX_PACK_BYTES,
+        "push.chunk_bytes": MAX_CHUNK_BYTES,
+        "push.commits": MAX_COMMITS,
+        "pushes": MAX_PUSHES,
+        "pushes_of_caller": MAX_PUSHES_PER_CALLER,
         "connections": MAX_CONNECTIONS,
         "connection_idle_seconds": MAX_IDLE_SECONDS,
         "keepalive.time_ms": options["grpc.keepalive_time_ms"],

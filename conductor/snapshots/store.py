@@ -16,7 +16,7 @@ from conductor.core.model.plan import SnapshotPlan
 from conductor.errors import InvalidRequestError, ProgramError, Violation
 from conductor.snapshots.git import DiskFullError
 from conductor.snapshots.keyed_locks import KeyedLocks
-from conductor.snapshots.pushed.adoption import adopt
+from conductor.snapshots.pushed.adoption import adopt, scoped_again
 from conductor.snapshots.pushed.caller_store import CallerStore
 from conductor.snapshots.pushed.records import Record
 from conductor.snapshots.reading.changes import Comparison, compared
@@ -150,6 +150,18 @@ class SnapshotStore:
                 return False
             self._pinned_at |= {commit: monotonic() for commit in commits}
             return True
+
+    async def is_kept(self, commit: str) -> bool:
+        """Returns whether a commit is the snapshot of a run, or one of the last of a workspace."""
+        kept = (await self._objects.named(refs) for refs in (RUNS, WORKSPACES))
+        return any([commit in named.values() async for named in kept])
+
+    async def pin_kept(self, commit: str, scope: Scope = WHOLE) -> Pinned:
+        """Pins a snapshot that is kept, once more. The base of its scope is a whole commit id of this store."""
+        async with self._turns.together():
+            plan, changes = await scoped_again(self._objects, SnapshotPlan(commit), scope)
+            self._pinned_at |= {kept: monotonic() for kept in (plan.commit, plan.base_commit) if kept}
+            return Pinned(plan, changes)
 
     async def _keep_previous(self, key: str, before: str, plan: SnapshotPlan) -> None:
         """Keeps the snapshot before this one as a base of packs, and this one for a while."""

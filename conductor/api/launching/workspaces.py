@@ -79,7 +79,8 @@ class Workspaces:
             located = Located(
                 shown_text(workspace.path), mode, workspace.revision, scope, workspace.snapshot, current_caller()
             )
-            await self._find_pushed(located)
+            if await self._find_pushed(located) is None and not await self._may_read_kept(located):
+                raise _not_found(located.snapshot)
             return located
         folder = await asyncio.to_thread(self._roots.resolve, workspace.path)
         return Located(str(folder), mode, workspace.revision, scope)
@@ -96,20 +97,28 @@ class Workspaces:
             async with self._place(located.snapshot or located.path):
                 begin()
                 if located.snapshot:
-                    store, record = await self._find_pushed(located)
-                    return await self._snapshots.pin_pushed(store, record, located.path, located.scope)
+                    return await self._pin_snapshot(located)
                 folder = Path(located.path)
                 return await self._snapshots.pin_scope(folder, located.mode, located.revision, located.scope)
 
         return await self._pins.join(located, work)
 
-    async def _find_pushed(self, located: Located) -> tuple[CallerStore, Record]:
+    async def _pin_snapshot(self, located: Located) -> Pinned:
+        found = await self._find_pushed(located)
+        if found is not None:
+            return await self._snapshots.pin_pushed(*found, located.path, located.scope)
+        if await self._may_read_kept(located):
+            return await self._snapshots.pin_kept(located.snapshot, located.scope)
+        raise _not_found(located.snapshot)
+
+    async def _find_pushed(self, located: Located) -> tuple[CallerStore, Record] | None:
         caller = located.caller or current_caller()
-        reads_all = caller.role == Role.ADMIN
-        found = await self._pushed.find(caller.identity, located.snapshot, reads_all=reads_all)
-        if found is None:
-            raise NotFoundError("snapshot", located.snapshot, hint="push it first: WorkspaceService.PushWorkspace")
-        return found
+        return await self._pushed.find(caller.identity, located.snapshot, reads_all=caller.role == Role.ADMIN)
+
+    async def _may_read_kept(self, located: Located) -> bool:
+        """Returns whether an admin names the snapshot of a run or of a workspace, which need not be pushed."""
+        caller = located.caller or current_caller()
+        return caller.role == Role.ADMIN and await self._snapshots.is_kept(located.snapshot)
 
     @asynccontextmanager
     async def _place(self, name: str) -> "AsyncIterator[None]":
@@ -125,6 +134,10 @@ class Workspaces:
                 )
                 raise NoCapacityError(text, hint="retry with the same request id") from error
             yield
+
+
+def _not_found(snapshot: str) -> NotFoundError:
+    return NotFoundError("snapshot", snapshot, hint="push it first: WorkspaceService.PushWorkspace")
 
 
 def workspace_violations(workspace: pb.Workspace) -> list[Violation]:

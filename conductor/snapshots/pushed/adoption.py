@@ -2,7 +2,7 @@
 
 from conductor.core.model.plan import SnapshotPlan
 from conductor.errors import InvalidRequestError, NotFoundError, Violation
-from conductor.snapshots.git import GitError
+from conductor.snapshots.git import Git, GitError
 from conductor.snapshots.pushed.caller_store import CallerStore
 from conductor.snapshots.pushed.records import Record
 from conductor.snapshots.reading.source import SHA1_ID
@@ -37,6 +37,24 @@ async def adopt(
     return await Scoping(objects, None, scope, f"{ref}-base", origin.converted_paths).between(plan, base)
 
 
+async def scoped_again(objects: ObjectStore, plan: SnapshotPlan, scope: Scope) -> tuple[SnapshotPlan, bytes]:
+    """Gives a snapshot of the conductor's own store a scope, whose base lies there too."""
+    base = scope.base_revision if scope.is_compared else ""
+    if base and base != EMPTY_TREE and not (SHA1_ID.fullmatch(base) and await is_commit(objects.git, base)):
+        text = f"must be the whole id of a commit that the conductor keeps; '{base}' is none"
+        raise InvalidRequestError(Violation(BASE, text))
+    if scope.kind == ScopeKind.UNCOMMITTED and not base:
+        raise InvalidRequestError(Violation(BASE, "is needed: what was not committed in this snapshot is not known"))
+    if scope == Scope():
+        return plan, b""
+    return await Scoping(objects, None, scope, "").between(plan, "" if base == EMPTY_TREE else base)
+
+
+async def is_commit(git: Git, oid: str) -> bool:
+    """Returns whether an id is that of a commit which is there."""
+    return (await git.attempt("cat-file", "-t", oid)).stdout == b"commit\n"
+
+
 async def _copy_base(objects: ObjectStore, store: CallerStore, record: Record, scope: Scope) -> str:
     """Copies the base of a scope, which its caller pushed too; returns its id, empty where everything is new."""
     base = scope.base_revision
@@ -44,7 +62,7 @@ async def _copy_base(objects: ObjectStore, store: CallerStore, record: Record, s
         base = record.origin.head_commit or EMPTY_TREE
     if base == EMPTY_TREE:
         return ""
-    if not SHA1_ID.fullmatch(base) or not await store.holds(base):
+    if not SHA1_ID.fullmatch(base) or not await is_commit(store.git, base):
         text = f"must be the whole id of a commit that was pushed, as a snapshot or in the history of one; '{base}' is none"
         raise InvalidRequestError(Violation(BASE, text))
     try:

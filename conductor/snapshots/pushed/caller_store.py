@@ -93,10 +93,6 @@ class CallerStore:
         """Returns a snapshot and its history."""
         return await self._objects.history(snapshot)
 
-    async def holds(self, commit: str) -> bool:
-        """Returns whether this caller pushed a commit, as a snapshot or in its history."""
-        return (await self.git.attempt("cat-file", "-t", commit)).stdout == b"commit\n"
-
     @contextlib.asynccontextmanager
     async def reading(self) -> AsyncIterator[None]:
         """Lets nothing go in this block."""

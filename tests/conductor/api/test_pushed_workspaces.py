@@ -132,6 +132,23 @@ async def test_a_scope_is_compared_by_the_conductor_with_a_base_that_was_pushed(
     assert {told.violations[0][0] for told in refused} == {"workspace.base_revision"}
 
 
+async def test_an_admin_names_the_snapshot_of_a_run(it: Running, user: UserRepository) -> None:
+    first = user.head
+    user.write("new.txt", "new\n")
+    path = str(user.folder)
+    flow = request_of(UNKNOWN).inline
+    run = await it.runs.CreateRun(run_pb.CreateRunRequest(inline=flow, workspace=run_pb.Workspace(path=path)))
+    scope = run_pb.Workspace.SCOPE_DIFF
+    again = await it.runs.CreateRun(request_of(run.snapshot.commit, scope=scope, base_revision=first))
+    told = await refusal(it.runs.CreateRun(request_of(run.snapshot.commit, scope=scope, base_revision="main")))
+    in_history = await refusal(it.runs.CreateRun(request_of(first)))
+
+    assert again.snapshot.commit == run.snapshot.commit
+    assert [file.path for file in again.snapshot.changed] == ["new.txt"]
+    assert told.violations[0][0] == "workspace.base_revision"
+    assert in_history.reason == "SNAPSHOT_NOT_FOUND"
+
+
 async def test_a_snapshot_that_was_not_pushed_is_not_found(it: Running) -> None:
     for asked in (
         it.runs.CreateRun(request_of(UNKNOWN)),
