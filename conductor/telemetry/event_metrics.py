@@ -124,7 +124,7 @@ class EventMetrics:
     def _count_attempt_end(self, stored: Stored, record: Record, event: AttemptEnded) -> None:
         cause = event.failure.cause if event.failure is not None else None
         self._attempts_ended.labels(event.state, cause or "").inc()
-        self._denials.inc(event.denial_count)
+        _add(self._denials, event.denial_count)
         step = _find_step(stored, record.run, event.step)
         attempt = next((one for one in step.attempts if one.id == event.attempt), None) if step is not None else None
         if attempt is not None:
@@ -137,15 +137,19 @@ class EventMetrics:
         if not told and not event.input_tokens and not event.output_tokens:
             return
         model = self._models.label(told)
-        self._tokens.labels(model, "input").inc(event.input_tokens or 0)
-        self._tokens.labels(model, "output").inc(event.output_tokens or 0)
+        _add(self._tokens.labels(model, "input"), event.input_tokens or 0)
+        _add(self._tokens.labels(model, "output"), event.output_tokens or 0)
         if use is None:
             return
         outcomes = {"refused": use.refused, "broken": use.broken, "rate_limited": use.rate_limited}
         outcomes["answered"] = max(0, use.requests - use.broken - use.rate_limited)
         for outcome, number in outcomes.items():
-            if number:
-                self._requests.labels(model, outcome).inc(number)
+            _add(self._requests.labels(model, outcome), number)
+
+
+def _add(counter: Counter, number: int) -> None:
+    """Adds what a host told: it may tell anything, and no counter goes back."""
+    counter.inc(max(0, number))
 
 
 def _find_step(stored: Stored, run: str, name: str) -> Step | None:

@@ -3,6 +3,8 @@
 import asyncio
 from typing import TYPE_CHECKING
 
+import structlog
+
 from conductor.engine.stored import Stored
 from conductor.errors import ConfigurationError
 from conductor.telemetry.event_metrics import EventMetrics
@@ -15,6 +17,8 @@ from servicekit.metrics.page import CONTENT_TYPE, Page, make_registry
 
 if TYPE_CHECKING:
     from servicekit.tls.readers import ReaderDoor
+
+_log = structlog.get_logger(__name__)
 
 
 class Metrics:
@@ -32,7 +36,10 @@ class Metrics:
 
     def note_stored(self, stored: Stored) -> None:
         """Counts what was stored."""
-        self._events.note_stored(stored)
+        try:
+            self._events.note_stored(stored)
+        except Exception:  # noqa: BLE001 - a defect in counting must not end the engine
+            _log.exception("metrics_not_counted")
 
     async def run(self) -> None:
         """Serves the page. Raises ConfigurationError where nothing can listen at its address."""

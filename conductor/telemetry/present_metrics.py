@@ -5,6 +5,7 @@ Gauges are read off the engine's state when a page is made, and kept nowhere. No
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from prometheus_client.core import Metric
@@ -15,6 +16,7 @@ from conductor.core.placing.standing import PoolUse, list_uses
 from conductor.hosts.host_view import HostState
 from conductor.telemetry.sources import Sources
 from servicekit.metrics.families import gauge, gauges
+from servicekit.metrics.names import MAX_NAME_CHARACTERS
 
 MAX_POOLS = 100
 MAX_HOSTS = 200
@@ -68,6 +70,7 @@ def _gather_work(state: ConductorState) -> Iterator[Metric]:
 
 
 def _gather_pools(uses: Sequence[PoolUse]) -> Iterator[Metric]:
+    uses = [replace(use, name=use.name[:MAX_NAME_CHARACTERS]) for use in uses]
     for name, text, values in (
         ("pool_slots", "Slots of a pool of models.", {use.name: use.slots for use in uses}),
         ("pool_slots_used", "Slots that this conductor's attempts hold.", {use.name: len(use.holders) for use in uses}),

@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-from conductor.telemetry.spans import Span
+from conductor.telemetry.spans import Span, text_of
 
 SEND_SECONDS = 10.0
 
@@ -52,15 +52,15 @@ class SpanExport:
     def _readable(self, span: Span) -> ReadableSpan:
         attributes = dict(span.attributes)
         if span.error:
-            attributes["error.type"] = span.error
+            attributes["error.type"] = text_of(span.error)
         return ReadableSpan(
-            name=span.name,
+            name=text_of(span.name),
             context=_context(span.trace, span.id),
             parent=_context(span.trace, span.parent) if span.parent else None,
             resource=self._resource,
             attributes=attributes,
             kind=SpanKind.CLIENT if span.is_remote else SpanKind.INTERNAL,
-            status=Status(StatusCode.ERROR, span.error) if span.error else Status(StatusCode.UNSET),
+            status=Status(StatusCode.ERROR, text_of(span.error)) if span.error else Status(StatusCode.UNSET),
             start_time=_nanoseconds(span.start),
             end_time=_nanoseconds(max(span.start, span.end)),
             instrumentation_scope=self._scope,

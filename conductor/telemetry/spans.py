@@ -24,6 +24,8 @@ from conductor.core.model.events import (
 from conductor.core.model.model_requests import ModelRequest
 from conductor.core.model.trace import Trace, span_of_attempt, span_of_run, span_of_step
 
+MAX_TEXT_CHARACTERS = 256
+
 Value = str | int | float | bool
 
 STEP_ENDS = (StepSucceeded, StepFailed, StepCancelled, StepSkipped, StepReused)
@@ -175,5 +177,12 @@ def _reason(ended: Run | Step) -> str:
 def _given(told: Mapping[str, Value | None]) -> dict[str, Value]:
     """Returns the attributes that say something; enums as their values."""
     return {
-        name: str(value) if isinstance(value, str) else value for name, value in told.items() if value not in ("", None)
+        name: text_of(value) if isinstance(value, str) else value
+        for name, value in told.items()
+        if value not in ("", None)
     }
+
+
+def text_of(value: str) -> str:
+    """Returns a text of a flow or a host as UTF-8 can hold it, cut."""
+    return value[:MAX_TEXT_CHARACTERS].encode(errors="replace").decode()

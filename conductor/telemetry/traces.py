@@ -78,14 +78,19 @@ class Traces:
     async def run(self) -> None:
         """Tells spans until it is cancelled."""
         try:
-            cursor = await self._begin()
-            while True:
-                await self._ended.wait()
-                await asyncio.sleep(GATHER_SECONDS)
-                self._ended.clear()
-                cursor = await self._tell_after(cursor)
+            await self._follow()
+        except Exception:  # noqa: BLE001 - the task's top: a defect in telling must not end the conductor
+            _log.exception("traces_broke", hint="no spans are sent until the next start")
         finally:
             self._export.close()
+
+    async def _follow(self) -> None:
+        cursor = await self._begin()
+        while True:
+            await self._ended.wait()
+            await asyncio.sleep(GATHER_SECONDS)
+            self._ended.clear()
+            cursor = await self._tell_after(cursor)
 
     async def _begin(self) -> int:
         """Returns after which id to go on. The first time nothing of the past is told."""

@@ -92,6 +92,29 @@ async def test_without_the_library_the_flag_says_what_to_install(
     assert caught.value.hint == "pip install 'conductor-agenthost[metrics]'"
 
 
+async def test_a_host_that_tells_nonsense_neither_ends_the_engine_nor_turns_a_counter_back(tmp_path: Path) -> None:
+    """Keeps K11; everything from outside is hostile."""
+    lies = pb.Finished(
+        outcome=pb.Finished.OUTCOME_FAILED,
+        denial_count=-5,
+        usage=pb.Usage(input_tokens=-(2**63), output_tokens=2**63 - 1),
+        model_use=pb.ModelUse(requests=-1, refused=-1, broken=2**31 - 1, rate_limited=-1, model="m" * 100_000),
+    )
+    lies.model_use.traced_requests.add(span_id="x" * 1000, status=-1)
+    host = ExecutionHost((started(), pb.ExecuteResponse(finished=lies)))
+    async with running_conductor(tmp_path, hosts={"alpha": host}, metrics=f"unix:{tmp_path}/metrics.sock") as it:
+        await it.settled((await it.create(agent_step("one"))).name)
+        host.script = (started(), finished())
+        assert (
+            await it.settled((await it.create(agent_step("two"))).name)
+        ).state == run_service_pb2.Run.STATE_SUCCEEDED
+        page = await _next(tmp_path / "metrics.sock", "conductor_runs_ended_total", 1, state="succeeded")
+
+    assert page.value("conductor_sandbox_denials_total") == 0
+    assert all(value >= 0 for value in page.samples.values())
+    assert max(len(value) for _, labels in page.samples for _, value in labels) <= 100
+
+
 async def _next(path: Path, name: str, value: float, **labels: str) -> Scraped:
     """Scrapes until a series has a value: one page serves all readers for a second."""
     async with asyncio.timeout(20):
