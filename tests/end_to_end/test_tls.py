@@ -3,7 +3,8 @@
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import grpc
 import pytest
@@ -20,9 +21,13 @@ from conductor.v1.run_service_pb2 import GetStepRequest, ReadOutputRequest, Run,
 from conductor.v1.server_service_pb2 import GetServerInfoRequest
 from servicekit.statuses import Refusal, read_refusal
 from servicekit.tls.bundle import Bundle, read_bundle
+from servicekit.tls.certificates import facts_of, read_certificates
+from servicekit.tls.files import TlsFolder, write_whole
+from servicekit.tls.issuing import LEAF_LIFE, Authority, conductor_requests
 from tests.kit import flows
 from tests.kit.services import Pair
 from tests.kit.tls_pair import client_bundle, running_tls_pair, typed
+from tests.kit.waiting import wait_until
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(120)]
 
@@ -157,3 +162,42 @@ def test_all_certificates_are_renewed_under_a_run_that_loses_nothing(pair: Pair)
     assert len(step.attempts) == 1
     assert [int(line) for line in output.splitlines()] == list(range(40))
     assert "certificate_taken_up" in pair.conductor.log.read_text()
+
+
+@pytest.mark.long
+def test_a_conductor_whose_certificate_ends_under_a_run_loses_nothing(pair: Pair) -> None:
+    """The host ends its streams and says why; with another certificate they go on where they were."""
+    data, words = pair.folder / "conductor", [f"say {number}\nsleep 0.4" for number in range(90)]
+    with pair.channel() as channel:
+        runs = run_service_pb2_grpc.RunServiceStub(channel)
+        pool = pool_service_pb2_grpc.PoolServiceStub(channel)
+        created = runs.CreateRun(
+            flows.request(flows.plain_workspace(pair.folder / "w"), flows.scripted("one", *words)), timeout=30
+        )
+        watched = runs.WatchRun(WatchRunRequest(name=created.name), timeout=120)
+        give_short_certificate(data, timedelta(seconds=8))
+
+        def problem() -> str:
+            return pool.ListHosts(pool_service_pb2.ListHostsRequest(), timeout=10).hosts[0].problem
+
+        wait_until(lambda: "certificate" in problem() and "ended at" in problem(), 40)
+        typed(["certs", "renew", "--data", str(data), "--all"])
+        told = list(watched)
+        step = runs.GetStep(GetStepRequest(name=f"{created.name}/steps/one"), timeout=10)
+        output = "".join(part.text for part in runs.ReadOutput(ReadOutputRequest(name=step.name), timeout=10))
+
+    assert told[-1].run.state == Run.STATE_SUCCEEDED
+    assert len(step.attempts) == 1
+    assert [int(line) for line in output.splitlines()] == list(range(90))
+
+
+def give_short_certificate(data: Path, life: timedelta) -> None:
+    """Gives the conductor a certificate for calling hosts that ends soon."""
+    folder = TlsFolder.of(data)
+    ca = Authority.load(read_certificates(folder.ca.read_bytes()), folder.ca_key.read_bytes())
+    own = facts_of(read_certificates(folder.calling().certificate.read_bytes())[0])
+    assert own.identity is not None
+    _, calling = conductor_requests(own.identity.pool, "conductor", own.identity.name, ())
+    issued = ca.issue(calling, datetime.now(UTC) + life - LEAF_LIFE)
+    write_whole(folder.calling().key, issued.key)
+    write_whole(folder.calling().certificate, issued.certificate)
