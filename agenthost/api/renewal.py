@@ -27,7 +27,10 @@ class CertificateRenewal:
 
     def request(self) -> bytes:
         """Makes a key, and returns the request to sign a certificate for it."""
-        own = facts_of(read_certificates(read_bounded(self._folder.serving().certificate))[0])
+        try:
+            own = facts_of(read_certificates(read_bounded(self._folder.serving().certificate))[0])
+        except UnreadableError as error:
+            raise TlsError(f"the host's certificate cannot be read: {error}") from error
         self._key, request = make_signing_request(own.identity.name if own.identity else "")
         return request
 

@@ -16,6 +16,7 @@ import structlog
 
 from agenthost.v1 import host_service_pb2 as pb
 from agenthost.v1.host_service_pb2_grpc import HostServiceStub
+from conductor.hosts.short_calls import ChannelClosedError, call_once
 from servicekit.statuses import read_refusal
 from servicekit.tls.files import TlsError
 
@@ -72,13 +73,15 @@ class Renewal:
     async def _host(self, channel: "HostChannel") -> None:
         stub: HostServiceAsyncStub = HostServiceStub(channel)  # type: ignore[call-overload] # it has what a stub needs
         try:
-            asked = await stub.RenewCertificate(pb.RenewCertificateRequest(), timeout=CALL_SECONDS)
+            asked = await call_once(stub.RenewCertificate, pb.RenewCertificateRequest(), CALL_SECONDS)
             certificate = await asyncio.to_thread(self._sign, channel.name, asked.signing_request)
             given = pb.RenewCertificateRequest(certificate=certificate)
-            taken = await stub.RenewCertificate(given, timeout=CALL_SECONDS)
+            taken = await call_once(stub.RenewCertificate, given, CALL_SECONDS)
         except grpc.aio.AioRpcError as error:
             if error.code() is not grpc.StatusCode.UNIMPLEMENTED:  # a host of an earlier version
                 _log.warning("host_not_renewed", host=channel.name, problem=read_refusal(error).message)
+        except ChannelClosedError:
+            return
         except TlsError as error:
             _log.warning("host_not_renewed", host=channel.name, problem=str(error), hint=error.hint)
         else:

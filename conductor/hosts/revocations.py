@@ -13,6 +13,7 @@ import structlog
 
 from agenthost.v1 import host_service_pb2 as pb
 from agenthost.v1.host_service_pb2_grpc import HostServiceStub
+from conductor.hosts.short_calls import ChannelClosedError, call_once
 from servicekit.statuses import read_refusal
 from servicekit.tls.files import TlsError
 from servicekit.tls.identity import Identity, Kind
@@ -62,12 +63,13 @@ class RevocationExchange:
         stub: HostServiceAsyncStub = HostServiceStub(channel)  # type: ignore[call-overload] # it has what a stub needs
         own = self._revocations.current.number
         try:
-            answer = await stub.ExchangeRevocations(pb.ExchangeRevocationsRequest(number=own), timeout=CALL_SECONDS)
+            asked = pb.ExchangeRevocationsRequest(number=own)
+            answer = await call_once(stub.ExchangeRevocations, asked, CALL_SECONDS)
             if answer.list:
                 await asyncio.to_thread(self._revocations.file.accept, answer.list)
             elif answer.number < own:
                 request = pb.ExchangeRevocationsRequest(number=own, list=self._revocations.file.pem())
-                answer = await stub.ExchangeRevocations(request, timeout=CALL_SECONDS)
+                answer = await call_once(stub.ExchangeRevocations, request, CALL_SECONDS)
                 _log.info("revocations_sent", host=channel.name, number=answer.number)
         except grpc.aio.AioRpcError as error:
             return self._failed(channel, own, error)
@@ -75,6 +77,8 @@ class RevocationExchange:
             # A host that is removed meanwhile, or dialled again, ends the call on our side.
             if (task := asyncio.current_task()) is None or task.cancelling():
                 raise
+            return None
+        except ChannelClosedError:
             return None
         except TlsError as error:
             self._warn(channel, own, str(error))

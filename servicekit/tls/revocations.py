@@ -86,7 +86,7 @@ class RevocationFile:
             return frozenset()
         try:
             return frozenset(map(key_identifier, read_certificates(read_bounded(self.ca))))
-        except UnreadableError as error:
+        except MALFORMED as error:
             raise TlsError(f"{self.ca} cannot be used: {error}") from error
 
     def pem(self) -> bytes:

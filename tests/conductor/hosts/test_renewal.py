@@ -7,6 +7,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from structlog.testing import capture_logs
 
 from agenthost.api.conductors import pool_door
 from agenthost.api.host_servicer import HostServicer
@@ -131,6 +132,22 @@ async def test_a_host_takes_no_certificate_but_its_own_of_its_ca_for_its_newest_
     ):
         assert why in text
     assert world.host.serving().read() == before
+
+
+async def test_a_spoilt_folder_is_told_and_ends_nothing(world: World) -> None:
+    renewal = Renewal(world.attendance.renew_own, world.attendance.sign)
+    world.own.serving().certificate.write_bytes(b"spoilt")
+    world.own.issued.write_bytes(b"{}")
+    with capture_logs() as logs:
+        async with world.dialling() as channel:
+            channel.end = (world.now + timedelta(days=20)).timestamp()
+            await renewal.renew([channel])
+            await renewal.renew([channel])
+
+    assert [line["event"] for line in logs if "renewed" in line["event"]] == [
+        "certificate_not_renewed",
+        "host_not_renewed",
+    ]
 
 
 def test_nothing_is_signed_for_strangers_for_the_revoked_or_while_the_ca_is_replaced(tmp_path: Path) -> None:

@@ -131,6 +131,24 @@ async def test_a_list_that_the_pools_ca_did_not_sign_changes_nothing(world: Worl
     assert world.numbers() == [0, 0, 0]
 
 
+async def test_a_host_that_is_removed_in_the_middle_of_an_exchange_ends_nothing_else(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = asyncio.Event()
+
+    async def hang(*_: object) -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("agenthost.api.conductors.exchange", hang)
+    async with world.dialling("a") as (_, channel, exchange):
+        exchanging = asyncio.get_running_loop().create_task(exchange.exchange([channel]))
+        await asked.wait()
+        await channel.close()
+        await exchanging
+        await exchange.exchange([channel])  # a closed channel is no error either
+
+
 async def test_a_revoked_host_is_not_dialled(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """gRPC tells no serial of a server, so its name is refused, whatever key the thief has."""
     monkeypatch.setattr("conductor.hosts.channels.LOOK_SECONDS", 0.01)
