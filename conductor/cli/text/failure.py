@@ -38,6 +38,7 @@ _NEXT = {
     "QUESTION_REQUIRED": 'ask one:  conductor run FLOW PATH --question "…"',
     "FLOW_NOT_FOUND": "see them:  conductor flows (a project's are among them after:  conductor serve --project DIR)",
     "HOST_NOT_FOUND": "see them:  conductor hosts",
+    "ROOT_NOT_ALLOWED": "or send the directory:  conductor run … --push",
     "RUN_NOT_FOUND": "see them:  conductor runs",
     "STEP_NOT_FOUND": "see them:  conductor show RUN",
     "RUN_NOT_RUNNING": "see how it ended:  conductor show RUN",

@@ -44,7 +44,7 @@ class Offer:
 
 
 class CallerStore:
-    """One caller's snapshots. `open` makes it. Pushes and copies go on at once; what is let go waits for them.
+    """One caller's snapshots. `open` makes it. Packs are proven and snapshots copied at the same time; what is let go waits.
 
     `count_all` counts the bytes of all callers.
     """
@@ -108,18 +108,21 @@ class CallerStore:
             wanted = 2 * byte_count
             if await in_thread(self._lacks_room, wanted):
                 await self.let_go(RECENT_SECONDS)
-            async with self._turns.together():
-                await in_thread(self._require_room, path, wanted)
-                self._promised_bytes += wanted
-                try:
-                    with PartialPack(path, digest, byte_count) as partial:
-                        yield partial
-                finally:
-                    self._promised_bytes -= wanted
+            await in_thread(self._require_room, path, wanted)
+            self._promised_bytes += wanted
+            try:
+                with PartialPack(path, digest, byte_count) as partial:
+                    yield partial
+            finally:
+                self._promised_bytes -= wanted
 
     async def land(self, offer: Offer, partial: PartialPack) -> Record:
-        """Proves a whole pack and keeps its snapshot; raises SnapshotInvalidError."""
+        """Proves a whole pack and keeps its snapshot; raises SnapshotInvalidError, also where its bases went meanwhile."""
         await in_thread(partial.check)
+        async with self._turns.together():
+            return await self._prove(offer, partial)
+
+    async def _prove(self, offer: Offer, partial: PartialPack) -> Record:
         try:
             async with quarantined(partial.path, offer.snapshot, offer.shallow, self._folder) as proven:
                 await self._objects.adopt(proven.packs, proven.shallow)
