@@ -51,17 +51,24 @@ class Handler(BaseHTTPRequestHandler):
             "CONTENT_LENGTH": str(len(body)),
             "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
         }
-        answer = subprocess.run(
-            ["git", "http-backend"], input=body, env=environment, capture_output=True, check=False
-        ).stdout
-        head, _, content = answer.partition(b"\r\n\r\n")
-        headers = dict(line.split(": ", 1) for line in head.decode().splitlines())
-        self.send_response(int(headers.pop("Status", "200").split()[0]))
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
+        self._relay(body, environment)
+
+    def _relay(self, body: bytes, environment: dict[str, str]) -> None:
+        """Sends what git says piece by piece, as web servers do."""
+        with subprocess.Popen(["git", "http-backend"], env=environment, stdin=-1, stdout=-1, stderr=-3) as program:
+            assert program.stdin is not None
+            assert program.stdout is not None
+            program.stdin.write(body)
+            program.stdin.close()
+            lines = iter(lambda: program.stdout.readline().decode().strip(), "")  # type: ignore[union-attr]
+            headers = dict(line.split(": ", 1) for line in lines)
+            self.send_response(int(headers.pop("Status", "200").split()[0]))
+            for name, value in {**headers, "Transfer-Encoding": "chunked"}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            while piece := program.stdout.read1(65536):
+                self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+            self.wfile.write(b"0\r\n\r\n")
 
     def log_message(self, *_: object) -> None:
         pass

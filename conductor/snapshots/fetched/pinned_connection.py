@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from http.client import HTTPResponse
 
 CONNECT_SECONDS = 10.0
-SILENCE_SECONDS = 30.0
+SILENCE_SECONDS = 60.0
+# Of OpenSSL: a certificate that signs itself, or whose issuer is unknown.
+_UNKNOWN_ISSUER = frozenset({18, 19, 20, 21})
 
 
 class ServerError(Exception):
@@ -148,7 +150,8 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except ssl.SSLCertVerificationError as error:
-        hint = "a private authority's certificate is trusted by:  [fetch] ca = FILE"
+        is_unknown = error.verify_code in _UNKNOWN_ISSUER
+        hint = "a private authority's certificate is trusted by:  [fetch] ca = FILE" if is_unknown else ""
         raise ServerError(f"has a certificate that is not trusted: {error.verify_message}", hint) from error
     except TimeoutError as error:
         raise ServerError(f"was silent for {SILENCE_SECONDS:g} s") from error

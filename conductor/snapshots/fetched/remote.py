@@ -57,7 +57,7 @@ class Remote:
 
     def fetch(self, wanted: Collection[str], depth: int, path: Path) -> frozenset[str]:
         """Writes a pack of some commits, with so much of their history, to a file; returns the commits where history is cut."""
-        arguments = ["no-progress", "ofs-delta", *(f"want {oid}" for oid in sorted(wanted)), f"deepen {depth}", "done"]
+        arguments = ["ofs-delta", *(f"want {oid}" for oid in sorted(wanted)), f"deepen {depth}", "done"]
         with self._asking("fetch", arguments) as answer:
             lines = read_lines(answer)
             shallow = _read_shallow(lines)

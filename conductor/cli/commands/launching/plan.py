@@ -127,14 +127,15 @@ def _unlimited(planned: run_service_pb2.PlanRunResponse) -> str:
 
 def where(planned: run_service_pb2.PlanRunResponse) -> str:
     """Says which machines could get the code, as far as connected hosts have the agents."""
+    is_elsewhere = bool(planned.run.workspace.snapshot or planned.run.workspace.url)
     far = dict.fromkeys(printable(one.machine) for one in planned.destinations if one.leaves_machine)
     if far:
-        machine = "the conductor's" if planned.run.workspace.snapshot else "this"
+        machine = "the conductor's" if is_elsewhere else "this"
         return f"leaves {machine} machine, for {', '.join(far)}"
     if unplaced := [short(step.name) for step in list_unplaced(planned)]:
         more = f" and {len(unplaced) - SHOWN_STEPS} more" if len(unplaced) > SHOWN_STEPS else ""
         return f"may go anywhere: no connected host has the agents of {', '.join(unplaced[:SHOWN_STEPS])}{more}"
-    return "stays on the conductor's machine" if planned.run.workspace.snapshot else "stays on this machine"
+    return "stays on the conductor's machine" if is_elsewhere else "stays on this machine"
 
 
 def list_unplaced(planned: run_service_pb2.PlanRunResponse) -> list[Planned]:
