@@ -132,7 +132,7 @@ async def running_host(
         metrics = make_metrics(settings.metrics, sources, partial(_reader_door, settings))
     note_end = metrics.note_end if metrics else ignore_end
     async with (
-        ModelGateway(data.path, settings.models, host.pools) as gateway,
+        ModelGateway(data.path, settings.models, host.pools, host.note_quiet) as gateway,
         supervising(host, data, integrity, gateway, now=now, note_end=note_end) as supervisor,
         serving_metrics(metrics),
     ):
@@ -148,6 +148,7 @@ async def running_host(
             snapshots.eviction,
             revocations,
             certificate_end=_certificate_end(address, settings),
+            keep_quiet=gateway.keep_quiet,
             renewal=_renewal(address, settings),
         )
         server = await _listen(

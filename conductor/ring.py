@@ -15,7 +15,7 @@ from conductor.clock import Clock
 from conductor.core.decide.advance import advance
 from conductor.core.decide.recover import recover, recover_host
 from conductor.core.folded.run import Run
-from conductor.core.model.commands import CloseHost, Command, OpenHost
+from conductor.core.model.commands import CloseHost, Command, KeepQuiet, OpenHost
 from conductor.core.model.conductor_state import ConductorState
 from conductor.engine.dispatcher import Dispatcher, Evaluator
 from conductor.engine.inbox import Note
@@ -103,6 +103,9 @@ class Ring:
             case CloseHost():
                 _log.info("host_removed", host=command.host)
                 self.links.close(command.host)
+            case KeepQuiet():
+                if (link := self.hosts.get(command.host)) is not None:
+                    link.keep_quiet(command.pool, command.seconds)
             case _:
                 self._dispatcher.send(command)
 

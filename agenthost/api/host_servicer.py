@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from agenthost.api.messages import write_agent, write_figures, write_host
 from agenthost.config import HEARTBEAT_SECONDS
+from agenthost.core.models.rate_limits import LONGEST_WAIT_SECONDS
 from agenthost.errors import PreconditionError, ShuttingDownError
 from agenthost.host.state import Host
 from agenthost.proof.prover import Prover
@@ -30,10 +31,12 @@ class HostServicer(pb_grpc.HostServiceServicer):
         revocations: "WatchedRevocations | None" = None,
         *,
         certificate_end: Callable[[], float] = lambda: 0.0,
+        keep_quiet: Callable[[str, float], None] = lambda *_: None,
         renewal: "CertificateRenewal | None" = None,
     ) -> None:
         self._host = host
         self._renewal = renewal
+        self._keep_quiet = keep_quiet
         self._revocations = revocations
         self._certificate_end = certificate_end
         self._prover = prover
@@ -78,6 +81,13 @@ class HostServicer(pb_grpc.HostServiceServicer):
         answer = pb.RenewCertificateResponse()
         answer.end_time.FromDatetime(await asyncio.to_thread(self._renewal.take, request.certificate))
         return answer
+
+    async def KeepQuiet(self, request: pb.KeepQuietRequest, context: Any) -> pb.KeepQuietResponse:
+        """Keeps a pool of this host quiet for a time."""
+        seconds = min(request.time.ToTimedelta().total_seconds(), LONGEST_WAIT_SECONDS)
+        if seconds > 0:
+            self._keep_quiet(request.pool, seconds)
+        return pb.KeepQuietResponse()
 
     async def WatchHost(self, request: pb.WatchHostRequest, context: Any) -> AsyncIterator[pb.WatchHostResponse]:
         """Sends the host at once, then on every change; sends a heartbeat in between."""

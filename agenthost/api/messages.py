@@ -41,6 +41,7 @@ from agenthost.snapshots.eviction import Figures
 from agenthost.v1 import execution_service_pb2 as pb
 from agenthost.v1 import host_service_pb2 as host_pb
 from servicekit.release import release_number
+from servicekit.times import duration
 
 VERSION = release_number()
 
@@ -259,13 +260,18 @@ def write_host(host: Host, snapshots: host_pb.Snapshots, certificate_end: float 
         instance=host.instance,
         features=FEATURES,
         models=[
-            _model(host.settings.models[name].endpoint, host.models.get(name, ModelFacts()), pool)
+            _model(
+                host.settings.models[name].endpoint,
+                host.models.get(name, ModelFacts()),
+                pool,
+                host.quiet_seconds(pool.name),
+            )
             for name, pool in host.pools().items()
         ],
     )
 
 
-def _model(endpoint: Endpoint, facts: ModelFacts, pool: ModelPool) -> host_pb.Model:
+def _model(endpoint: Endpoint, facts: ModelFacts, pool: ModelPool, quiet_seconds: float) -> host_pb.Model:
     return host_pb.Model(
         name=endpoint.name,
         url=endpoint.url,
@@ -278,6 +284,7 @@ def _model(endpoint: Endpoint, facts: ModelFacts, pool: ModelPool) -> host_pb.Mo
         listed=[host_pb.ListedModel(name=each.name, window=each.window) for each in facts.models],
         model=endpoint.model,
         usual_model=facts.usual if endpoint.api is Api.OPENAI else "",  # agents of the others have one of their own
+        quiet_time=duration(quiet_seconds) if quiet_seconds else None,
         pool=pool.name,
         pool_slots=pool.slots,
         pool_is_local=pool.is_local,

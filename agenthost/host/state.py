@@ -11,6 +11,7 @@ from agenthost.agent_specs import Agent, tried
 from agenthost.config import Settings
 from agenthost.core.models.facts import ModelFacts
 from agenthost.core.models.pools import ModelPool, pool_of
+from agenthost.core.models.rate_limits import LONGEST_WAIT_SECONDS
 from agenthost.core.sandbox.report import UNPROVEN, SandboxReport
 from agenthost.errors import AgentUnavailableError, HostDrainingError, ReadOnlyUnavailableError, ShuttingDownError
 from agenthost.sandbox.find import Sandbox
@@ -39,6 +40,7 @@ class Host:
     stopping: bool = False
     ends_agents: bool = False  # when it stops; otherwise they go on, for the next daemon
     running: int = 0
+    quiet: dict[str, float] = field(default_factory=dict)  # pools that want no request, until when by the steady clock
     instance: str = ""  # of its data folder
 
     def count(self, change: int) -> None:
@@ -82,6 +84,17 @@ class Host:
         if self.models.get(name) != facts:
             self.models[name] = facts
             self.change.notify()
+
+    def note_quiet(self, pool: str, seconds: float) -> None:
+        """Notes that the endpoint of a pool wants no request for a time, as it told an agent of this host."""
+        now = time.monotonic()
+        quiet = {name: until for name, until in self.quiet.items() if until > now}
+        self.quiet = {**quiet, pool: max(quiet.get(pool, 0.0), now + min(seconds, LONGEST_WAIT_SECONDS))}
+        self.change.notify()
+
+    def quiet_seconds(self, pool: str) -> float:
+        """Returns for how much longer a pool wants no request; 0 where it takes some."""
+        return max(0.0, self.quiet.get(pool, 0.0) - time.monotonic())
 
     def pools(self) -> dict[str, ModelPool]:
         """Returns the pool of each model, by the NAME of [models.NAME]."""

@@ -55,10 +55,13 @@ class ModelGateway:
         data: Path,
         models: Mapping[str, ModelSettings],
         pools: Callable[[], Mapping[str, ModelPool]] = dict,
+        note_quiet: Callable[[str, float], None] = lambda *_: None,
     ) -> None:
+        """Makes the link. `note_quiet` gets a pool whose endpoint wants no request, and for how many seconds."""
         self._data = data
         self._models = models
         self._pools = pools  # by the models' names; a model without one is bounded by its own setting only
+        self._note_quiet = note_quiet
         self._told: Mapping[str, Any] = {}
         self._attended: dict[str, dict[str, str | bool]] = {}
         self._answered: dict[tuple[str, str], asyncio.Event] = {}
@@ -172,6 +175,10 @@ class ModelGateway:
         if self._connected.is_set():
             self._configure()
 
+    def keep_quiet(self, pool: str, seconds: float) -> None:
+        """Lets no request to a pool begin for a time: an endpoint told another host so."""
+        self._say({"do": "keep_quiet", "pool": pool, "seconds": seconds})
+
     def _configure(self) -> None:
         models = {name: model.message() | self._pool(name) for name, model in self._models.items()}
         if models != self._told:
@@ -200,8 +207,11 @@ class ModelGateway:
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         while line := await reader.readline():
-            with contextlib.suppress(ValueError, AttributeError):
-                for answer in json.loads(line).items():
+            with contextlib.suppress(ValueError, AttributeError, TypeError):
+                message = json.loads(line)
+                if quiet := message.pop("quiet", None):
+                    self._note_quiet(str(quiet[0]), float(quiet[1]))
+                for answer in message.items():
                     if answered := self._answered.get(answer):
                         answered.set()
         if not self._is_ending:

@@ -49,6 +49,11 @@ def reported(name: str, host: host_pb.Host, address: str = "") -> HostReported:
         instance=host.instance,
         features=frozenset(host.features),
         labels=tuple(sorted(host.labels.items())),
+        quiet=tuple(
+            (one.pool, one.quiet_time.ToTimedelta().total_seconds())
+            for one in models.values()
+            if one.HasField("quiet_time")
+        ),
         pools=tuple(HostPool(one.pool, one.pool_slots, is_local=one.pool_is_local) for one in models.values()),
     )
 

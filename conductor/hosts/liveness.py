@@ -8,6 +8,7 @@ import errno
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import grpc
@@ -28,6 +29,7 @@ LONGEST_PAUSE_SECONDS = 2.0
 LATE_SECONDS = 1.0
 # For so long the cause of a failed connection is kept.
 EXPLAINED_SECONDS = 30.0
+QUIET_CALL_SECONDS = 5.0
 
 _log = structlog.get_logger(__name__)
 
@@ -55,6 +57,8 @@ class HostLink:
         self._explain = explain
         self._explained = ("", "", -EXPLAINED_SECONDS)  # what gRPC said, the cause that was found, and when
         self._disabled = asyncio.Event()
+        self._quiet: dict[str, float] = {}  # pools that the host is to keep quiet, until when
+        self._is_told_quiet = asyncio.Event()
         self._heard_at = 0.0
         self._is_silent = False
 
@@ -68,12 +72,34 @@ class HostLink:
         self._lose(problem)
         self._disabled.set()
 
+    def keep_quiet(self, pool: str, seconds: float) -> None:
+        """Tells the host to keep a pool quiet. Never waits; a call that fails is not repeated, since its time is short."""
+        self._quiet[pool] = asyncio.get_running_loop().time() + seconds
+        self._is_told_quiet.set()
+
     async def run(self) -> None:
         """Follows the host until it is cancelled, or disabled."""
         async with asyncio.TaskGroup() as tasks:
-            following = tasks.create_task(self._follow())
+            working = (tasks.create_task(self._follow()), tasks.create_task(self._tell_quiet()))
             await self._disabled.wait()
-            following.cancel()
+            for task in working:
+                task.cancel()
+
+    async def _tell_quiet(self) -> None:
+        while True:
+            await self._is_told_quiet.wait()
+            self._is_told_quiet.clear()
+            quiet, self._quiet = self._quiet, {}
+            for pool, until in quiet.items():
+                request = pb.KeepQuietRequest(pool=pool)
+                request.time.FromTimedelta(timedelta(seconds=max(0.0, until - asyncio.get_running_loop().time())))
+                try:
+                    await self._stub.KeepQuiet(request, timeout=QUIET_CALL_SECONDS)
+                except grpc.aio.AioRpcError as error:
+                    _log.info("quiet_not_told", host=self._view.name, pool=pool, code=error.code().name)
+                except (grpc.aio.UsageError, asyncio.CancelledError):  # the channel was opened again meanwhile
+                    if (task := asyncio.current_task()) is None or task.cancelling():
+                        raise
 
     async def _follow(self) -> None:
         pause = FIRST_PAUSE_SECONDS

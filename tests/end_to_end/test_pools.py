@@ -119,23 +119,24 @@ def test_a_conductor_that_is_killed_again_and_again_gives_no_slot_twice(tmp_path
 
 
 def test_a_short_rate_limit_means_no_request_for_its_time_and_the_run_completes(tmp_path: Path) -> None:
-    """C10: 429 with retry-after 2, for one of two agents of a host; both wait, and no step is tried again."""
+    """C10: 429 with retry-after 2, for one of two agents on two hosts; both wait, and no step is tried again."""
     times: list[float] = []
 
     def reply(_: Asked) -> Answer:
         times.append(time.monotonic())
-        return limited(2) if len(times) == 3 else Answer()
+        return limited(2) if len(times) == 3 else Answer(pieces=(b"{", Pause(0.2), b"}"))
 
     with ServedModel.serving() as model:
         model.reply = reply
         settings = 'pool = "gpu0"\nslots = 2'
-        with pool_of_hosts(tmp_path, model, settings, "alpha") as (pair, workspace), pair.channel() as channel:
+        with pool_of_hosts(tmp_path, model, settings, "alpha", "beta") as (pair, workspace), pair.channel() as channel:
             stub = run_service_pb2_grpc.RunServiceStub(channel)
             run = stub.CreateRun(flows.request(workspace, asks("one"), asks("two")), timeout=60)
             told = list(stub.WatchRun(WatchRunRequest(name=run.name), timeout=100))
 
     assert told[-1].run.state == Run.STATE_SUCCEEDED
     assert [len(step.attempts) for step in told[-1].run.steps] == [1, 1]
+    assert {attempt.host for step in told[-1].run.steps for attempt in step.attempts} == {"alpha", "beta"}
     assert len(times) == 9
     later = [moment - times[2] for moment in times[3:]]
     assert sum(gap < 1.9 for gap in later) <= 1  # one that was under way already

@@ -15,7 +15,7 @@ _STEP = rf"(?=[^-]{{1,90}}-){_NAME}(?:\.(?:{_NAME}|0|[1-9][0-9]*))*"
 # Folders are named by its hash, so it need not fit file names; but it must be safe to show in logs.
 EXECUTION_ID = re.compile(rf"[a-z0-9]{{26}}-{_STEP}-[1-9][0-9]{{0,5}}")
 # What hosts of the first version did not take.
-FEATURES = ("path_ids", "turns")
+FEATURES = ("path_ids", "turns", "quiet")
 MAX_TURNS = 100
 SNAPSHOT_ID = re.compile(r"[0-9a-f]{40}")
 

@@ -1,7 +1,8 @@
 """Decides what the gateway does about an endpoint that is asked too fast. Pure.
 
 - A refusal (429, 529) that asks to wait for at most a minute is waited out, and the request is sent again: at most three times,
-  before the agent has received a byte. The endpoint is asked nothing meanwhile, by no agent of this host.
+  before the agent has received a byte. The endpoint is asked nothing meanwhile, by no agent of this host; the
+  conductor tells the pool's other hosts.
 - A longer wait, a fourth refusal, or a quota that is used up *arms the end*: the agent gets that refusal, and every further request
   of its is answered with 401 by the gateway itself. Agents try a 429 again for minutes; at a 401 they end at once. The next
   prompt of a user begins a turn in which the agent may ask again.

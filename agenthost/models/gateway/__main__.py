@@ -6,9 +6,9 @@ is DATA/gateway.lock, locked, and 4 listens on DATA/gateway.sock. A daemon that 
 key ever stands in an argument, a variable or a file:
 
 In: {"do": "configure", "models": {NAME: {"table", "key", "pool", "slots"}}}, {"do": "attend", "execution", "folder", "model"},
-    {"do": "begin_turn", "execution"}, {"do": "leave", "execution"}, {"do": "end"}.
+    {"do": "begin_turn", "execution"}, {"do": "leave", "execution"}, {"do": "keep_quiet", "pool", "seconds"}, {"do": "end"}.
 Out: {"version": VERSION} at once, so that a daemon of another version can replace it; {"begun": execution} when that attempt may
-    ask again, and {"left": execution} when its use is written.
+    ask again, {"left": execution} when its use is written, and {"quiet": [pool, seconds]} when its endpoint wants no request.
 
 It ends on command, or after a minute without a daemon and without an attempt to serve.
 """
@@ -19,6 +19,7 @@ import json
 import os
 import socket
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,9 @@ class Gateway:
                     await asyncio.wait({task})
                 writer.write(json.dumps({"left": message["execution"]}).encode() + b"\n")
                 await writer.drain()
+            case "keep_quiet":
+                if pool := self._pools.get(message["pool"]):
+                    pool.keep_quiet(float(message["seconds"]))
             case "end":
                 self._is_over = True
                 self._change.set()
@@ -160,9 +164,13 @@ class Gateway:
 
     def _pool(self, name: str, slots: int) -> Places:
         """Returns the places of a pool, which outlive its settings: requests at work still hold some."""
-        pool = self._pools.setdefault(name, Places(slots))
+        pool = self._pools.get(name) or self._pools.setdefault(name, Places(slots, partial(self._tell_quiet, name)))
         pool.resize(slots)
         return pool
+
+    def _tell_quiet(self, pool: str, seconds: float) -> None:
+        if self._daemon:
+            self._daemon.write(json.dumps({"quiet": [pool, seconds]}).encode() + b"\n")
 
     def _serve(self, attempt: Attempt, tasks: asyncio.TaskGroup) -> None:
         if attempt.execution in self._served or len(self._served) >= MAX_ATTEMPTS:

@@ -56,7 +56,7 @@ class Exchange:
             try:
                 return await self._ask(measured)
             except _LimitedError as refusal:
-                pool.keep_quiet(refusal.seconds)
+                pool.note_refusal(refusal.seconds)
                 self._waits += 1
             finally:
                 measured.finish()

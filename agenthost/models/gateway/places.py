@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 
 class Places:
@@ -10,8 +11,10 @@ class Places:
     asyncio's semaphore cannot lose places while some are free.
     """
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, slots: int, tell: Callable[[float], None] = lambda _: None) -> None:
+        """Makes places. `tell` gets the seconds for which an endpoint that refused a request wants no other."""
         self._slots = slots
+        self._tell = tell
         self._taken = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._quiet_until = 0.0
@@ -49,6 +52,11 @@ class Places:
     def keep_quiet(self, seconds: float) -> None:
         """Lets no request begin for a time."""
         self._quiet_until = max(self._quiet_until, asyncio.get_running_loop().time() + seconds)
+
+    def note_refusal(self, seconds: float) -> None:
+        """Keeps quiet, and tells others that use the same endpoint."""
+        self.keep_quiet(seconds)
+        self._tell(seconds)
 
     async def until_quiet_ends(self) -> None:
         """Waits until requests may begin."""

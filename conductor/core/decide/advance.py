@@ -54,6 +54,7 @@ from conductor.core.model.inputs import (
 from conductor.core.model.registry import HostRequest
 from conductor.core.model.states import Failure, FailureClass, RunState
 from conductor.core.model.truncation import MOST_REASON, MOST_WORD, cut_text
+from conductor.core.placing.quiet import note_quiet
 from conductor.core.sub_runs.creation import start_sub_runs
 
 STORAGE_DAMAGED = "STORAGE_DAMAGED"
@@ -169,6 +170,7 @@ def _take_host(decision: DecisionDraft, report: HostReported) -> None:
     if after != before:
         decision.hosts[report.host] = after
         decision.touched_hosts = True
+    note_quiet(decision, after, report.quiet, came=after.connected and (before is None or not before.connected))
 
 
 def _reach(report: HostReported) -> dict[str, Reach]:

@@ -122,7 +122,12 @@ class DecisionDraft:
     def settle_parks(self) -> None:
         """Parks pools as their attempts ended, and opens those whose time is over. Every step that waits is told what for."""
         pools = {
-            name: replace(pool, parked_until=_future(pool.parked_until, self.now)) for name, pool in self.pools.items()
+            name: replace(
+                pool,
+                parked_until=_future(pool.parked_until, self.now),
+                quiet_until=_future(pool.quiet_until, self.now),
+            )
+            for name, pool in self.pools.items()
         }
         for draft in self.drafts.values():
             for name, until in draft.parks.items():
@@ -176,6 +181,7 @@ class DecisionDraft:
     def _wake_at(self, ongoing: Mapping[str, Ongoing]) -> float | None:
         due = [run.wake_at for run in ongoing.values() if run.wake_at is not None]
         due += [pool.parked_until for pool in self.pools.values() if pool.parked_until]
+        due += [pool.quiet_until for pool in self.pools.values() if pool.quiet_until]
         if self.backlog or self.unscheduled:
             due.append(self.now)
         for run in ongoing.values():

@@ -95,8 +95,17 @@ class CloseHost:
     host: str
 
 
+@dataclass(frozen=True, slots=True)
+class KeepQuiet:
+    """Tell a host that the endpoint of a pool wants no request for a time; it may be lost, and repeating it is harmless."""
+
+    host: str
+    pool: str
+    seconds: float
+
+
 TurnCommand = SendInput | CloseExecution
-HostCommand = OpenHost | CloseHost
+HostCommand = OpenHost | CloseHost | KeepQuiet
 Command = StartExecution | ResumeExecution | CancelExecution | AckExecution | TurnCommand | Evaluate | HostCommand
 
 

@@ -121,13 +121,14 @@ class Pool:
     """A pool of model slots, as earlier attempts left it. It follows from stored events (see `core.placing.memory`).
 
     `loaded` is the model of the last attempt that was launched there. Its turn began at `loaded_at`, and had `launches` so far.
-    Nothing is launched there before `parked_until`.
+    Nothing is launched there before `parked_until`, nor before `quiet_until`, which hosts tell again after a restart.
     """
 
     loaded: str = ""
     loaded_at: float = 0.0
     launches: int = 0
     parked_until: float = 0.0
+    quiet_until: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,7 +148,8 @@ class HostReported:
     `agents` holds the usable agents, `unusable` the others. `instance` is the id of its data folder: with another one it knows
     nothing of earlier attempts. `features` are what its version takes beyond the first protocol (see `step_path`). `pools`
     are those of its models. `labels` are the operator's. `address` is where its link reaches it: a report of a link that was closed
-    meanwhile counts for nothing; empty where there are no links.
+    meanwhile counts for nothing; empty where there are no links. `quiet` names pools whose endpoints want no request, and for how
+    many seconds.
     """
 
     host: str
@@ -162,6 +163,7 @@ class HostReported:
     pools: tuple[HostPool, ...] = ()
     labels: tuple[tuple[str, str], ...] = ()
     address: str = ""
+    quiet: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,12 +98,18 @@ class PoolSlots:
         """Returns whether nothing may be launched there now."""
         return pool in self.pools and self.pools[pool].parked_until > self._now
 
+    def is_quiet(self, pool: str) -> bool:
+        """Returns whether the pool's endpoint asked for a short pause, in which nothing is launched."""
+        return pool in self.pools and self.pools[pool].quiet_until > self._now
+
     def is_open(self, seat: Seat) -> bool:
         """Returns whether a slot is free, or needed at all."""
         if not seat.pool:
             return True
         known = self.known.get(seat.pool)
-        return known is not None and not self.is_parked(seat.pool) and len(self._held(seat.pool)) < known.slots
+        if known is None or self.is_parked(seat.pool) or self.is_quiet(seat.pool):
+            return False
+        return len(self._held(seat.pool)) < known.slots
 
     def goes_first(self, seat: Seat) -> bool:
         """Returns whether its model may go before others of its pool."""
@@ -148,6 +154,9 @@ class PoolSlots:
         if self.is_parked(pool):
             until = datetime.fromtimestamp(self.pools[pool].parked_until, UTC)
             return f"{pool} is parked until {until:%H:%M:%S} UTC (rate limited)."
+        if self.is_quiet(pool):
+            until = datetime.fromtimestamp(self.pools[pool].quiet_until, UTC)
+            return f"{pool} asked for a pause until {until:%H:%M:%S} UTC (rate limited)."
         held, slots = self._held(pool), self.known[pool].slots
         return f"Waits for a slot of {pool} ({len(held)} of {slots} in use by {_name(held, run)})."
 

@@ -111,7 +111,7 @@ def list_uses(state: ConductorState, now: float) -> tuple[PoolUse, ...]:
     for name, known in sorted(pools.known.items()):
         pool = pools.pools.get(name, Pool())
         holders = tuple(pools.holders.get(name, ()))
-        parked = pool.parked_until if pools.is_parked(name) else 0.0
+        parked = max(pool.parked_until, pool.quiet_until) if pools.is_parked(name) or pools.is_quiet(name) else 0.0
         uses.append(PoolUse(name, known.slots, holders, waiting[name], parked, pool.loaded))
     return tuple(uses)
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -52,11 +52,13 @@ async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
 
 
 @contextlib.asynccontextmanager
-async def pooled(folder: Path, url: str, slots: int) -> AsyncIterator[tuple[Stage, ModelGateway]]:
+async def pooled(
+    folder: Path, url: str, slots: int, note_quiet: Callable[[str, float], None] = lambda *_: None
+) -> AsyncIterator[tuple[Stage, ModelGateway]]:
     """A gateway of two models that are one pool."""
     models = read_models({"main": {"url": url}, "other": {"url": url}})
     pools = {name: ModelPool("gpu0", slots) for name in models}
-    async with ModelGateway(folder, models, lambda: pools) as gateway:
+    async with ModelGateway(folder, models, lambda: pools, note_quiet) as gateway:
         await gateway.ready()
         yield Stage(await Workbench.make(folder), ModelServer(), gateway), gateway
         await gateway.end()
@@ -72,6 +74,24 @@ async def test_requests_of_one_attempt_wait_for_each_other(stage: Stage) -> None
 
     assert done.stdout.split() == ["whole"] * 4
     assert (len(stage.model.asked), stage.model.most_at_once) == (4, 1)
+
+
+async def test_a_pause_that_an_endpoint_asks_for_is_told_and_that_of_another_host_is_kept(tmp_path: Path) -> None:
+    """C10: over the conductor, a pool is quiet on every host."""
+    noted: list[tuple[str, float]] = []
+    async with ModelServer.serving() as model, pooled(tmp_path, model.url, 2, lambda *of: noted.append(of)) as it:
+        model.reply = lambda _: Answer(429, {"retry-after": "1"}, (b"{}",)) if len(model.asked) == 1 else Answer()
+        stage, gateway = it
+        async with stage.agent("main") as agent, stage.agent("other") as other:
+            first = await agent.ask(body="{}")
+            gateway.keep_quiet("gpu0", 1.0)
+            gateway.keep_quiet("never heard of", 9.0)
+            begun = time.monotonic()
+            second = await other.ask(body="{}")
+
+    assert (first[:10], second[:10]) == ("status 200",) * 2
+    assert noted == [("gpu0", 1.0)]
+    assert time.monotonic() - begun >= 0.9
 
 
 async def test_a_pool_has_its_slots_over_all_its_models_and_attempts_of_a_host(tmp_path: Path) -> None:

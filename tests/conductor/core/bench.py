@@ -205,6 +205,7 @@ class Bench:
         models: Mapping[str, tuple[HostPool, str]] = MappingProxyType({}),
         labels: Mapping[str, str] = MappingProxyType({}),
         reach: Mapping[str, Reach] = MappingProxyType({}),
+        quiet: tuple[tuple[str, float], ...] = (),
     ) -> Decision:
         """Reports a host; `models` says of agents which pool and which model they use."""
         far = {agent: reach.get(agent, Reach.NOTHING) for agent in (*agents, "survey", *unusable)}
@@ -213,7 +214,7 @@ class Bench:
         offered = offered if connected else ()
         pools = tuple({pool.name: pool for pool, _ in models.values()}.values())
         told = HostReported(name, connected, draining, slots, offered, broken, instance, features, pools)
-        return self.take(replace(told, labels=tuple(labels.items())))
+        return self.take(replace(told, labels=tuple(labels.items()), quiet=quiet))
 
     def launch(
         self,
