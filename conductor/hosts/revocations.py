@@ -73,12 +73,7 @@ class RevocationExchange:
                 _log.info("revocations_sent", host=channel.name, number=answer.number)
         except grpc.aio.AioRpcError as error:
             return self._failed(channel, own, error)
-        except (grpc.aio.UsageError, asyncio.CancelledError):
-            # A host that is removed meanwhile, or dialled again, ends the call on our side.
-            if (task := asyncio.current_task()) is None or task.cancelling():
-                raise
-            return None
-        except ChannelClosedError:
+        except ChannelClosedError:  # removed meanwhile, or dialled again
             return None
         except TlsError as error:
             self._warn(channel, own, str(error))
