@@ -185,6 +185,28 @@ def _drain_host(trouble: Trouble) -> None:
     trouble.world.drain(machine, is_draining=not machine.is_draining)
 
 
+def _move_host(trouble: Trouble) -> None:
+    added = [one for one in trouble.world.machines.values() if one.name in trouble.world.operator.added]
+    if added:
+        trouble.rng.choice([one for one in added if one.living] or added).move()
+
+
+def _remove_host(trouble: Trouble) -> None:
+    operator = trouble.world.operator
+    if operator.added:
+        name, seconds = (
+            trouble.rng.choice(sorted(operator.added)),
+            trouble.rng.choice((*_OUTAGES, LOST_AFTER_SECONDS + 20)),
+        )
+        operator.wishes[name].is_there, operator.wishes[name].forces = False, trouble.rng.random() < 0.7
+        trouble.world.agenda.after(seconds, lambda: setattr(operator.wishes[name], "is_there", True))
+
+
+def _drain_by_conductor(trouble: Trouble) -> None:
+    wish = trouble.world.operator.wishes[trouble.machine().name]
+    wish.is_drained = not wish.is_drained
+
+
 def _set_clock_of_host(trouble: Trouble) -> None:
     trouble.machine().clock_offset = trouble.rng.choice((-3600.0, 0.0, 3600.0))
 
@@ -242,6 +264,11 @@ KINDS: tuple[Callable[[Trouble], None], ...] = (
     _fill_disk_of_host,
     _drain_host,
     _set_clock_of_host,
+    _move_host,
+    _move_host,
+    _remove_host,
+    _remove_host,
+    _drain_by_conductor,
     _kill_conductor,
     _kill_daemon_and_conductor,
     _cut_power_of_conductor,

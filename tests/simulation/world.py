@@ -42,6 +42,7 @@ from tests.simulation.programs.callers import Callers
 from tests.simulation.programs.conductor import Conductor
 from tests.simulation.programs.host import Daemon
 from tests.simulation.programs.machine import THAWING_SECONDS, Machine
+from tests.simulation.programs.operator import Operator
 from tests.simulation.programs.plans import AGENTS, ORPHAN_SECONDS
 from tests.simulation.programs.watchers import Watcher
 from tests.simulation.trouble import LOST_AFTER_SECONDS, Trouble
@@ -75,10 +76,13 @@ class World:
         rng = Random(f"world {seed}")
         self.network = Network(self.agenda, Random(f"network {seed}"), self.seen)
         self.limits = replace(LIMITS, events_per_decision=rng.choice(EVENTS_PER_DECISION))
-        self.callers = Callers(rng, seed)
+        callers = Callers(rng, seed)
         self.root = make_root(f"{seed}-calm" if calm else f"{seed}")
         self.pool_slots = Random(f"pool {seed}").choice((0, 0, 1, 2))  # 0: no agent has a model
         self.machines = self._make_machines(rng)
+        self.operator = Operator(seed, self.machines)
+        self.callers = callers
+        callers.operator = self.operator
         self.store = JudgedDisk(CONDUCTOR)
         self._readers: list[tuple[Process, asyncio.Future[None]]] = []
         self.store_is_full = False
@@ -210,7 +214,9 @@ class World:
     def _ask(self) -> None:
         self.callers.look(self.store.runs)
         if self.conductor is not None and self.is_served and not self.store_is_full:
-            self.conductor.ask(self.callers.ask(self.store.runs, troubled=self.is_troubled))
+            asked = self.callers.ask(self.store.runs, troubled=self.is_troubled)
+            of_operator = self.operator.ask(self.store.hosts, self.machines, troubled=self.is_troubled)
+            self.conductor.ask([*of_operator, *asked])
         self.agenda.after(self.rng.random() * 2, self._ask)
 
     def _is_done(self) -> bool:
@@ -218,6 +224,8 @@ class World:
         if conductor is None or not conductor.is_at_rest or self.callers.are_waiting:
             return False
         if any(not run.is_settled for run in self.store.runs.values()):
+            return False
+        if not self.operator.is_content(self.store.hosts, self.machines):
             return False
         if any(machine.living or machine.shims or machine.folders for machine in self.machines.values()):
             return False
@@ -284,6 +292,7 @@ class World:
         self.trouble.left = 0
         self.repeats = self.drops = self.network.slowness = 0.0
         self.store_is_full = False
+        self.operator.put_right()
         if self.conductor is not None:
             self.conductor.process.thaw()
         for machine in self.machines.values():
@@ -292,6 +301,11 @@ class World:
             for program in (machine.daemon, *machine.shims.values()):
                 if program is not None:
                     program.process.thaw()
+
+    @property
+    def configured(self) -> dict[str, str]:
+        """The hosts that the conductor's configuration names, with their addresses."""
+        return {name: self.machines[name].address for name in self.operator.configured}
 
     def drain(self, machine: Machine, *, is_draining: bool) -> None:
         machine.is_draining = is_draining

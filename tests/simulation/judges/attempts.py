@@ -6,6 +6,9 @@ from tests.simulation.judges.violation import Violation
 from tests.simulation.programs.machine import Machine
 from tests.simulation.programs.plans import RENDERED
 
+# So end the sentences about attempts that were given up: of hosts that were silent, or removed.
+_SILENT = ("was silent for", "was away for")
+
 
 def check_attempt(attempt: Attempt, machine: Machine) -> None:
     """Raises Violation where an attempt is lost that ran, or where its turns are not those that its agent ended."""
@@ -16,7 +19,7 @@ def check_attempt(attempt: Attempt, machine: Machine) -> None:
 
 def _check_loss(attempt: Attempt, machine: Machine) -> None:
     """An attempt that ran is lost with its machine, or by too long a silence; not otherwise."""
-    is_silence = attempt.end.failure is not None and "silent" in attempt.end.failure.message
+    is_silence = attempt.end.failure is not None and any(how in attempt.end.failure.message for how in _SILENT)
     has_run = attempt.id in machine.begun and attempt.id not in machine.unpowered
     if attempt.state is AttemptState.LOST and has_run and not is_silence:
         raise Violation(f"{attempt.id} ran, and its host did not know it any more")

@@ -298,7 +298,7 @@ def _check_places(state: ConductorState, store: JudgedDisk, used: Counter[str], 
     open_agents = [
         (host, agent)
         for host in state.hosts.values()
-        if host.connected and not host.draining and used[host.name] < host.slots
+        if host.connected and not host.draining and not host.drained and used[host.name] < host.slots
         for agent in host.agents
         if agent not in host.models or host.models[agent].pool not in full
     ]

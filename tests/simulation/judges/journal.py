@@ -6,6 +6,7 @@ come twice the store itself refuses.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from conductor.core.folded.attempt import attempt_owner
 from conductor.core.folded.run import Run, apply, fold
@@ -31,6 +32,9 @@ from tests.fakes.memory_store import Appended, MemoryDisk, Write
 from tests.kit.histories import RUN, Entry, Fact, RunHistory, Speech
 from tests.simulation.judges.violation import Violation
 
+if TYPE_CHECKING:
+    from conductor.core.model.registry import HostEntry
+
 CONDUCTOR = "c1"
 NOT_AT_WORK = {StepState.PENDING, StepState.READY, StepState.QUEUED, StepState.WAITING_GATE}
 _MET = {StepState.SUCCEEDED, StepState.SKIPPED, StepState.EXCLUDED}
@@ -55,6 +59,7 @@ class JudgedDisk(MemoryDisk):
         self.entries: dict[str, list[Entry]] = defaultdict(list)
         self.times: dict[str, list[float]] = defaultdict(list)
         self._said_bytes: Counter[tuple[str, str]] = Counter()
+        self.hosts: dict[str, HostEntry] = {}
 
     def take(self, write: Write) -> None:
         self._judge(write)
@@ -104,6 +109,10 @@ class JudgedDisk(MemoryDisk):
             self._judge_decision(write.decision, write.time)
 
     def _judge_decision(self, decision: Decision, now: float) -> None:
+        for change in decision.hosts:
+            self.hosts.pop(change.host, None)
+            if change.entry is not None:
+                self.hosts[change.host] = change.entry
         for item in decision.to_store:
             self.positions[item.run] += 1
             if isinstance(item, Output):

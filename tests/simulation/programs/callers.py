@@ -12,11 +12,20 @@ from conductor.core.folded.run import Run
 from conductor.core.model.commands import Accepted
 from conductor.core.model.event_parts import KeptResult
 from conductor.core.model.inputs import Request, RequestCancel, RequestResolve, RequestRun
+from conductor.core.model.registry import HostRequest
 from conductor.engine.loop import Engine
-from conductor.errors import NoCapacityError, PreconditionError, RequestIdReusedError, ShuttingDownError, StorageError
+from conductor.errors import (
+    NoCapacityError,
+    PreconditionError,
+    RequestIdReusedError,
+    ShuttingDownError,
+    StatusError,
+    StorageError,
+)
 from conductor.store.kept_results import describe
 from tests.simulation.judges.violation import Violation
 from tests.simulation.programs.calling import add_calls
+from tests.simulation.programs.operator import Operator
 from tests.simulation.programs.people import People
 from tests.simulation.programs.plans import make_plan
 
@@ -24,6 +33,8 @@ RETRYING_WORLDS = 0.25
 
 
 class Callers:
+    operator: Operator
+
     def __init__(self, rng: Random, seed: int) -> None:
         self.rng = rng
         self.people = People(seed)
@@ -73,8 +84,12 @@ class Callers:
         except RequestIdReusedError as error:
             if request.request_digest != "other":
                 raise Violation(f"{request.request_id} was answered with {error}") from error
-        except PreconditionError as error:
-            if isinstance(request, RequestResolve):
+        except StatusError as error:
+            if isinstance(request, HostRequest):
+                self.operator.hear_refusal(request, error)
+            elif not isinstance(error, PreconditionError):
+                raise
+            elif isinstance(request, RequestResolve):
                 self.people.hear_refusal(request, error, runs[request.run])
             elif isinstance(request, RequestRun):
                 raise Violation(f"{request.request_id} was answered with {error}") from error
@@ -84,6 +99,8 @@ class Callers:
     def _hear(self, request: Request, accepted: Accepted) -> None:
         if request.request_digest == "other":
             raise Violation("a request id was used again with another body, and accepted")
+        if isinstance(request, HostRequest):
+            self.operator.hear(request)
         if isinstance(request, RequestResolve):
             self.people.hear(request)
         if isinstance(request, RequestRun):

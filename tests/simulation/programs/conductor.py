@@ -33,6 +33,7 @@ from tests.simulation.ground.client import Channel
 from tests.simulation.ground.process import Process
 from tests.simulation.ground.server import Server
 from tests.simulation.judges.invariants import check_command, check_decision, check_launches, check_pool, check_state
+from tests.simulation.judges.registry import check_hosts
 from tests.simulation.judges.violation import Violation
 from tests.simulation.programs.storage import Storage
 from tests.simulation.programs.workers import answer
@@ -73,7 +74,7 @@ class Conductor:
         world, storage = self.world, self.storage
         clock = await recovery.read_time(storage, self._read_clocks, self.process.time)
         storage.clock_ahead = clock.now() - world.agenda.now
-        state = await recovery.fold_state(storage, clock.now(), world.limits, {name: name for name in world.machines})
+        state = await recovery.fold_state(storage, clock.now(), world.limits, world.configured)
         ground: Any = ring.Ground(storage, clock, None, self._open_channel, SILENCE_SECONDS)  # type: ignore[arg-type]
         self.ring = JudgedRing(self, ground, state)
         async with asyncio.TaskGroup() as tasks:
@@ -86,12 +87,13 @@ class Conductor:
         return Reading(wall, self.process.time(), str(len(world.boots)))
 
     def _open_channel(self, _: str, address: str) -> Any:
-        return self._channel(self.world.machines[address])
+        return self._channel(self.world.machines[address.partition("@")[0]], address)
 
-    def _channel(self, machine: "Machine") -> Channel:
+    def _channel(self, machine: "Machine", address: str) -> Channel:
         def find() -> Server | None:
             daemon = machine.daemon
-            return daemon.server if daemon is not None and self.world.network.reaches(machine.name) else None
+            is_reached = address == machine.address and self.world.network.reaches(machine.name)
+            return daemon.server if daemon is not None and is_reached else None
 
         def passing(method: str, data: bytes, call: "Call") -> None:
             if method.endswith("/Execute"):
@@ -176,6 +178,7 @@ class JudgedRing(ring.Ring):
         check_decision(decision, world.limits)
         if not self._conductor.storage.is_deposed:
             check_launches(decision, world.store, now)
+            check_hosts(inputs, decision, world.store, world.configured)
         for record in decision.to_store:
             if isinstance(record, Record) and isinstance(record.event, StepWaits):
                 world.seen[f"step waits: {record.event.kind}"] += 1

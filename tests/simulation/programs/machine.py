@@ -69,6 +69,7 @@ class Machine:
         self.is_draining = False
         self.clock_offset = 0.0
         self.boot_id = "boot 1"
+        self.place = 1
         self.daemon: Daemon | None = None
         self.shims: dict[Path, Shim] = {}
         self.admitted: list[tuple[str, int]] = []
@@ -97,6 +98,16 @@ class Machine:
             point = "end acknowledged, not released"
         if point is not None:
             self.pass_point(point)
+
+    @property
+    def address(self) -> str:
+        return f"{self.name}@{self.place}"
+
+    def move(self) -> None:
+        """The machine gets another address, and nothing reaches it at the one before."""
+        self.place += 1
+        if self.daemon is not None:
+            self.network.lose(self.daemon.process, at_once=False)
 
     @property
     def folders(self) -> list[str]:
