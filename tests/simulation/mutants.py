@@ -10,7 +10,8 @@ from unittest.mock import patch
 
 from conductor import ring
 from conductor.clock import Past, Reading, continue_time
-from conductor.core.decide import progress, recover, requests, reuse, schedule, settling
+from conductor.core.decide import progress, recover, registry, requests, reuse, schedule, settling
+from conductor.core.decide.decision_draft import DecisionDraft
 from conductor.core.decide.run_draft import RunDraft
 from conductor.core.decide.settling import settle_step
 from conductor.core.folded import step_folding as step_model
@@ -25,12 +26,13 @@ from conductor.core.model.commands import AckExecution, CancelExecution, Command
 from conductor.core.model.conductor_state import ConductorState, Host, Track
 from conductor.core.model.event_parts import KeptResult
 from conductor.core.model.events import StepCancelled, StepFailed, StepRequeued, SubRunStarted
-from conductor.core.model.inputs import ExecutionReported, Input, RequestResolve
+from conductor.core.model.inputs import ExecutionReported, HostReported, Input, RequestResolve
 from conductor.core.model.output import Output
 from conductor.core.model.plan import ForeachPlan, OnFailure, StepPlan
+from conductor.core.model.registry import HostEntry, HostRequest, RequestRemoveHost, list_entries
 from conductor.core.model.states import StepState
 from conductor.core.model.work import OutputInvalid
-from conductor.core.placing import slots
+from conductor.core.placing import placement, slots
 from conductor.core.placing.placement import usable_hosts
 from conductor.core.sub_runs import creation
 from conductor.engine import recovery
@@ -255,6 +257,30 @@ def _send_templates(step: Step, *, asks_model: bool) -> tuple[tuple[str, str], .
     return step.plan.agent.parameters if step.plan.agent is not None else ()
 
 
+def _believe_closed_links(state: ConductorState, inputs: Inputs, now: float) -> Outcome:
+    """Takes what a link reports that was closed meanwhile."""
+    return _advance(state, [replace(one, address="") if isinstance(one, HostReported) else one for one in inputs], now)
+
+
+_real_find_flaw = registry._find_flaw
+
+
+def _remove_busy_hosts(decision: DecisionDraft, request: HostRequest) -> tuple[str, str] | None:
+    """Removes a host although attempts run there."""
+    forced = replace(request, is_forced=True) if isinstance(request, RequestRemoveHost) else request
+    return _real_find_flaw(decision, forced)
+
+
+def _know_configured_hosts(configured: Mapping[str, str], _: Iterable[HostEntry]) -> dict[str, HostEntry]:
+    """After a restart, only the hosts of the configuration are driven, and none is drained."""
+    return list_entries(configured, ())
+
+
+def _forget_drains(hosts: Mapping[str, Host]) -> list[Host]:
+    """Takes a drained host for any other."""
+    return [host for host in hosts.values() if host.connected and not host.draining and host.slots > 0]
+
+
 MUTANTS = (
     Mutant("forgets the cursor", {(ring, "advance"): _forget_cursor}, hint=3),
     Mutant("acknowledges before the commit", {(ring, "advance"): _acknowledge_what_came}, hint=4),
@@ -293,5 +319,12 @@ MUTANTS = (
     Mutant("asks for no item to succeed", {(settling, "min_success"): lambda _: 0}, hint=60),
     Mutant("forgets a step of an item", {(foreach, "add_item"): _forget_a_step}, hint=15),
     Mutant("sends templates in place of what was rendered", {(Step, "list_parameters"): _send_templates}),
+    Mutant("places attempts on drained hosts", {(placement, "usable_hosts"): _forget_drains}, hint=3),
+    Mutant("removes hosts at which attempts run", {(registry, "_find_flaw"): _remove_busy_hosts}, hint=15),
+    Mutant("believes links that are closed", {(ring, "advance"): _believe_closed_links}, hint=45),
+    Mutant("tells a host that has moved nothing", {(ring, "recover_host"): lambda state, host: ()}, hint=7),
+    Mutant(
+        "forgets the hosts that were added in a restart", {(recovery, "list_entries"): _know_configured_hosts}, hint=3
+    ),
     Mutant("overbooks hosts", {(schedule, "count_free"): _overbook}, hint=4),
 )
