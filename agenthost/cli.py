@@ -32,6 +32,13 @@ def group() -> None:
 @click.option("--listen", metavar="ADDRESS", help="HOST:PORT (port 0: any) or unix:PATH; beyond loopback it needs TLS.")
 @click.option("--data", type=_DIRECTORY, metavar="DIR", help="Directory for attempts and snapshots; one host each.")
 @click.option("--name", help="What this host is called.")
+@click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Flows and runs choose hosts by it, as [labels]; repeatable.",
+)
 @click.option("--slots", type=int, help="How many agents run at once.  [default: twice the processors]")
 @click.option(
     "--agents-dir", "agents_dirs", multiple=True, type=_DIRECTORY, help="Directory with agents' spec files; repeatable."

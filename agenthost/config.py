@@ -10,7 +10,7 @@ names certificates of the operator's own PKI; without it those in the data folde
 import os
 import shlex
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -88,6 +88,8 @@ def load_settings(file: Path | None, flags: Mapping[str, Any]) -> Settings:
         raise ConfigurationError("--model-name and --key-env need --model URL")
     if unknown := sorted(set(table) - known):
         raise ConfigurationError(f"{file}: '{unknown[0]}' is not a setting{there_are(unknown[0], sorted(known))}")
+    if labels := flags.pop("labels", None):
+        flags["labels"] = _add_labels(table.get("labels", {}), labels)
     values: dict[str, Any] = {**table, **{name: value for name, value in flags.items() if value is not None}}
     values |= _of_membership(values)
     for required in ("listen", "data", "name"):
@@ -113,6 +115,14 @@ def load_settings(file: Path | None, flags: Mapping[str, Any]) -> Settings:
     settings = Settings(**values)
     _check(settings)
     return settings
+
+
+def _add_labels(table: Any, given: Sequence[str]) -> Any:
+    """Returns the labels of the file with those of flags, which win."""
+    pairs = [text.partition("=") for text in given]
+    if odd := next((text for text, (name, equals, _) in zip(given, pairs, strict=True) if not (name and equals)), None):
+        raise ConfigurationError(f"--label takes NAME=VALUE, not '{odd}'")
+    return {**table, **{name: value for name, _, value in pairs}} if isinstance(table, Mapping) else table
 
 
 def _of_membership(values: Mapping[str, Any]) -> Mapping[str, str]:

@@ -59,6 +59,7 @@ if TYPE_CHECKING:
 
 MAX_LABELS = 32
 MAX_TOLD = 5
+MAX_HOST_LABELS, MAX_HOST_LABEL_CHARACTERS = 8, 63  # of a selector
 MAX_LABEL_CHARACTERS = 128
 MAX_PRIORITY = 100
 MAX_TITLE_CHARACTERS = 200
@@ -267,15 +268,31 @@ def _check_shape(request: pb.CreateRunRequest) -> str:
     return read_request_id(request.request_id, *violations)
 
 
+def _check_host_labels(loaded: LoadedFlow, labels: Mapping[str, str]) -> None:
+    """Raises InvalidRequestError for labels of hosts that no step can ask for."""
+    if len(labels) > MAX_HOST_LABELS or any(
+        len(text) > MAX_HOST_LABEL_CHARACTERS for pair in labels.items() for text in pair
+    ):
+        text = (
+            f"has at most {MAX_HOST_LABELS} labels; name and value have at most {MAX_HOST_LABEL_CHARACTERS} characters"
+        )
+        raise InvalidRequestError(Violation("selector.labels", text))
+    if (other := loaded.find_other_label(labels)) is not None:
+        step, name = other
+        text = f"step {step} asks for another value of the label {name}: no host has both"
+        raise InvalidRequestError(Violation("selector.labels", text))
+
+
 def _selected(loaded: LoadedFlow, selector: pb.Selector) -> LoadedFlow:
-    """Returns the flow with the agents that a caller chose. Raises InvalidRequestError for a choice that no step has."""
+    """Returns the flow with the agents and hosts that a caller chose. Raises InvalidRequestError for what no step can have."""
     if len(selector.agents) > MAX_AGENTS:
         raise InvalidRequestError(Violation("selector.agents", f"has at most {MAX_AGENTS} entries"))
     known = loaded.list_agents()
     if selector.agents and not known & set(selector.agents):
         chosen, there = ", ".join(selector.agents), ", ".join(sorted(known)) or "no agent"
         raise InvalidRequestError(Violation("selector.agents", f"no step of this flow asks {chosen}; they ask {there}"))
-    return loaded.narrowed(selector.agents)
+    _check_host_labels(loaded, selector.labels)
+    return loaded.narrowed(selector.agents, selector.labels)
 
 
 def _source_violations(request: pb.CreateRunRequest) -> list[Violation]:

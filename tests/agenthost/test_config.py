@@ -120,3 +120,13 @@ def test_every_setting_of_an_agent_is_refused_by_its_name() -> None:
             with pytest.raises(SpecError) as caught:
                 parse_spec({**plain, key: value})
             assert key in str(caught.value), value
+
+
+def test_labels_of_flags_stand_beside_those_of_the_file_and_win(tmp_path: Path) -> None:
+    """Keeps C9."""
+    (tmp_path / "host.toml").write_text('[labels]\nzone = "office"\ngpu = "no"\n')
+    settings = load_settings(tmp_path / "host.toml", {**FLAGS, "labels": ("gpu=yes", "rack=a=1")})
+    with pytest.raises(ConfigurationError, match="--label takes NAME=VALUE, not 'gpu'"):
+        load_settings(None, {**FLAGS, "labels": ("gpu",)})
+
+    assert dict(settings.labels) == {"zone": "office", "gpu": "yes", "rack": "a=1"}

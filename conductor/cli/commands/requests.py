@@ -40,6 +40,7 @@ def create_request(
     )
     agents = options.get("agents")
     request.selector.agents.extend(map(str, agents if isinstance(agents, Iterable) else ()))
+    request.selector.labels.update(named_values("--host-label", options.get("host_labels") or ()))
     set_flow(request, flow, Path(str(options["project"])) if options.get("project") else None)
     inputs = dict[str, object]()
     if extras:

@@ -20,7 +20,7 @@ from conductor.flows.defaults import with_defaults
 from conductor.flows.library.bundle import MAX_BUNDLE_BYTES, write_bundle
 from conductor.flows.library.layers import Folder, Layer, Source, flow_files, name_of, read_file
 from conductor.flows.library.library import Sent, Texts, read_library, texts_for, with_sent
-from conductor.flows.selection import list_agents, narrow_agents
+from conductor.flows.selection import find_other_label, list_agents, narrow_agents, narrow_hosts
 from conductor.v1 import flow_service_pb2
 from servicekit.errors import closest
 
@@ -55,12 +55,20 @@ class LoadedFlow:
         """Returns the personas and contracts that the flows name."""
         return self._find_texts("")
 
-    def narrowed(self, agents: Sequence[str]) -> "LoadedFlow":
-        """Returns the flow with its calls, where their steps ask only these agents; as it is where none are given."""
-        if not agents:
+    def narrowed(self, agents: Sequence[str], labels: Mapping[str, str]) -> "LoadedFlow":
+        """Returns the flow with its calls, where their steps ask only these agents, and for hosts with these labels."""
+        if not agents and not labels:
             return self
-        calls = {name: narrow_agents(called, agents) for name, called in self.calls.items()}
-        return replace(self, filled=narrow_agents(self.filled, agents), calls=calls)
+
+        def narrow(flow: Flow) -> Flow:
+            return narrow_hosts(narrow_agents(flow, agents), labels)
+
+        return replace(self, filled=narrow(self.filled), calls={name: narrow(one) for name, one in self.calls.items()})
+
+    def find_other_label(self, labels: Mapping[str, str]) -> tuple[str, str] | None:
+        """Returns a step, here or in a called flow, that asks for another value of a label, and the label."""
+        found = (find_other_label(flow, labels) for flow in (self.filled, *self.calls.values()))
+        return next((one for one in found if one is not None), None)
 
     def list_agents(self) -> set[str]:
         """Returns every agent that a step names, here or in a called flow."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from agenthost.v1 import host_service_pb2 as host_pb
 from conductor.config import Limits
 from conductor.v1 import pool_service_pb2 as pb
 from conductor.v1 import run_service_pb2 as run_pb
@@ -166,3 +167,33 @@ async def test_each_request_that_cannot_be_met_says_why(with_one: Running) -> No
     for method, request, reason, part in cases:
         found, message = await told(method, request)
         assert (found, part in message) == (reason, True), f"{request}: {found}: {message}"
+
+
+async def test_a_run_goes_only_to_hosts_with_the_labels_that_its_caller_asks_for(tmp_path: Path) -> None:
+    async with running_conductor(tmp_path, hosts={"alpha": ExecutionHost(DONE), "beta": ExecutionHost(DONE)}) as it:
+        it.tellers["beta"].change(labels={"gpu": "yes", "zone": "office"})
+        step = agent_step("s")
+        step.agent.labels["zone"] = "office"
+        ended = await it.settled((await it.create(step, selector=run_pb.Selector(labels={"gpu": "yes"}))).name)
+        other = await refusal(it.create(step, selector=run_pb.Selector(labels={"zone": "home"})))
+        many = await refusal(it.create(step, selector=run_pb.Selector(labels={str(n): "x" for n in range(9)})))
+
+        assert [attempt.host for attempt in ended.steps[0].attempts] == ["beta"]
+        assert (other.reason, many.reason) == ("INVALID_REQUEST", "INVALID_REQUEST")
+        assert "step s asks for another value of the label zone" in str(other.violations)
+
+
+async def test_a_host_tells_what_waits_for_it_what_it_keeps_and_when_its_certificate_ends(tmp_path: Path) -> None:
+    async with running_conductor(tmp_path, hosts={"alpha": ExecutionHost(TALKS)}) as it:
+        teller = it.tellers["alpha"]
+        teller.host.certificate_end_time.FromSeconds(1_900_000_000)
+        teller.change(slots=1, snapshots=host_pb.Snapshots(count=3))
+        await it.until_said((await it.create(agent_step("s"))).name)
+        for _ in range(2):
+            await it.create(agent_step("s"))
+        host = await it.pool.GetHost(pb.GetHostRequest(name="alpha"))
+        while host.queued < 2:
+            host = await it.pool.GetHost(pb.GetHostRequest(name="alpha"))
+
+        assert (host.running, host.slots, host.snapshots) == (1, 1, 3)
+        assert host.certificate_end_time.seconds == 1_900_000_000

@@ -65,6 +65,13 @@ _OPTIONS = (
         help="Ask this agent wherever the flow names it among others; may be repeated, in order of preference.",
     ),
     click.option(
+        "--host-label",
+        "host_labels",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Run only on hosts with this label; repeatable.",
+    ),
+    click.option(
         "--project",
         type=click.Path(exists=True, file_okay=False, path_type=Path),
         help="Whose personas and contracts a FILE brings along.  [default: of the .conductor/ beside it]",
