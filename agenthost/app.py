@@ -33,6 +33,7 @@ from agenthost.config import GOODBYE_SECONDS, STOP_GRACE_SECONDS, Settings
 from agenthost.core.models.facts import ModelFacts
 from agenthost.errors import ConfigurationError
 from agenthost.host.adoption import adopt_leftovers
+from agenthost.host.announcing import announcing
 from agenthost.host.data_folder import DataFolder
 from agenthost.host.fences import Fences
 from agenthost.host.housekeeping import Housekeeping
@@ -78,7 +79,7 @@ async def serve(settings: Settings, announce: Callable[[str, Host], None]) -> No
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asked.put_nowait, number)
     try:
-        async with running_host(settings, address, data) as (host, target):
+        async with running_host(settings, address, data) as (host, target), announcing(settings, target):
             agents = [name for name, agent in host.agents.items() if host.shown(agent).available]
             _log.info("host_started", host=settings.name, address=target, slots=settings.slots, agents=agents)
             announce(target, host)

@@ -49,6 +49,12 @@ def group() -> None:
 )
 @click.option("--key-env", metavar="NAME", help="Variable of the environment that holds the key of --model.")
 @click.option("--metrics", metavar="ADDRESS", help="Serve metrics for Prometheus at http://ADDRESS/metrics.")
+@click.option(
+    "--announce",
+    is_flag=True,
+    default=None,
+    help="Announce this host on the network: conductor hosts discover. Needs an extra.",
+)
 @tls_options
 @click.option("--config", type=_DIRECTORY, metavar="FILE", help="TOML file with these settings and [limits].")
 @click.option("--log-format", type=click.Choice(["plain", "json"]), help="How to write the log.  [default: plain]")

@@ -71,6 +71,7 @@ class Settings:
     commands: Mapping[str, AgentSpec] = field(default_factory=dict)  # that flows may run, by name
     tls: TlsSettings = field(default_factory=TlsSettings)
     metrics: Address | None = None  # where Prometheus reads; None serves no metrics
+    announce: bool = False  # on the network, by multicast DNS
     end_agents_on_stop: bool = False  # SIGTERM otherwise leaves them to the next daemon
     log_format: str = "plain"
     log_level: str = "info"
@@ -266,6 +267,8 @@ def _limits(table: Any) -> tuple[Limits, Keeping]:
 
 
 def _check(settings: Settings) -> None:
+    if not isinstance(settings.announce, bool):
+        raise ConfigurationError(f"announce is {shown(settings.announce)}: it must be true or false")
     if not isinstance(settings.end_agents_on_stop, bool):
         raise ConfigurationError(
             f"end_agents_on_stop is {shown(settings.end_agents_on_stop)}: it must be true or false"

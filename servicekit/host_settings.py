@@ -1,14 +1,12 @@
 """Hosts as configurations and requests name them: a name and the address that is dialled. Checks both; dials nothing."""
 
-import re
 from dataclasses import dataclass
 
 from servicekit.addresses import Address, AddressError
 from servicekit.errors import shown
+from servicekit.tls.identity import NAME
 
-HOST_NAME = r"[a-z0-9][a-z0-9-]{0,39}"
-
-_HOST_NAME = re.compile(HOST_NAME)
+HOST_NAME = NAME.pattern
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,4 +39,4 @@ def read_host(name: str, address: object, *, has_tls: bool) -> tuple[HostSetting
 
 def is_host_name(name: str) -> bool:
     """Returns whether a host may be called so."""
-    return _HOST_NAME.fullmatch(name) is not None
+    return NAME.fullmatch(name) is not None

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from conductor.cli.commands.pool.discovery import discover
 from conductor.cli.commands.pool.watching import wait_for_contact, wait_until_empty
 from conductor.cli.connection import CALL_SECONDS, Connection, connected
 from conductor.cli.main import Context
@@ -36,6 +37,9 @@ class HostGroup(click.Group):
 @click.group(cls=HostGroup)
 def hosts() -> None:
     """List the hosts, show the one called NAME, or change which hosts the conductor drives."""
+
+
+hosts.add_command(discover)
 
 
 @hosts.command(_SHOW, hidden=True)
