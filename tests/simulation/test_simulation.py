@@ -9,7 +9,7 @@ import pytest
 from tests.simulation.comparison import live_and_compare
 from tests.simulation.judges.violation import Violation
 from tests.simulation.mutants import MUTANTS, Mutant
-from tests.simulation.trouble import KINDS, POINTS
+from tests.simulation.trouble import HOST_KINDS, KINDS, POINTS
 from tests.simulation.twins import TWINS
 from tests.simulation.world import World
 
@@ -36,20 +36,22 @@ EXPECTED = {
     "execution ended: shim_lost": 10,
     "gate opened": 30,
     "gate resolved": 20,
+    "host added": 60,
     "host disconnected": 30,
+    "host removed": 20,
     "host superseded": 10,
     "input applied": 60,
     "input told": 80,
     "lines not compacted": 1,
     "older epoch refused": 10,
-    "outcome compared": 10,
+    "outcome compared": 6,
     "outcome of a retry compared": 1,
     "report repeated late": 20,
     "start repeated": 10,
     "step reused": 50,
     "sub-run": 20,
     "step waits: parked": 5,
-    "step waits: pool": 10,
+    "step waits: pool": 6,
     "run paused": 20,
     "store failed": 10,
     "stream ended: END_UNHEARD": 2,
@@ -80,7 +82,7 @@ def test_troubled_worlds_keep_every_promise_and_are_troubled_enough() -> None:
     assert seen["step"] >= 10 * SEEDS
     assert _count_descriptors() < opened + SEEDS, "a world of 10 000 closes what it opened"
     assert {what: seen[what] for what, least in EXPECTED.items() if seen[what] < least} == {}
-    assert len([what for what in seen if what.startswith("trouble: ")]) == len(set(KINDS))
+    assert len([what for what in seen if what.startswith("trouble: ")]) == len({*KINDS, *HOST_KINDS})
     assert len([what for what in seen if what.startswith("caught: ")]) >= len(POINTS) - 3
 
 

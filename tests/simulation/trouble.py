@@ -46,6 +46,8 @@ class Trouble:
         self.world = world
         self.rng = rng
         kinds = [kind for kind in KINDS if rng.random() < 0.4] or [rng.choice(KINDS)]
+        if world.operator.is_busy:
+            kinds += HOST_KINDS
         self._kinds = kinds
         self._weights = [rng.choice((1, 1, 3)) for _ in kinds]
         self._traps: set[str] = set()
@@ -264,11 +266,6 @@ KINDS: tuple[Callable[[Trouble], None], ...] = (
     _fill_disk_of_host,
     _drain_host,
     _set_clock_of_host,
-    _move_host,
-    _move_host,
-    _remove_host,
-    _remove_host,
-    _drain_by_conductor,
     _kill_conductor,
     _kill_daemon_and_conductor,
     _cut_power_of_conductor,
@@ -276,4 +273,12 @@ KINDS: tuple[Callable[[Trouble], None], ...] = (
     _freeze_conductor,
     _fill_disk_of_conductor,
     _set_clock_of_conductor,
+)
+# Of an operator who changes the hosts. They come on top, so that the other worlds stay as they are.
+HOST_KINDS: tuple[Callable[[Trouble], None], ...] = (
+    _move_host,
+    _move_host,
+    _remove_host,
+    _remove_host,
+    _drain_by_conductor,
 )

@@ -16,7 +16,8 @@ from tests.simulation.judges.violation import Violation
 if TYPE_CHECKING:
     from tests.simulation.programs.machine import Machine
 
-ADDED = 0.6  # of the hosts; the configuration names the others
+BUSY = 0.4  # of the worlds: in the others, the configuration names every host, and none is drained
+ADDED = 0.6  # of the hosts
 
 
 @dataclass
@@ -34,7 +35,8 @@ class Operator:
     def __init__(self, seed: int, names: Iterable[str]) -> None:
         self.rng = Random(f"operator {seed}")
         self.wishes = {name: Wish() for name in names}
-        self.added = frozenset(name for name in self.wishes if self.rng.random() < ADDED)
+        self.is_busy = self.rng.random() < BUSY
+        self.added = frozenset(name for name in self.wishes if self.is_busy and self.rng.random() < ADDED)
         self._asked: dict[str, HostRequest] = {}
         self._number = 0
 
