@@ -64,6 +64,14 @@ def test_every_part_of_the_pool_has_a_panel() -> None:
         assert part in asked
 
 
+def test_the_samples_ask_both_services_on_this_machine_and_on_others() -> None:
+    local, remote = (yaml.safe_load(page("monitoring").block(f"yaml {name}.yml")) for name in ("prometheus", "remote"))
+
+    for sample in (local, remote):
+        assert [job["job_name"] for job in sample["scrape_configs"]] == ["conductor", "agenthost"]
+    assert all(job["scheme"] == "https" and "cert_file" in job["tls_config"] for job in remote["scrape_configs"])
+
+
 @pytest.mark.processes
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="there is no promtool (Debian: apt install prometheus)")
 def test_promtool_accepts_the_alerts_the_dashboards_queries_and_the_sample(tmp_path: Path) -> None:
