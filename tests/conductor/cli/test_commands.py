@@ -218,7 +218,7 @@ def test_a_step_goes_by_its_id_and_its_label_and_both_are_shown(run: str, conduc
 def test_a_run_is_shown_with_its_date_and_its_effort(run: str, conductor: Command) -> None:
     date = r"20\d\d-\d\d-\d\d \d\d:\d\d"
 
-    assert re.search(rf"asked for  {date}:\d\d \S+, band small\n", conductor("show", run).stdout)
+    assert re.search(rf"asked for  {date}:\d\d \S+ by loopback, band small\n", conductor("show", run).stdout)
     assert re.search(rf"succeeded   {date} \S+  two ", conductor("runs").stdout)
 
 
@@ -249,7 +249,7 @@ def test_a_run_that_failed_says_why_and_what_answers_more_and_shows_no_traceback
     assert f"why it failed:     conductor show {name} looks\n" in failed.stderr
     assert f"what it logged:    conductor output {name} looks --channel log\n" in failed.stderr
     assert logged.stdout == "cannot do `finding low no/such.py 1 1 A line`: No such file or directory\n"
-    assert "UTC; its last step ended " in report
+    assert "UTC by loopback; its last step ended " in report
 
 
 def test_a_cancelled_run_is_exit_code_3_and_cannot_be_cancelled_again(pair: Pair, conductor: Command, run: str) -> None:
@@ -382,7 +382,7 @@ def test_a_person_reads_a_gate_and_decides(pair: Pair, conductor: Command) -> No
     assert conductor("pause", run, "--reason", "lunch").stdout == f"{name} paused\n"
     assert f"conductor resume {run}" in conductor("show", run).stderr
     assert conductor("resume", run).stderr.startswith("decide its gates:")
-    assert conductor("approve", "fails", "--edit", "is fine", "--as", "ann").stdout.endswith("edit by ann\n")
+    assert conductor("approve", "fails", "--edit", "is fine", "--as", "ann").stdout.endswith("edit by ann (loopback)\n")
     assert "It is fine" in waits("plan-1")
     assert conductor("approve", f"{run}/plan-1", "--retry").stderr.startswith("conductor: gate plan-1 takes no retry")
     assert conductor("reject", run, "--comment", "no").stdout.endswith(": no\n")
