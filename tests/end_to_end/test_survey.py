@@ -188,10 +188,15 @@ def test_a_repository_is_fetched_by_its_url_once_for_each_request_and_a_retry_ke
     asked = pb.CreateRunRequest(flow="flows/survey", workspace=pb.Workspace(url=url), request_id=str(uuid.uuid4()))
     runs = [stub.CreateRun(asked, timeout=60) for _ in range(2)]
     end = list(stub.WatchRun(pb.WatchRunRequest(name=runs[0].name), timeout=90))[-1].run
+    # What a run shows of its workspace can be asked for again.
+    planned = stub.PlanRun(
+        pb.PlanRunRequest(run=pb.CreateRunRequest(flow="flows/survey", workspace=end.workspace)), timeout=60
+    )
     requests = len(served.asked)
     again = stub.RetryRun(pb.RetryRunRequest(name=end.name, all=True), timeout=60)
 
     assert runs[0].name == runs[1].name
+    assert planned.run.snapshot == end.snapshot
     assert end.state == pb.Run.STATE_SUCCEEDED
     assert (end.workspace.url, end.workspace.path, end.workspace.mode) == (url, "", pb.Workspace.MODE_COMMIT)
     assert (again.snapshot, again.workspace) == (end.snapshot, end.workspace)

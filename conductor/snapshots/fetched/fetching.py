@@ -74,9 +74,15 @@ class Fetching:
     async def open(
         cls, folder: Path, snapshots: SnapshotStore, settings: FetchSettings, resolve: Resolve = resolve_name
     ) -> "Fetching":
-        """Opens it over a folder, and removes what a killed conductor left there."""
+        """Opens it over a folder, and removes what a killed conductor left there.
+
+        Raises ConfigurationError where the file of certificates holds none.
+        """
         await in_thread(lambda: shutil.rmtree(folder, ignore_errors=True))
-        return cls(folder, snapshots, settings, resolve)
+        opened = cls(folder, snapshots, settings, resolve)
+        if settings.ca is not None:
+            opened._context = await in_thread(make_context, settings.ca)
+        return opened
 
     def read_url(self, text: str) -> RepositoryUrl:
         """Returns the URL of a request; raises the reason why nothing is fetched from there."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from conductor.errors import ConfigurationError
 from conductor.snapshots.fetched.packet_lines import ProtocolError, readable
 from servicekit.fetching.urls import RepositoryUrl
 
@@ -29,11 +30,17 @@ class ServerError(Exception):
 
 
 def make_context(ca: Path | None) -> ssl.SSLContext:
-    """Returns how certificates are checked: by the system's authorities, and by those in a file."""
+    """Returns how certificates are checked: by the system's authorities, and by those in a file.
+
+    Raises ConfigurationError where the file holds none.
+    """
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if ca is not None:
-        context.load_verify_locations(cafile=ca)
+    try:
+        if ca is not None:
+            context.load_verify_locations(cafile=ca)
+    except OSError as error:
+        raise ConfigurationError(f"fetch.ca: {ca} holds no certificates in PEM form: {error.strerror}") from error
     return context
 
 

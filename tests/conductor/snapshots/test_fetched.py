@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from conductor.errors import (
+    ConfigurationError,
     FetchError,
     FetchNotAllowedError,
     InvalidRequestError,
@@ -282,6 +283,13 @@ async def test_a_certificate_that_is_not_trusted_or_of_another_name_is_refused(
 
     misled = await Fetcher.make(tmp_path / "b", server, hosts=parse_allowed(["other.example.org", "127.0.0.1"]))
     assert "Hostname mismatch" in str(await misled.refused(server.url(host="other.example.org")))
+
+
+async def test_a_file_without_certificates_is_told_at_the_start(server: GitServer, tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("no certificate")
+
+    with pytest.raises(ConfigurationError, match="holds no certificates in PEM form"):
+        await Fetcher.make(tmp_path, server, ca=tmp_path / "ca.pem")
 
 
 async def test_a_host_that_is_not_allowed_is_never_asked(server: GitServer, tmp_path: Path) -> None:
