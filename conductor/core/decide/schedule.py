@@ -11,7 +11,8 @@ The rules, before the code:
 - A step that cannot be placed does not hold up the steps behind it.
 - A run that an operator holds is passed over, with its sub-runs.
 - A step without a place says what it waits for once, and again only when that changes.
-- A host on which the step failed before is taken last.
+- A host on which the step failed before is taken last, unless it gave the answer that is to be repaired. A host on which another
+  attempt over the same snapshot began is preferred, since it has the snapshot.
 - An agent that takes turns is given one for its answer and one for its repair, until the step has asked for its repair.
 - Steps whose model is loaded are placed first, then the others, which take what is left (see `core.placing.memory`).
 """
@@ -115,6 +116,15 @@ class Scheduling:
     def _may_begin(self, one: Ongoing | RunDraft) -> bool:
         return not self._is_held(one) and self.limits.admits(one.run)
 
+    @cached_property
+    def present(self) -> Mapping[str, set[str]]:
+        """The hosts that have a snapshot, by its commit, as far as attempts of unfinished runs show."""
+        found: dict[str, set[str]] = {}
+        for _, one in self.decision.runs():
+            if one.run.hosts:
+                found.setdefault(one.run.plan.snapshot.commit, set()).update(one.run.hosts)
+        return found
+
     def _is_held(self, one: Ongoing | RunDraft) -> bool:
         """Returns whether an operator holds a run, or one that it is a part of."""
         above: Ongoing | RunDraft | None = one
@@ -136,13 +146,24 @@ class Scheduling:
         for name, queued in one.queue.items() if one is not None else ():
             if id(queued.demand) in self.unplaceable or queued.not_before > self.decision.now or one is None:
                 continue
-            if (placement := self._choose(one.run.steps[name], queued.demand, admits)) is not None:
+            if (
+                placement := self._choose(one.run.steps[name], queued.demand, admits, one.run.plan.snapshot.commit)
+            ) is not None:
                 return name, placement
         return None
 
-    def _choose(self, step: Step, demand: Demand, admits: Callable[[Seat], bool]) -> Placement | None:
-        avoid = {attempt.host for attempt in step.attempts}
-        placement = choose_host(self.decision.hosts, self.free, demand, avoid, admits)
+    def _choose(self, step: Step, demand: Demand, admits: Callable[[Seat], bool], snapshot: str) -> Placement | None:
+        last = step.last_attempt
+        is_repair = step.repair is not None and last is not None and step.repair.instead_of == last.id
+        placement = choose_host(
+            self.decision.hosts,
+            self.free,
+            demand,
+            {attempt.host for attempt in step.attempts},
+            admits,
+            present=self.present.get(snapshot, ()),
+            again=last.host if is_repair and last is not None else "",
+        )
         if placement is None:
             self.unplaceable.add(id(demand))
         return placement

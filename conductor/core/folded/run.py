@@ -73,6 +73,7 @@ class Run:
 
     `pauses` says since when each cause holds the run, `pause_reason` what the operator said. `paused_seconds` is how long all its
     work waited at gates so far: its clock stood still. `served_time` is when an attempt of it began or ended last, or a sub-run.
+    `hosts` are those on which an agent of it began: they have its snapshot.
     """
 
     plan: RunPlan
@@ -102,6 +103,7 @@ class Run:
     waiting: int = 0
     trace: Trace | None = None
     served_time: float | None = None
+    hosts: frozenset[str] = frozenset()
 
     @property
     def id(self) -> str:
@@ -326,6 +328,8 @@ def _change_step(run: Run, event: StepEvent, time: float) -> Run:
         run = replace(run, waiting=run.waiting + (1 if waits else -1))
     if isinstance(event, AttemptCreated | AttemptEnded | SubRunEnded):
         run = replace(run, served_time=time)
+    elif isinstance(event, AttemptStarted) and (host := step.attempts[-1].host) not in run.hosts:
+        run = replace(run, hosts=run.hosts | {host})
     if step.state not in SETTLED_STEP or before.is_settled:
         return replace(run, steps=steps)
     if step.plan.parent:

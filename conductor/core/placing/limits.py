@@ -58,10 +58,12 @@ class AttemptLimits:
         if (full := self._full_run(run)) is not None:
             whose = "This run" if full is run else f"Run …{full.id[-6:]}, which calls this one,"
             what = "max_parallel of its flow" if full.plan.max_parallel else "limits.attempts_per_run of the conductor"
-            return Wait(WaitKind.LIMIT, f"{whose} has {self._most(full)} agents at work, the most that {what} allows.")
+            return Wait(
+                WaitKind.LIMIT, f"{whose} has {_agents(self._most(full))} at work, the most that {what} allows."
+            )
         if self.is_full:
             most = self._limits.attempts
-            text = f"The conductor has {most} agents at work, the most that its limits.attempts_at_once allows."
+            text = f"The conductor has {_agents(most)} at work, the most that its limits.attempts_at_once allows."
             return Wait(WaitKind.LIMIT, text)
         return None
 
@@ -82,3 +84,7 @@ class AttemptLimits:
         while (parent := run.plan.parent) is not None and (above := self._view(parent.run)) is not None:
             run = above.run
             yield run
+
+
+def _agents(number: int) -> str:
+    return "1 agent" if number == 1 else f"{number} agents"

@@ -14,6 +14,8 @@ from conductor.core.placing.demand import Demand
 from conductor.core.placing.slots import NO_SEAT, Seat, seat_of
 
 _ALL = Reach.ANYWHERE
+# A host that has the snapshot already is taken as if so much more of it were free.
+SNAPSHOT_SHARE = 0.25
 # How many hosts and agents a sentence names; it counts the others.
 MOST_NAMED = 12
 
@@ -36,13 +38,22 @@ def choose_host(
     demand: Demand,
     avoid: Collection[str] = (),
     admits: Callable[[Seat], bool] = lambda _: True,
+    *,
+    present: Collection[str] = (),
+    again: str = "",
 ) -> Placement | None:
     """Returns the best place; None where there is none. `free` holds free slots of usable hosts; hosts in `avoid` come last.
 
     `admits` says whether the slot of a model can be had. The first agent that has a place is taken. Of the hosts that offer it, the
     one with the largest free share is taken, so that work spreads and a small host is not full before a large one is half used.
-    Ties go by name.
+    Hosts in `present` have the snapshot already, which counts as a quarter of their slots. `again` is the host of the answer that
+    is to be repaired: it comes first, since its model's server may remember the conversation. Ties go by name.
     """
+
+    def rank(host: Host) -> tuple[bool, bool, float, str]:
+        share = free[host.name] / host.slots + SNAPSHOT_SHARE * (host.name in present)
+        return host.name != again, host.name in avoid, -share, host.name
+
     able, reach = able_hosts(hosts, demand), most_reach(hosts, demand)
     for agent in demand.agents:
         offering = [host for host in able if may_take(host, agent, demand, reach)]
@@ -50,8 +61,14 @@ def choose_host(
             host for host in offering if free.get(host.name, 0) > 0 and admits(seat_of(host, agent, demand.model))
         ]
         if open_hosts:
-            best = min(open_hosts, key=lambda host: (host.name in avoid, -free[host.name] / host.slots, host.name))
-            reason = _give_reason(best, free[best.name], agent, len(offering)) + _tell_selectors(agent, demand)
+            best = min(open_hosts, key=rank)
+            is_roomiest = all(free[host.name] / host.slots <= free[best.name] / best.slots for host in open_hosts)
+            why = ""
+            if best.name == again:
+                why = "made the answer that is to be repaired"
+            elif best.name in present and not is_roomiest:
+                why = "has the snapshot already"
+            reason = _give_reason(best, free[best.name], agent, len(offering), why) + _tell_selectors(agent, demand)
             seat = seat_of(best, agent, demand.model)
             return Placement(best.name, agent, reason, best.instance, agent in best.turn_agents, seat)
     return None
@@ -115,7 +132,9 @@ def _tell_selectors(agent: str, demand: Demand) -> str:
     return cut_text(labels + preferred, MOST_REASON)
 
 
-def _give_reason(host: Host, free: int, agent: str, offering: int) -> str:
+def _give_reason(host: Host, free: int, agent: str, offering: int, why: str) -> str:
+    if why:
+        return f"{host.name} {why}, of {offering} that offer {agent}; {free} of {host.slots} slots were free."
     if offering == 1:
         return f"{host.name} is the only host that offers {agent}; {free} of {host.slots} slots were free."
     return (

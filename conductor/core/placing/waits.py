@@ -40,9 +40,8 @@ def explain_wait(hosts: Mapping[str, Host], demand: Demand, pools: PoolSlots, ru
         return Wait(WaitKind.HOST, cut_text(text + (_name_absent(hosts) if hosts else NO_HOST_YET)))
     known = [host for host in usable if not host.agents.isdisjoint(agents)]
     if not known:
-        return Wait(
-            WaitKind.AGENT, cut_text(f"No connected host offers {names}.{_explain_lack(hosts, usable, agents)}")
-        )
+        away = _explain_drained(hosts, demand) or _explain_lack(hosts, usable, agents)
+        return Wait(WaitKind.AGENT, cut_text(f"No connected host offers {names}.{away}"))
     if (unfit := _explain_unfit(hosts, known, demand)) is not None:
         return unfit
     if (full := pools.explain(list_seats(hosts, demand), run)) is not None:
@@ -62,6 +61,22 @@ def _explain_drains(hosts: Mapping[str, Host]) -> str:
     )
 
 
+def _explain_drained(hosts: Mapping[str, Host], demand: Demand) -> str:
+    """Tells which host would do, and is draining: the first of them; empty where none is."""
+    would_do = (
+        host
+        for host in sorted(hosts.values(), key=lambda host: host.name)
+        if host.connected
+        and (host.drained or host.draining)
+        and has_labels(host, demand)
+        and not host.agents.isdisjoint(demand.agents)
+    )
+    for host in would_do:
+        mend = f"; take it back:  conductor hosts undrain {host.name}." if host.drained else "."
+        return f" {host.name} does, and is draining{mend}"
+    return ""
+
+
 def _explain_unfit(hosts: Mapping[str, Host], known: Sequence[Host], demand: Demand) -> Wait | None:
     """Explains why none of the hosts that offer the agent is what the step asks for; None where one is."""
     agents = demand.agents
@@ -70,7 +85,8 @@ def _explain_unfit(hosts: Mapping[str, Host], known: Sequence[Host], demand: Dem
     if not fitting:
         wanted = list_names([f"{name}={value}" for name, value in demand.labels])
         there = list_names(sorted(host.name for host in known))
-        return Wait(WaitKind.HOST, cut_text(f"No connected host that offers {names} has the labels {wanted}: {there}."))
+        text = f"No connected host that offers {names} has the labels {wanted}: {there}."
+        return Wait(WaitKind.HOST, cut_text(text + _explain_drained(hosts, demand)))
     reach = most_reach(hosts, demand)
     strict = [host for host in fitting if any(may_take(host, agent, demand, reach) for agent in agents)]
     if not strict:

@@ -6,10 +6,12 @@ import pytest
 
 from conductor.core.model.commands import CancelExecution, StartExecution
 from conductor.core.model.conductor_state import Limits
+from conductor.core.model.event_parts import Confinement
 from conductor.core.model.events import StepWaits
-from conductor.core.model.inputs import ExecutionLost, Reach
-from conductor.core.model.states import AttemptState
+from conductor.core.model.inputs import AgentStarted, ExecutionLost, Reach
+from conductor.core.model.states import AttemptState, Cause, Failure
 from conductor.core.model.step_path import PATH_IDS
+from conductor.core.model.work import OutputInvalid, WorkKind
 from tests.conductor.core.bench import OTHER, RUN, Bench, asks
 
 STEPS = [f"s{number}" for number in range(10)]
@@ -385,3 +387,38 @@ def test_a_decision_touches_only_the_runs_that_it_is_about(steps: int) -> None:
     bench.take(ExecutionLost(bench.attempt("s0").id, "gone"))
 
     assert bench.state.ongoing[OTHER] is untouched
+
+
+def test_a_host_that_has_the_snapshot_is_preferred_while_it_has_a_quarter_less_room() -> None:
+    """Keeps C9: shipping takes time, but work still spreads."""
+    bench = Bench()
+    bench.host("a", 8)
+    bench.launch(*(asks(step) for step in STEPS))
+    bench.queue("s0")
+    bench.report(bench.attempt("s0").id, 1, AgentStarted(Confinement()))
+    bench.host("b", 8)
+
+    bench.queue(*STEPS[1:5])
+
+    assert [bench.attempt(step).host for step in STEPS[1:5]] == ["a", "a", "b", "a"]
+    reasons = [bench.attempt(step).placement_reason for step in STEPS[1:5]]
+    assert reasons[0] == "a has the snapshot already, of 2 that offer survey; 7 of 8 slots were free."
+    assert reasons[2] == "b had the most room of 2 hosts that offer survey: 8 of 8 slots were free."
+    bench.crash()
+    assert bench.state.ongoing[RUN].run.hosts == {"a"}
+
+
+def test_an_answer_is_repaired_on_the_host_that_gave_it() -> None:
+    """Keeps C9, session affinity: a failed step goes elsewhere, a conversation does not."""
+    bench = Bench()
+    for name in ("a", "b"):
+        bench.host(name, 8)
+    bench.launch(asks("one", agent={"repairs": True}))
+    bench.queue("one")
+    bench.finish("one")
+
+    wrong = Failure("OUTPUT_INVALID", "severity must be one of high, low", cause=Cause.SCHEMA)
+    bench.answer(WorkKind.CHECK, "one", OutputInvalid(wrong, "prompt", "input"))
+
+    assert [attempt.host for attempt in bench.step("one").attempts] == ["a", "a"]
+    assert bench.attempt("one").placement_reason.startswith("a made the answer that is to be repaired, of 2")
