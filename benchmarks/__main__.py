@@ -23,6 +23,7 @@ TITLES = {
     "store": "how the database grows: appending, listing, replaying, bytes per payload",
     "pushes": "a workspace of 300 MB on its way to a conductor: first, again, after a changed line, cut",
     "models": "what an agent's door to its model costs",
+    "fairness": "how slots are shared between runs, and what deciding it costs",
     "bridges": "what a bridge adds to the agent that it drives",
 }
 

@@ -15,6 +15,7 @@ from tests.kit.services import Pair, Service, running_pair
 
 AGENTS = Path(__file__).parent / "agents"
 HOST = "alpha"
+HOSTS = (HOST, "beta", "gamma")
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -25,7 +26,7 @@ def pair(*, hosts: int = 1, slots: int = 8, **limits: int) -> Iterator[Pair]:
         folder = Path(name)
         settings = folder / "conductor.toml"
         settings.write_text("[limits]\n" + "".join(f"{key} = {value}\n" for key, value in limits.items()))
-        names = (HOST,)[:hosts]
+        names = HOSTS[:hosts]
         extra = ("--config", str(settings))
         host_extra = ("--agents-dir", str(AGENTS), "--slots", str(slots))
         with running_pair(folder, hosts=names, extra=extra, host_extra=host_extra) as running:
