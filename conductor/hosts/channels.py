@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # it needs a library that a conductor without TLS does not lo
 LOOK_SECONDS = 5.0
 # How often a host's certificate is looked at, and where it was not seen.
 LOOK_AGAIN_SECONDS, LOOK_SOON_SECONDS = 3600.0, 30.0
+MOST_HANDSHAKES = 3
 # For calls of an older channel, such as pushes of snapshots, which end by themselves.
 CLOSING_SECONDS = 1800.0
 
@@ -50,6 +51,8 @@ class HostChannels:
         self._renewal = renewal
         self._revocations = revocations
         self._opened: weakref.WeakSet[HostChannel] = weakref.WeakSet()
+        # Each takes a thread, for some seconds where a host stalls.
+        self._handshakes = asyncio.Semaphore(MOST_HANDSHAKES)
 
     def open(self, name: str, address: str) -> grpc.aio.Channel:
         """Opens a channel to the host of that name; raises TlsError where there is no certificate for it."""
@@ -74,7 +77,8 @@ class HostChannels:
             return f"its certificate was revoked; remove it:  conductor hosts remove {name}"
         from conductor.hosts.tls_trouble import tls_trouble  # noqa: PLC0415 (a conductor without trouble does not load it)
 
-        return await asyncio.to_thread(tls_trouble, name, place.target, self._watched)
+        async with self._handshakes:
+            return await asyncio.to_thread(tls_trouble, name, place.target, self._watched)
 
     def _open_with_tls(self, name: str, target: str, watched: "WatchedFiles") -> grpc.aio.Channel:
         from servicekit.tls.credentials import channel_credentials  # noqa: PLC0415
@@ -117,11 +121,12 @@ class HostChannels:
 
     async def _look_at(self, channel: "HostChannel", watched: "WatchedFiles") -> None:
         now = time.time()
-        if now < channel.next_look:
+        if now < channel.next_look or not channel.is_ready:
             return
         from conductor.hosts.tls_trouble import certificate_end  # noqa: PLC0415 (as in `explain`)
 
-        end = await asyncio.to_thread(certificate_end, channel.name, channel.target, watched)
+        async with self._handshakes:
+            end = await asyncio.to_thread(certificate_end, channel.name, channel.target, watched)
         if end is None and channel.end is not None and now >= channel.end:
             channel.end = None
             channel.open_again()
@@ -165,6 +170,11 @@ class HostChannel:
     def stream_stream(self, *described: Any, **options: Any) -> "_Method":
         """Returns the method, for a stub."""
         return _Method(self, "stream_stream", described, options)
+
+    @property
+    def is_ready(self) -> bool:
+        """True while it is connected: only then is there a certificate to look at."""
+        return self._channel.get_state() is grpc.ChannelConnectivity.READY
 
     def callable_of(self, kind: str, described: tuple[Any, ...], options: dict[str, Any]) -> Any:
         """Returns the newest channel's own method."""

@@ -6,6 +6,7 @@ Its silence is the liveness signal: a blocked host answers pings, but sends no h
 import asyncio
 import errno
 import os
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -29,6 +30,8 @@ LONGEST_PAUSE_SECONDS = 2.0
 LATE_SECONDS = 1.0
 # For so long the cause of a failed connection is kept.
 EXPLAINED_SECONDS = 30.0
+# gRPC's words for a server that was reached and with which no handshake came about; the causes read alike.
+TLS_FAILED = re.compile(r"socket closed|handshake|verification check|unwrap failed|TSI_", re.IGNORECASE)
 QUIET_CALL_SECONDS = 5.0
 
 _log = structlog.get_logger(__name__)
@@ -149,7 +152,9 @@ class HostLink:
         """Returns why TLS fails, of which gRPC says little; empty where it does not. Looks at most twice a minute."""
         said, cause, looked_at = self._explained
         now = asyncio.get_running_loop().time()
-        if self._explain is not None and (message != said or now - looked_at >= EXPLAINED_SECONDS):
+        if self._explain is None or not TLS_FAILED.search(message):
+            return ""
+        if message != said or now - looked_at >= EXPLAINED_SECONDS:
             cause = await self._explain()
             self._explained = message, cause, now
         return cause
