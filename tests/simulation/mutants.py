@@ -26,7 +26,7 @@ from conductor.core.model.commands import AckExecution, CancelExecution, Command
 from conductor.core.model.conductor_state import ConductorState, Host, Track
 from conductor.core.model.event_parts import KeptResult
 from conductor.core.model.events import StepCancelled, StepFailed, StepRequeued, SubRunStarted
-from conductor.core.model.inputs import ExecutionReported, HostReported, Input, RequestResolve
+from conductor.core.model.inputs import ExecutionReported, Input, RequestResolve
 from conductor.core.model.output import Output
 from conductor.core.model.plan import ForeachPlan, OnFailure, StepPlan
 from conductor.core.model.registry import HostEntry, HostRequest, RequestRemoveHost, list_entries
@@ -257,11 +257,6 @@ def _send_templates(step: Step, *, asks_model: bool) -> tuple[tuple[str, str], .
     return step.plan.agent.parameters if step.plan.agent is not None else ()
 
 
-def _believe_closed_links(state: ConductorState, inputs: Inputs, now: float) -> Outcome:
-    """Takes what a link reports that was closed meanwhile."""
-    return _advance(state, [replace(one, address="") if isinstance(one, HostReported) else one for one in inputs], now)
-
-
 _real_find_flaw = registry._find_flaw
 
 
@@ -283,17 +278,17 @@ def _forget_drains(hosts: Mapping[str, Host]) -> list[Host]:
 
 MUTANTS = (
     Mutant("forgets the cursor", {(ring, "advance"): _forget_cursor}, hint=3),
-    Mutant("acknowledges before the commit", {(ring, "advance"): _acknowledge_what_came}, hint=4),
+    Mutant("acknowledges before the commit", {(ring, "advance"): _acknowledge_what_came}, hint=6),
     Mutant("starts twice after a restart", {(ring, "recover"): _start_again}, hint=2),
     Mutant("lets a failed run's workers go on", {(ring, "advance"): _let_workers_go_on}, hint=4),
     Mutant("stores output after the terminal event", {(ring, "advance"): _listen_after_the_end}, hint=10),
-    Mutant("forgets cancels in a restart", {(ring, "recover"): _forget_cancels}, hint=13),
+    Mutant("forgets cancels in a restart", {(ring, "recover"): _forget_cancels}, hint=19),
     Mutant("forgets inputs and closes in a restart", {(recover, "pending_frames"): _send_nothing_again}, hint=143),
     Mutant("asks for a repair at each retry", {(step_model, "_requeue"): _repair_at_each_retry}, hint=24),
-    Mutant("grants a repair again after a restart", {(agent, "_may_repair"): _forget_who_was_asked}, hint=113),
+    Mutant("grants a repair again after a restart", {(agent, "_may_repair"): _forget_who_was_asked}, hint=6),
     Mutant("loses an answer that its repair did not better", {(agent, "_find_usable"): lambda _: None}),
     Mutant("ends a run for an output that it can go without", {(Step, "is_dispensable"): property(_may_fail)}, hint=9),
-    Mutant("trusts the wall clock over a restart", {(recovery, "continue_time"): _trust_the_wall_clock}, hint=186),
+    Mutant("trusts the wall clock over a restart", {(recovery, "continue_time"): _trust_the_wall_clock}, hint=83),
     Mutant("keeps what depends on what runs again", {(reuse, "_list_running"): _keep_all_but_the_roots}, hint=4),
     Mutant("runs again what is kept", {(progress, "reuse"): _forget_what_is_kept}, hint=7),
     Mutant("forgets the ends of sub-runs in a restart", {(recover, "repeat_told"): lambda *_: ()}, hint=99),
@@ -319,12 +314,11 @@ MUTANTS = (
     Mutant("asks for no item to succeed", {(settling, "min_success"): lambda _: 0}, hint=60),
     Mutant("forgets a step of an item", {(foreach, "add_item"): _forget_a_step}, hint=15),
     Mutant("sends templates in place of what was rendered", {(Step, "list_parameters"): _send_templates}),
-    Mutant("places attempts on drained hosts", {(placement, "usable_hosts"): _forget_drains}, hint=3),
-    Mutant("removes hosts at which attempts run", {(registry, "_find_flaw"): _remove_busy_hosts}, hint=15),
-    Mutant("believes links that are closed", {(ring, "advance"): _believe_closed_links}, hint=45),
-    Mutant("tells a host that has moved nothing", {(ring, "recover_host"): lambda state, host: ()}, hint=7),
+    Mutant("places attempts on drained hosts", {(placement, "usable_hosts"): _forget_drains}, hint=27),
+    Mutant("removes hosts at which attempts run", {(registry, "_find_flaw"): _remove_busy_hosts}, hint=39),
+    Mutant("tells a host that has moved nothing", {(ring, "recover_host"): lambda state, host: ()}, hint=5),
     Mutant(
-        "forgets the hosts that were added in a restart", {(recovery, "list_entries"): _know_configured_hosts}, hint=3
+        "forgets the hosts that were added in a restart", {(recovery, "list_entries"): _know_configured_hosts}, hint=5
     ),
     Mutant("overbooks hosts", {(schedule, "count_free"): _overbook}, hint=4),
 )
