@@ -193,7 +193,7 @@ def _server_looks(connection: Connection) -> Iterator[Look]:
         yield Look(good=False, text=title, advice=(first, advice))
     hosts = connection.pool.ListHosts(pool_service_pb2.ListHostsRequest(page_size=500), timeout=LOOK_SECONDS).hosts
     yield Look(
-        bool(hosts), f"{counted(len(hosts), 'host')} configured", ("name one:  conductor serve --host NAME=ADDRESS",)
+        bool(hosts), f"{counted(len(hosts), 'host')} configured", ("add one:  conductor hosts add NAME ADDRESS",)
     )
     for host in hosts:
         yield from host_looks(host)
