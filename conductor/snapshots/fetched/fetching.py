@@ -31,7 +31,8 @@ from conductor.snapshots.fetched.packet_lines import ProtocolError
 from conductor.snapshots.fetched.pinned_connection import Connections, Reach, ServerError, TooLargeError, make_context
 from conductor.snapshots.fetched.remote import Remote
 from conductor.snapshots.fetched.wanted import Commits, find_commits
-from conductor.snapshots.git import Git
+from conductor.snapshots.git import DiskFullError, Git
+from conductor.snapshots.pushed.limits import FREE_BYTES
 from conductor.snapshots.pushed.quarantine import quarantined
 from conductor.snapshots.scopes.scope import BASE, Scope
 from conductor.snapshots.store import Pinned, SnapshotStore
@@ -101,20 +102,20 @@ class Fetching:
         self, url: RepositoryUrl, revision: str, scope: Scope, begin: Callable[[], None] = lambda: None
     ) -> Pinned:
         """Pins the commit that a revision of a repository means now, and what it is compared with. Calls `begin` before it asks."""
-        began = monotonic()
         async with self._place():
             begin()
+            began = monotonic()
             with _told(url):
                 connections = Connections(url, await self._reach(url), self._settings.max_bytes)
                 remote = Remote(connections)
-                commits = await self._work(connections, lambda: find_commits(remote, revision, scope))
+                commits = await self._work(connections, began, lambda: find_commits(remote, revision, scope))
             if known := await self._still_known(url, commits, scope):
                 return known
             async with self._own_folder() as folder:
                 pack, depth = folder / "fetched.pack", DIFF_DEPTH if commits.base else 1
                 wanted = sorted({commits.head, commits.base or commits.head})
                 with _told(url):
-                    shallow = await self._work(connections, lambda: remote.fetch(wanted, depth, pack))
+                    shallow = await self._work(connections, began, lambda: remote.fetch(wanted, depth, pack))
                 pinned = await self._pin(url, pack, shallow, commits, scope)
         self._remember(url, commits, scope, pinned)
         _log.info(
@@ -161,20 +162,13 @@ class Fetching:
         while len(self._known) > MAX_KNOWN:
             self._known.popitem(last=False)
 
-    async def _work(self, connections: Connections, work: Callable[[], _Result]) -> _Result:
-        """Does work in a thread, and ends it where it takes too long or its caller left."""
+    async def _work(self, connections: Connections, began: float, work: Callable[[], _Result]) -> _Result:
+        """Does work in a thread, and ends it where the fetch takes too long, the disk fills, or its caller left."""
         future = asyncio.get_running_loop().run_in_executor(self._threads, work)
-        began = monotonic()
         try:
             while not (await asyncio.wait([future], timeout=WATCH_SECONDS))[0]:
-                spent = monotonic() - began
-                if spent > self._settings.max_seconds:
-                    raise ServerError(
-                        f"takes longer than {self._settings.max_seconds} s",
-                        "fetch.max_seconds is the limit, which the operator sets",
-                    )
-                if spent > WAIT_SECONDS + connections.received_bytes / LEAST_BYTES_PER_SECOND:
-                    raise ServerError(f"sent {connections.received_bytes} bytes in {spent:.0f} s, which is too slow")
+                self._require_time(monotonic() - began, connections.received_bytes)
+                self._require_room()
             return future.result()
         finally:
             if not future.done():
@@ -182,8 +176,21 @@ class Fetching:
                 await asyncio.wait([future])
                 future.exception()  # it was read
 
+    def _require_time(self, spent_seconds: float, received_bytes: int) -> None:
+        most = self._settings.max_seconds
+        if spent_seconds > most:
+            raise ServerError(f"takes longer than {most} s", "fetch.max_seconds is the limit, which the operator sets")
+        if spent_seconds > WAIT_SECONDS + received_bytes / LEAST_BYTES_PER_SECOND:
+            raise ServerError(f"sent {received_bytes} bytes in {spent_seconds:.0f} s, which is too slow")
+
+    def _require_room(self) -> None:
+        """Raises DiskFullError before the disk is full: the conductor's database needs some of it."""
+        if shutil.disk_usage(self._folder.parent).free < FREE_BYTES:
+            raise DiskFullError
+
     @contextlib.asynccontextmanager
     async def _own_folder(self) -> AsyncIterator[Path]:
+        self._require_room()
         folder = self._folder / secrets.token_hex(8)
         await in_thread(lambda: (folder / "objects").mkdir(parents=True))
         try:

@@ -22,6 +22,7 @@ from conductor.snapshots import SnapshotStore, WorkspaceMode
 from conductor.snapshots.fetched import fetching, remote
 from conductor.snapshots.fetched.addresses import Resolve
 from conductor.snapshots.fetched.fetching import Fetching
+from conductor.snapshots.git import DiskFullError
 from conductor.snapshots.scopes.scope import Scope, ScopeKind
 from conductor.snapshots.store import WHOLE, Pinned
 from servicekit.fetching.allowed_hosts import parse_allowed
@@ -368,13 +369,27 @@ async def test_more_fetches_than_places_wait_and_are_told(
     assert first.result().plan.commit
 
 
+async def test_a_fetch_ends_before_the_disk_is_full(
+    fetcher: Fetcher, server: GitServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def filling(handler: Handler) -> bool:
+        monkeypatch.setattr(fetching, "FREE_BYTES", 2**62)
+        return dripping(handler)
+
+    server.hostile = only(b"fetch", filling)
+
+    for _ in range(2):  # while it works, and before it begins
+        error = await fetcher.refused(server.url())
+        assert isinstance(error, DiskFullError)
+        assert error.reason == "NO_CAPACITY"
+
+
 async def test_a_caller_who_leaves_ends_its_fetch_at_once(server: GitServer, tmp_path: Path) -> None:
     entered = asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def silent(_handler: Handler) -> bool:
         loop.call_soon_threadsafe(entered.set)
-        says(_handler, line(b"packfile\n"))
         return dripping(_handler)
 
     server.hostile = only(b"fetch", silent)
