@@ -14,9 +14,12 @@ The rules, before the code:
 - A host on which the step failed before is taken last, unless it gave the answer that is to be repaired. A host on which another
   attempt over the same snapshot began is preferred, since it has the snapshot.
 - An agent that takes turns is given one for its answer and one for its repair, until the step has asked for its repair.
+- The slots of a pool that are fewer than the runs go round as well: the run that holds the fewest of them goes next, then the one
+  that had its last one longest ago, whatever it has elsewhere.
 - Steps whose model is loaded are placed first, then the others, which take what is left (see `core.placing.memory`).
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import cached_property, partial
@@ -25,7 +28,7 @@ from heapq import heapify, heappop, heappush
 from conductor.core.decide.decision_draft import DecisionDraft
 from conductor.core.decide.run_draft import RunDraft
 from conductor.core.decide.starting import start_run
-from conductor.core.folded.attempt import attempt_id
+from conductor.core.folded.attempt import attempt_id, attempt_owner
 from conductor.core.folded.run import Run
 from conductor.core.folded.step import Step, Wait
 from conductor.core.model.attempt_events import AttemptCreated
@@ -37,11 +40,15 @@ from conductor.core.model.states import WaitKind
 from conductor.core.model.trace import span_of_attempt, write_traceparent
 from conductor.core.placing.demand import Demand, agent_of
 from conductor.core.placing.limits import AttemptLimits
+from conductor.core.placing.memory import forget_ended
 from conductor.core.placing.placement import Placement, choose_host, count_free, list_seats
 from conductor.core.placing.slots import PoolSlots, Seat
 from conductor.core.placing.waits import explain_wait
 
 TURNS_WITH_REPAIR = 2
+# When a run has its turn: its priority, what it holds, when it had its last, and its own time.
+Turn = tuple[int, int, float, float, str]
+TurnOf = Callable[[Ongoing | RunDraft], Turn]
 _ALTERNATING = ({WaitKind.LIMIT, WaitKind.SLOT}, {WaitKind.LIMIT, WaitKind.POOL}, {WaitKind.LIMIT})
 # How much longer a first output may take where a model must be loaded: a large one, from a slow disk.
 LOADING_SECONDS = 300.0
@@ -65,6 +72,7 @@ class Scheduling:
         view = decision.view
         self.limits = AttemptLimits((one for _, one in decision.runs()), view, decision.limits)
         self.served = dict[str, float]()
+        self.held = Counter[str]()  # slots by run, of the pool that goes round now
         for _, one in decision.runs():
             self._note_served(one.run)
         self.waits: dict[tuple[str, int], Wait] = {}
@@ -72,10 +80,13 @@ class Scheduling:
     def run(self) -> None:
         """Places steps, then explains the waits of the others."""
         if self.pools.known:
+            for pool in self.pools.list_scarce(sum(bool(one.queue) for _, one in self.decision.runs())):
+                self.held = Counter(map(self._root_of, self.pools.holders.get(pool, ())))
+                self._place(partial(self._is_first_in, pool), partial(self._turn_in, pool))
             self._place(self._is_first)
         self._place(self.pools.is_open)
         self._explain()
-        self.decision.pools = self.pools.pools
+        self.decision.pools = {name: forget_ended(pool, self.served) for name, pool in self.pools.pools.items()}
         self.decision.unscheduled = self.decision.room <= 0
 
     def _note_served(self, run: Run) -> None:
@@ -83,20 +94,21 @@ class Scheduling:
         served = run.create_time if run.served_time is None and run.id == root else run.served_time or 0.0
         self.served[root] = max(self.served.get(root, 0.0), served)
 
-    def _place(self, admits: Callable[[Seat], bool]) -> None:
-        """Places the steps that need a slot which is admitted."""
+    def _place(self, admits: Callable[[Seat], bool], turn_of: TurnOf | None = None) -> None:
+        """Places the steps that need a slot which is admitted, run by run in their turns."""
+        turn_of = turn_of or self._turn
         self.unplaceable.clear()
-        line = [self._turn(one) for _, one in self.decision.runs() if one.queue and self._may_begin(one)]
+        line = [turn_of(one) for _, one in self.decision.runs() if one.queue and self._may_begin(one)]
         heapify(line)
         while line and self.free and self.decision.room > 0:
             turn = heappop(line)
             one = self.decision.view(turn[-1])
-            if one is not None and (now := self._turn(one)) != turn:
+            if one is not None and (now := turn_of(one)) != turn:
                 heappush(line, now)  # another run of its tree had a turn meanwhile
                 continue
             draft = self._place_next(turn[-1], admits)
             if draft is not None:
-                heappush(line, self._turn(draft))
+                heappush(line, turn_of(draft))
 
     def _is_first(self, seat: Seat) -> bool:
         return self.pools.is_open(seat) and self.pools.goes_first(seat)
@@ -178,15 +190,30 @@ class Scheduling:
         draft = self.decision.draft(run)
         if draft is None or draft.run.is_settled:
             return None
-        self.pools.take(placement.seat, draft.run.steps[name].attempts[-1].id)
+        self.pools.take(placement.seat, draft.run.steps[name].attempts[-1].id, draft.run.plan.root)
         self.limits.take(draft.run)
+        self.held[draft.run.plan.root] += 1
         self.served[draft.run.plan.root] = self.decision.now
         return draft
 
-    def _turn(self, one: Ongoing | RunDraft) -> tuple[int, int, float, float, str]:
+    def _turn(self, one: Ongoing | RunDraft) -> Turn:
         """Returns when a run has its turn. Sub-runs take turns with their run: a tree of runs starves no other."""
         run, root = one.run, one.run.plan.root
         return (-run.plan.priority, self.limits.live(root), self.served[root], run.create_time, run.id)
+
+    def _is_first_in(self, pool: str, seat: Seat) -> bool:
+        return seat.pool == pool and self._is_first(seat)
+
+    def _turn_in(self, pool: str, one: Ongoing | RunDraft) -> Turn:
+        """Returns when a run has its turn in a pool."""
+        run, root = one.run, one.run.plan.root
+        served = self.pools.pools[pool].served.get(root, 0.0) if pool in self.pools.pools else 0.0
+        return (-run.plan.priority, self.held[root], served, run.create_time, run.id)
+
+    def _root_of(self, attempt: str) -> str:
+        run = attempt_owner(attempt)[0]
+        one = self.decision.view(run)
+        return one.run.plan.root if one is not None else run
 
     def _explain(self) -> None:
         for run, one in list(self.decision.runs()):

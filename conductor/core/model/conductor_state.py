@@ -121,6 +121,7 @@ class Pool:
     """A pool of model slots, as earlier attempts left it. It follows from stored events (see `core.placing.memory`).
 
     `loaded` is the model of the last attempt that was launched there. Its turn began at `loaded_at`, and had `launches` so far.
+    `served` says of each run that a caller asked for when an attempt of it was launched there last, its sub-runs' included.
     Nothing is launched there before `parked_until`, nor before `quiet_until`, which hosts tell again after a restart.
     """
 
@@ -129,6 +130,7 @@ class Pool:
     launches: int = 0
     parked_until: float = 0.0
     quiet_until: float = 0.0
+    served: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,11 +24,22 @@ LONGEST_PARK_SECONDS = 6 * 3600.0
 UNNAMED_PARK_SECONDS = 30.0
 
 
-def launch(pool: Pool, model: str, now: float) -> Pool:
-    """Returns the pool after an attempt was launched there. A turn that is over begins again where no other model took it."""
+def launch(pool: Pool, model: str, now: float, root: str) -> Pool:
+    """Returns the pool after an attempt was launched there. A turn that is over begins again where no other model took it.
+
+    `root` is the run that a caller asked for.
+    """
+    pool = replace(pool, served={**pool.served, root: now})
     if pool.launches and model == pool.loaded and not is_turn_over(pool, now):
         return replace(pool, launches=pool.launches + 1)
     return replace(pool, loaded=model, loaded_at=now, launches=1)
+
+
+def forget_ended(pool: Pool, runs: Collection[str]) -> Pool:
+    """Returns the pool without the runs that are not among these unfinished ones."""
+    if all(run in runs for run in pool.served):
+        return pool
+    return replace(pool, served={run: time for run, time in pool.served.items() if run in runs})
 
 
 def park_end(attempt: Attempt) -> float:
@@ -54,14 +65,14 @@ def is_turn_over(pool: Pool, now: float) -> bool:
 
 def remember(runs: Iterable[Run], now: float) -> dict[str, Pool]:
     """Returns the pools as the attempts of these runs left them."""
-    steps = (step for run in runs for step in run.steps.values())
+    steps = ((run, step) for run in runs for step in run.steps.values())
     attempts = sorted(
-        (attempt for step in steps for attempt in step.attempts if attempt.pool),
-        key=lambda attempt: (attempt.create_time, attempt.id),
+        ((run.plan.root, attempt) for run, step in steps for attempt in step.attempts if attempt.pool),
+        key=lambda one: (one[1].create_time, one[1].id),
     )
     pools: dict[str, Pool] = {}
-    for attempt in attempts:
-        pool = launch(pools.get(attempt.pool, Pool()), attempt.model, attempt.create_time)
+    for root, attempt in attempts:
+        pool = launch(pools.get(attempt.pool, Pool()), attempt.model, attempt.create_time, root)
         until = park_end(attempt)
         pools[attempt.pool] = replace(pool, parked_until=max(pool.parked_until, until if until > now else 0.0))
     return pools

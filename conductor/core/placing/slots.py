@@ -132,11 +132,16 @@ class PoolSlots:
         loading = f", and {seat.model} may have to be loaded" if self.must_load(seat) else ""
         return f" Of {seat.pool}, {len(self._held(seat.pool))} of {known.slots} model slots were in use{loading}."
 
-    def take(self, seat: Seat, attempt: str) -> None:
-        """Gives a slot to an attempt."""
+    def list_scarce(self, runs: int) -> list[str]:
+        """Returns the pools with fewer free slots than runs that may want one, and with some."""
+        free = {name: known.slots - len(self._held(name)) for name, known in self.known.items()}
+        return sorted(name for name, left in free.items() if 0 < left < runs and self.is_open(Seat(name)))
+
+    def take(self, seat: Seat, attempt: str, root: str) -> None:
+        """Gives a slot to an attempt of a run, which is `root` or a part of it."""
         if seat.pool:
             self.holders.setdefault(seat.pool, []).append(attempt)
-            self.pools[seat.pool] = launch(self.pools.get(seat.pool, Pool()), seat.model, self._now)
+            self.pools[seat.pool] = launch(self.pools.get(seat.pool, Pool()), seat.model, self._now, root)
 
     def explain(self, seats: Sequence[Seat], run: str) -> Wait | None:
         """Returns why none of these slots can be had by a step of a run; None where one can."""

@@ -11,11 +11,12 @@ from conductor.core.decide.schedule import Scheduling
 from conductor.core.model.commands import StartExecution
 from conductor.core.model.conductor_state import Limits, Ongoing
 from conductor.core.model.events import StepWaits
-from conductor.core.model.inputs import WorkFinished
+from conductor.core.model.inputs import HostPool, WorkFinished
+from conductor.core.model.plan import StepPlan
 from conductor.core.model.states import WaitKind
 from conductor.core.model.work import SubRunPlanned, Work, WorkKind, WorkResult
 from conductor.core.placing.limits import AttemptLimits
-from conductor.core.placing.standing import present_of
+from conductor.core.placing.standing import list_uses, present_of
 from tests.conductor.core.bench import OTHER, RUN, Bench, asks, calls, part
 from tests.conductor.core.workload import JITTER, Load, Workload, play
 
@@ -78,6 +79,34 @@ def test_no_run_gets_less_than_its_share_whatever_runs_meet(
 
     assert played.most_live <= sum(hosts)
     assert played.worst_ratio(10.0, begin=3.0 + LONGEST, grain=LONGEST) >= LEAST
+
+
+def test_a_pool_of_one_slot_goes_round_whatever_a_run_has_elsewhere() -> None:
+    """A run with agents at work in other pools would get none of its slots, as long as another run wants them."""
+    models = {"reader": (HostPool("gpu0", 1, is_local=True), "qwen")}
+    bench = Bench()
+    bench.host("h1", 8, "reader", "survey", models=models)
+    bench.launch(*(asks(f"e{number}") for number in range(4)), *(thinks(number) for number in range(4)))
+    bench.queue(*(f"e{number}" for number in range(4)), *(f"s{number}" for number in range(4)))
+    bench.launch(*(thinks(number) for number in range(8)), run=OTHER)
+    bench.queue(*(f"s{number}" for number in range(8)), run=OTHER)
+
+    order = []
+    for _ in range(8):
+        (holder,) = list_uses(bench.state, bench.now)[0].holders
+        run, step, _ = holder.split("-")
+        order.append(run)
+        if len(order) == 3:
+            bench.crash()
+            bench.host("h1", 8, "reader", "survey", models=models)
+        bench.finish(step, run=run)
+
+    assert order == [RUN, OTHER] * 4
+    assert len([step for step in bench.run.steps.values() if step.live_attempt is not None]) == 4, "those elsewhere"
+
+
+def thinks(number: int) -> StepPlan:
+    return asks(f"s{number}", agents=("reader",))
 
 
 def _oldest_first(self: Scheduling, one: Ongoing | RunDraft) -> tuple[int, float, str]:

@@ -323,7 +323,7 @@ def test_what_is_remembered_of_a_pool_is_the_same_after_a_restart() -> None:
     bench.crash()
 
     assert bench.state.pools == before
-    assert before["gpu0"] == Pool("qwen", before["gpu0"].loaded_at, 2)
+    assert before["gpu0"] == Pool("qwen", before["gpu0"].loaded_at, 2, served=before["gpu0"].served)
 
 
 @pytest.mark.parametrize(
