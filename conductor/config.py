@@ -228,6 +228,10 @@ def load(
         access=_access(_table(document, "access", problems), problems),
         fetch=read_fetch(_table(document, "fetch", problems), allow_fetch, environment, problems),
     )
+    if (given := len(settings.hosts)) > settings.limits.hosts:
+        problems.append(
+            f"hosts: there are {given}, and limits.hosts is {settings.limits.hosts}: set it higher, or name fewer"
+        )
     if default_data is None and not data and not document.get("data"):
         problems.append("'data' is not set, and this user has no home folder: give --data DIR")
     problems += [f"there is no setting 'logs.{key}'" for key in sorted(logs.keys() - {"format", "level"})]

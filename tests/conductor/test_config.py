@@ -242,3 +242,11 @@ def test_a_variable_that_cannot_be_used_keeps_no_conductor_from_starting(variabl
 
     assert found.endpoint == ""
     assert why in found.problem
+
+
+def test_more_hosts_than_the_limit_are_refused(tmp_path: Path) -> None:
+    """Keeps K5."""
+    hosts = "".join(f'h{number} = "unix:/run/{number}.sock"\n' for number in range(3))
+    text = f"[limits]\nhosts = 2\n[hosts]\n{hosts}"
+
+    assert "hosts: there are 3, and limits.hosts is 2" in problem(config=written(tmp_path, text))
