@@ -216,7 +216,7 @@ TWINS = (
     Mutant("resumes one too late", {(attempt_stream, "Conversation"): _ResumesOneTooLate}),
     Mutant("tells nothing again", {(attempt_stream, "Mailbox"): _ForgetsAfterTelling}, hint=12),
     Mutant("tells a cancel once", {(attempt_stream, "Mailbox"): _TellsOnce}, hint=184),
-    Mutant("tells an input once", {(attempt_stream, "Mailbox"): _TellsInputOnce}, hint=22),
+    Mutant("tells an input once", {(attempt_stream, "Mailbox"): _TellsInputOnce}, hint=170),
     Mutant("tells a close once", {(attempt_stream, "Mailbox"): _TellsCloseOnce}, hint=40),
     Mutant("loses a turn in a restart (conductor)", {(AttemptStream, "_take"): _lose_turns}, hint=6),
     Mutant("loses a turn in a restart (host)", {(execution.Execution, "note_read"): _know_no_turns}, hint=79),
