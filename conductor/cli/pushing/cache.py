@@ -6,6 +6,7 @@
 A folder belongs to one process at a time, since git's own locks would stop the other one in the middle.
 """
 
+import asyncio
 import contextlib
 import fcntl
 import hashlib
@@ -27,7 +28,6 @@ from conductor.snapshots.storing.history import History
 from conductor.snapshots.storing.pin import Sieve
 from servicekit.printing.page import say
 from servicekit.process import user_folder
-from servicekit.threads import in_thread
 
 CHUNK_BYTES = 256 * 1024
 # Folders of other workspaces that were not sent for so long are removed.
@@ -67,36 +67,38 @@ def cache_of(workspace: Path) -> Iterator[Path]:
 
 
 class WorkspaceCache:
-    """The objects of one workspace on this machine. Open it inside `cache_of`."""
+    """The objects of one workspace on this machine. Make it inside `cache_of`.
 
-    def __init__(self, folder: Path, store: SnapshotStore) -> None:
+    Each method runs an event loop to its end. Between them there is none, which would keep Ctrl-C from a call that waits.
+    """
+
+    def __init__(self, folder: Path, runner: asyncio.Runner) -> None:
         self._folder = folder
-        self._store = store
+        self._runner = runner
+        self._store = runner.run(SnapshotStore.open(folder / "objects.git"))
 
-    @classmethod
-    async def open(cls, folder: Path) -> "WorkspaceCache":
-        """Opens the objects in a cache folder."""
-        return cls(folder, await SnapshotStore.open(folder / "objects.git"))
-
-    async def pin(self, workspace: Path, mode: str, revision: str, scope: Scope, sieve: Sieve) -> Pinned:
+    def pin(self, workspace: Path, mode: str, revision: str, scope: Scope, sieve: Sieve) -> Pinned:
         """Pins the workspace and the base of its scope."""
-        return await self._store.pin_scope(workspace, mode, revision, scope, sieve)
+        return self._runner.run(self._store.pin_scope(workspace, mode, revision, scope, sieve))
 
-    async def tree(self, commit: str) -> dict[bytes, TreeEntry]:
+    def tree(self, commit: str) -> dict[bytes, TreeEntry]:
         """Returns the files of a pinned commit."""
-        return await self._store.tree(commit)
+        return self._runner.run(self._store.tree(commit))
 
-    async def history(self, commit: str) -> History:
+    def history(self, commit: str) -> History:
         """Returns a pinned commit and its history."""
-        return await self._store.history(commit)
+        return self._runner.run(self._store.history(commit))
 
-    async def relatives(self, commit: str) -> tuple[str, ...]:
+    def relatives(self, commit: str) -> tuple[str, ...]:
         """Returns earlier snapshots of the workspace."""
-        return await self._store.relatives(commit)
+        return self._runner.run(self._store.relatives(commit))
 
-    async def pack(self, history: History, have: frozenset[str], bases: tuple[str, ...], offer: bytes) -> Pack:
+    def pack(self, history: History, have: frozenset[str], bases: tuple[str, ...], offer: bytes) -> Pack:
         """Makes a pack of what a receiver lacks, and keeps it until it is received."""
         self.forget()
+        return self._runner.run(self._pack(history, have, bases, offer))
+
+    async def _pack(self, history: History, have: frozenset[str], bases: tuple[str, ...], offer: bytes) -> Pack:
         path, digest, size = self._folder / PACK, hashlib.sha256(), 0
         async with self._store.pack(history, have, bases) as running:
             with path.open("wb") as file:
@@ -125,11 +127,11 @@ class WorkspaceCache:
         for name in (RECORD, PACK):
             (self._folder / name).unlink(missing_ok=True)
 
-    async def tidy(self) -> None:
+    def tidy(self) -> None:
         """Removes what no later push builds upon, after some pushes. The last two snapshots stay."""
         packs = self._folder / "objects.git" / "objects" / "pack"
-        if await in_thread(lambda: len(list(packs.glob("*.pack")))) > MAX_PACKS:
-            await self._store.prune()
+        if len(list(packs.glob("*.pack"))) > MAX_PACKS:
+            self._runner.run(self._store.prune())
 
 
 def _wait_for(lock: int) -> None:

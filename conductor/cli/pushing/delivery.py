@@ -64,7 +64,7 @@ class Delivery:
             self._send(pack)
         self._cache.forget()
 
-    async def deliver(self, history: History, relatives: tuple[str, ...], origin: pb.SnapshotOrigin) -> None:
+    def deliver(self, history: History, relatives: tuple[str, ...], origin: pb.SnapshotOrigin) -> None:
         """Returns when the conductor has a snapshot, which is the first commit of its history."""
         offer = pb.SnapshotOffer(
             snapshot=history.commits[0],
@@ -72,16 +72,16 @@ class Delivery:
             shallow=sorted(history.shallow),
             origin=origin,
         )
-        pack = self._kept(offer) or await self._make(offer, history, relatives)
+        pack = self._kept(offer) or self._make(offer, history, relatives)
         while pack is not None and not self._send(pack):
-            pack = await self._make(offer, history, relatives)  # the conductor let go what it builds upon
+            pack = self._make(offer, history, relatives)  # the conductor let go what it builds upon
         self._cache.forget()
 
     def _kept(self, offer: pb.SnapshotOffer) -> Pack | None:
         pack = self._cache.kept()
         return pack if pack is not None and pb.SnapshotOffer.FromString(pack.offer).snapshot == offer.snapshot else None
 
-    async def _make(self, offer: pb.SnapshotOffer, history: History, relatives: tuple[str, ...]) -> Pack | None:
+    def _make(self, offer: pb.SnapshotOffer, history: History, relatives: tuple[str, ...]) -> Pack | None:
         """Makes the pack of what is lacking; None where nothing is."""
         missing = self._patiently(lambda _: ask_missing(self._connection, offer))
         if missing is None:
@@ -90,7 +90,7 @@ class Delivery:
             missing = frozenset(offer.commits)
         have = frozenset(history.commits) - missing
         bases = tuple(other for other in relatives if other not in missing)
-        return await self._cache.pack(history, have, bases, offer.SerializeToString())
+        return self._cache.pack(history, have, bases, offer.SerializeToString())
 
     def _send(self, pack: Pack) -> bool:
         """Sends a pack; False where the conductor lacks what it builds upon, or refuses it for that."""

@@ -12,6 +12,7 @@ from conductor.cli.pushing.outgoing import Outgoing, committed_lines, committed_
 from conductor.cli.text.failure import CommandError
 from conductor.cli.text.wording import size
 from conductor.errors import StatusError
+from conductor.snapshots.git import DiskFullError
 from conductor.snapshots.reading.entries import shown
 from conductor.snapshots.scopes.base import EMPTY_TREE
 from conductor.snapshots.scopes.scope import Scope, ScopeKind
@@ -32,33 +33,39 @@ _SCOPES = {Workspace.SCOPE_DIFF: ScopeKind.DIFF, Workspace.SCOPE_UNCOMMITTED: Sc
 
 def push_workspace(connection: Connection, workspace: Workspace, *, takes_secrets: bool = False) -> Workspace:
     """Returns the workspace as the conductor can read it: with the snapshot of what it holds now."""
-    with cache_of(Path(workspace.path)) as place:
-        return asyncio.run(_Pushing(connection, workspace, place, Outgoing(takes_secrets)).run())
+    with cache_of(Path(workspace.path)) as place, asyncio.Runner() as runner:
+        try:
+            cache = WorkspaceCache(place, runner)
+            return _Pushing(connection, workspace, cache, Outgoing(takes_secrets)).run()
+        except DiskFullError as error:
+            raise CommandError(f"the disk of the cache folder {place} is full", lines=("free space on it",)) from error
+        except StatusError as error:
+            raise CommandError(str(error), lines=(error.hint,) if error.hint else ()) from error
 
 
 @dataclass(frozen=True, slots=True)
 class _Pushing:
     connection: Connection
     workspace: Workspace
-    place: Path
+    cache: WorkspaceCache
     outgoing: Outgoing
 
-    async def run(self) -> Workspace:
-        cache = await WorkspaceCache.open(self.place)
+    def run(self) -> Workspace:
+        cache = self.cache
         scope = self._scope()
-        pinned = await self._pin(cache, scope)
+        pinned = self._pin(scope)
         plan = pinned.plan
-        await self._tell(cache, pinned)
+        self._tell(pinned)
         delivery = Delivery(self.connection, cache)
         delivery.finish_earlier(plan.commit)
-        history = await cache.history(plan.commit)
-        relatives = await cache.relatives(plan.commit)
+        history = cache.history(plan.commit)
+        relatives = cache.relatives(plan.commit)
         if plan.base_commit and plan.base_commit not in history.parents:
-            await delivery.deliver(await cache.history(plan.base_commit), relatives, pb.SnapshotOrigin())
+            delivery.deliver(cache.history(plan.base_commit), relatives, pb.SnapshotOrigin())
         others = tuple(other for other in (*relatives, plan.base_commit) if other and other not in history.parents)
-        await delivery.deliver(history, others, _origin(pinned))
+        delivery.deliver(history, others, _origin(pinned))
         sent = f"sent {size(delivery.sent_bytes)}" if delivery.sent_bytes else "sent nothing: the conductor has it"
-        await cache.tidy()
+        cache.tidy()
         say(f"  {sent}; snapshot {plan.commit[:12]}", err=True)
         ready = Workspace()
         ready.CopyFrom(self.workspace)
@@ -72,20 +79,17 @@ class _Pushing:
         unspecified = ScopeKind.DIFF if asked.base_revision else ScopeKind.WHOLE
         return Scope(_SCOPES.get(asked.scope, unspecified), asked.base_revision, tuple(asked.paths)).shortest()
 
-    async def _pin(self, cache: WorkspaceCache, scope: Scope) -> Pinned:
+    def _pin(self, scope: Scope) -> Pinned:
         asked = self.workspace
         is_commit = asked.mode == Workspace.MODE_COMMIT
         mode = WorkspaceMode.COMMIT if is_commit else WorkspaceMode.WORKING_TREE
-        try:
-            return await cache.pin(Path(asked.path), mode, asked.revision, scope, self.outgoing)
-        except StatusError as error:
-            raise CommandError(str(error), lines=(error.hint,) if error.hint else ()) from error
+        return self.cache.pin(Path(asked.path), mode, asked.revision, scope, self.outgoing)
 
-    async def _tell(self, cache: WorkspaceCache, pinned: Pinned) -> None:
+    def _tell(self, pinned: Pinned) -> None:
         for line in self.outgoing.lines(printable(self.workspace.path), pinned.plan, pinned.converted):
             say(line, 6, err=True)
         if not self.outgoing.takes_secrets:
-            committed = committed_secrets(await cache.tree(pinned.plan.commit), self.outgoing.paths)
+            committed = committed_secrets(self.cache.tree(pinned.plan.commit), self.outgoing.paths)
             for line in committed_lines(committed):
                 say(line, 6, err=True)
 
