@@ -265,7 +265,7 @@ class Conductor:
         settings, tokens, now = self._settings, self._opened.tokens, self._opened.clock.now
         start = partial(Server.start, settings.listen, self._registrations(), service="conductor")
         if settings.tls.serving is not None and settings.tls.serves(settings.listen):
-            from conductor.api.door import open_door  # noqa: PLC0415 (as in _host_channels)
+            from conductor.api.access.door import open_door  # noqa: PLC0415 (as in _host_channels)
 
             door = open_door(settings.tls.serving, settings.data, conductor_id=self._opened.store.conductor_id)
             return await start(admit=Admission(tokens, door.known, now, door.address_of), tls=door.front)

@@ -7,6 +7,7 @@ from typing import Any
 
 from google.protobuf.empty_pb2 import Empty
 
+from conductor.api.access.traced_callers import read_caller_trace
 from conductor.api.launching.planning import RunPlanning
 from conductor.api.launching.retry import RunRetry
 from conductor.api.messages.names import read_run
@@ -17,7 +18,6 @@ from conductor.api.reading.run_comparing import RunComparing
 from conductor.api.reading.run_reading import RunReading
 from conductor.api.request_ids import read_request_id
 from conductor.api.run_creation import RunCreation
-from conductor.api.traced_callers import read_caller_trace
 from conductor.api.watch import FeedFilter, Presence, watch_run, watch_runs
 from conductor.core.model.inputs import RequestCancel, RequestPause, RequestResume
 from conductor.engine.loop import Engine

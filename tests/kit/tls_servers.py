@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from agenthost.api.conductors import door_of as host_door
-from conductor.api.door import door_of as conductor_door
+from conductor.api.access.door import door_of as conductor_door
 from conductor.v1 import pool_service_pb2, pool_service_pb2_grpc
 from servicekit.addresses import Address
 from servicekit.calls.callers import Caller

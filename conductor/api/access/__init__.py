@@ -1,1 +1,1 @@
-"""Who may call: the admission of callers, and the tokens by which they are known."""
+"""Who may call: the door of a conductor with TLS, the admission of callers, and the tokens by which they are known."""
