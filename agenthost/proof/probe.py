@@ -202,4 +202,6 @@ def _settings() -> dict[str, str]:
 
 
 def _in_container() -> bool:
-    return Path("/.dockerenv").exists() or Path("/run/.containerenv").exists()
+    """Returns whether an engine's file is there, or a variable: of our image, or of Kubernetes, which leaves no file."""
+    named = os.environ.get("container") or os.environ.get("KUBERNETES_SERVICE_HOST")  # noqa: SIM112 - podman and systemd write it so
+    return bool(named) or Path("/.dockerenv").exists() or Path("/run/.containerenv").exists()

@@ -107,7 +107,10 @@ class Sandbox:
                 raise Refused(self.hear() or SILENCE)
             described += piece
         self.first = json.loads(described)["child-pid"]
-        self.first_fd = os.pidfd_open(self.first)
+        try:
+            self.first_fd = os.pidfd_open(self.first)
+        except ProcessLookupError as error:  # it ended at once, and has said why
+            raise Refused(self.hear() or SILENCE) from error
         if (word := self._read(self.ready, deadline)) != b"READY\n":
             raise Refused(self.hear() or (f"the gate said {word!r}" if word else SILENCE))
         # Only now: if bubblewrap is killed before its child is bound to it, the child gets ready all the same.

@@ -73,12 +73,15 @@ def test_every_command_of_dev_is_named_and_exists() -> None:
 GROUPS = {"conductor": conductor_group, "agenthost": agenthost_group}
 # A call of one of our programs, where it may stand: its command, and what follows on the line.
 CALL = re.compile(r"\b(conductor|agenthost) (?:--output json )?([a-z]+)\b([^\n#|&`]*)")
+# What runs such a call in a container; other calls of engines are not ours.
+ENGINE = re.compile(r"(?:docker|kubectl) .*?(?: --| conductor| host) (?=(?:conductor|agenthost) )")
 
 
 def _calls(page: Page) -> list[tuple[str, str, str]]:
     lines = [line for block in page.blocks("sh") for line in block.splitlines()]
     lines += [text for text in page.named_in_code() if text.startswith(("conductor ", "agenthost "))]
-    lines = [line.partition(" #")[0] for line in lines if not line.startswith(("systemctl", "useradd", "#"))]
+    lines = [ENGINE.sub("", line.partition(" #")[0]) for line in lines]
+    lines = [line for line in lines if not line.startswith(("systemctl", "useradd", "docker", "kubectl", "#"))]
     return [call for line in lines for call in CALL.findall(line)]
 
 
