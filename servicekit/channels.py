@@ -9,6 +9,9 @@ MAX_CONNECTIONS = 512
 # connects again when it is used; a call at the very moment of the end fails as UNAVAILABLE.
 MAX_IDLE_SECONDS = 60
 
+# From a connection's begin to its first frame of HTTP/2; gRPC's usual 120 s let few strangers fill a server for long.
+HANDSHAKE_SECONDS = 10
+
 _COMMON_OPTIONS: tuple[tuple[str, int], ...] = (
     # Above the limit on requests that the interceptor keeps: gRPC's own refusal has no details.
     ("grpc.max_receive_message_length", MAX_WIRE_BYTES),
@@ -28,6 +31,7 @@ SERVER_OPTIONS: tuple[tuple[str, int], ...] = (
     *_COMMON_OPTIONS,
     # Nothing else bounds them: each takes a descriptor, which agents and the database need.
     ("grpc.max_allowed_incoming_connections", MAX_CONNECTIONS),
+    ("grpc.server_handshake_timeout_ms", HANDSHAKE_SECONDS * 1000),
     ("grpc.max_connection_idle_ms", MAX_IDLE_SECONDS * 1000),
     ("grpc.server.max_pending_requests", MAX_PENDING_CALLS[0]),
     ("grpc.server.max_pending_requests_hard_limit", MAX_PENDING_CALLS[1]),

@@ -64,6 +64,8 @@ class Server:
         `admit` decides about each call, those of health and reflection too; without it every call is served. `tls` is for
         addresses of TCP: credentials of gRPC, which require a client certificate, or a front, which does not.
         """
+        if admit is not None and tls is not None and not isinstance(tls, grpc.ServerCredentials):
+            admit = tls.noting(admit)
         server = cls(address, registrations, service, admit)
         await server._listen(tls)
         if admit is not None:

@@ -26,3 +26,8 @@ def duration(length_seconds: float) -> Duration:
     made = Duration()
     made.FromMicroseconds(round(length_seconds * 1_000_000))
     return made
+
+
+def length(made: Duration) -> float:
+    """Returns the seconds of a duration, of any size: `ToTimedelta` raises beyond its range, and a peer may send anything."""
+    return made.seconds + made.nanos / _NANOSECONDS

@@ -14,6 +14,7 @@ from agenthost.proof.prover import Prover
 from agenthost.snapshots.eviction import Eviction
 from agenthost.v1 import host_service_pb2 as pb
 from agenthost.v1 import host_service_pb2_grpc as pb_grpc
+from servicekit.times import length
 
 if TYPE_CHECKING:  # it needs a library that a host without TLS does not load
     from agenthost.api.renewal import CertificateRenewal
@@ -84,7 +85,7 @@ class HostServicer(pb_grpc.HostServiceServicer):
 
     async def KeepQuiet(self, request: pb.KeepQuietRequest, context: Any) -> pb.KeepQuietResponse:
         """Keeps a pool of this host quiet for a time."""
-        seconds = min(request.time.ToTimedelta().total_seconds(), LONGEST_WAIT_SECONDS)
+        seconds = min(length(request.time), LONGEST_WAIT_SECONDS)
         if seconds > 0:
             self._keep_quiet(request.pool, seconds)
         return pb.KeepQuietResponse()

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from agenthost.v1 import host_service_pb2 as host_pb
 from conductor.core.model.inputs import TURNS, HostAgent, HostPool, HostReported, Reach, UnusableAgent
+from servicekit.times import length
 
 
 class HostState(StrEnum):
@@ -49,11 +50,7 @@ def reported(name: str, host: host_pb.Host, address: str = "") -> HostReported:
         instance=host.instance,
         features=frozenset(host.features),
         labels=tuple(sorted(host.labels.items())),
-        quiet=tuple(
-            (one.pool, one.quiet_time.ToTimedelta().total_seconds())
-            for one in models.values()
-            if one.HasField("quiet_time")
-        ),
+        quiet=tuple((one.pool, length(one.quiet_time)) for one in models.values() if one.HasField("quiet_time")),
         pools=tuple(HostPool(one.pool, one.pool_slots, is_local=one.pool_is_local) for one in models.values()),
     )
 

@@ -5,7 +5,8 @@ cannot reach). A conductor serves callers with certificates and callers with tok
 Python's `ssl`. Each connection to the inner socket comes from a name of its own, by which `Peers` tells whose certificate it is.
 
 All is bounded: connections, handshakes in a second and the time for each, lines in the log, and what is held of either side while
-the other does not read.
+the other does not read. A connection is a stranger's until a call on it is admitted. Strangers give way to newer ones, those of the
+machine that has the most first, and machines take turns at handshakes: so none without a certificate or token keeps others out.
 """
 
 import asyncio
@@ -15,21 +16,25 @@ import socket
 import ssl
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import structlog
 
 from servicekit.addresses import Address, AddressError
-from servicekit.channels import MAX_CONNECTIONS
+from servicekit.calls.callers import Admit, Caller
+from servicekit.channels import HANDSHAKE_SECONDS, MAX_CONNECTIONS
 from servicekit.listeners import open_listeners
 from servicekit.tls.certificates import UnreadableError
 from servicekit.tls.credentials import WatchedFiles, optional_context
 from servicekit.tls.pace import Pace
 from servicekit.tls.peer import FRONT_NAME, Peers
+from servicekit.tls.strangers import Strangers
 
-HANDSHAKE_SECONDS = 10.0
 # Connections beyond wait for their handshakes: a flood of them must not keep the conductor from its work.
 HANDSHAKES_PER_SECOND = 100
 HANDSHAKES_AT_ONCE = 200
+# Fewer than all connections, so that some are left for callers that were admitted.
+MAX_STRANGERS = 384
 REFUSALS_TOLD_AT_ONCE, REFUSALS_TOLD_PER_SECOND = 20, 0.2
 # For a client to take the last bytes of a connection whose inner side has ended.
 FAREWELL_SECONDS = 5.0
@@ -49,9 +54,12 @@ class Front:
         # By a descriptor, because a socket's path has at most 107 bytes.
         self._folder = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self.inner = f"/proc/self/fd/{self._folder}/{INNER}"
-        self.connections: set[Connection] = set()
+        self._by_name: dict[str, Connection] = {}
         self.connecting: set[asyncio.Task[None]] = set()
-        self.handshakes = Pace(HANDSHAKES_PER_SECOND, HANDSHAKES_AT_ONCE)
+        self._strangers: Strangers[Connection] = Strangers()
+        self._waiting: Strangers[Connection] = Strangers()
+        self._handshakes = Pace(HANDSHAKES_PER_SECOND, HANDSHAKES_AT_ONCE)
+        self._turn: asyncio.TimerHandle | None = None
         self.told = Pace(REFUSALS_TOLD_PER_SECOND, REFUSALS_TOLD_AT_ONCE)
         self._watched = watched
         self._context = optional_context(watched.material)
@@ -77,11 +85,54 @@ class Front:
         port: int = listeners[0].getsockname()[1]
         return port
 
+    def noting(self, admit: Admit) -> Admit:
+        """Returns what admits calls, and notes whose connection is no stranger's any more."""
+
+        def admitted(method: str, context: Any) -> Caller:
+            caller = admit(method, context)
+            if (connection := self._by_name.get(self.peers.name_of(context))) is not None:
+                self._strangers.discard(connection.machine, connection)
+            return caller
+
+        return admitted
+
+    def take_in(self, connection: "Connection") -> bool:
+        """Makes room for a new connection, and gives it its turn for the handshake; returns whether there was room."""
+        if len(self._by_name) >= MAX_CONNECTIONS or len(self._strangers) >= MAX_STRANGERS:
+            if (leaving := self._strangers.most_crowded()) is None:
+                return False
+            leaving.drop()
+            self.forget(leaving)
+        self._by_name[connection.name] = connection
+        self._strangers.add(connection.machine, connection)
+        if len(self._waiting) or not self._handshakes.is_free(asyncio.get_running_loop().time()):
+            connection.wait()
+            self._waiting.add(connection.machine, connection)
+            self._turn = self._turn or self._next_turn()
+        return True
+
+    def forget(self, connection: "Connection") -> None:
+        """Forgets a connection that has ended."""
+        self._by_name.pop(connection.name, None)
+        self._strangers.discard(connection.machine, connection)
+        self._waiting.discard(connection.machine, connection)
+
+    def _next_turn(self) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(1 / HANDSHAKES_PER_SECOND, self._give_turns)
+
+    def _give_turns(self) -> None:
+        now = asyncio.get_running_loop().time()
+        while len(self._waiting) and self._handshakes.is_free(now):
+            self._waiting.take().begin()
+        self._turn = self._next_turn() if len(self._waiting) else None
+
     async def close(self) -> None:
         """Stops listening and drops all connections."""
+        if self._turn is not None:
+            self._turn.cancel()
         for server in self._servers:
             server.close()
-        for connection in tuple(self.connections):
+        for connection in tuple(self._by_name.values()):
             connection.drop()
         for task in self.connecting:
             task.cancel()
@@ -101,7 +152,8 @@ class Connection(asyncio.Protocol):
         self._front = front
         self._received, self._to_send = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = front.context.wrap_bio(self._received, self._to_send, server_side=True)
-        self._name = f"{FRONT_NAME}{secrets.token_hex(8)}"
+        self.name = f"{FRONT_NAME}{secrets.token_hex(8)}"
+        self.machine = ""
         self._outer: asyncio.Transport | None = None
         self._inner: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -110,17 +162,19 @@ class Connection(asyncio.Protocol):
         """Waits for the handshake, unless there are too many connections."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 (create_server's are)
         self._outer = transport
-        if len(self._front.connections) >= MAX_CONNECTIONS:
+        self.machine = (transport.get_extra_info("peername") or ("",))[0]
+        if not self._front.take_in(self):
             transport.abort()
             return
-        self._front.connections.add(self)
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(HANDSHAKE_SECONDS, self.drop)
-        if delay := self._front.handshakes.delay(loop.time()):
-            transport.pause_reading()
-            loop.call_later(delay, self._begin)
+        self._timer = asyncio.get_running_loop().call_later(HANDSHAKE_SECONDS, self.drop)
 
-    def _begin(self) -> None:
+    def wait(self) -> None:
+        """Reads nothing until `begin`."""
+        if self._outer is not None:
+            self._outer.pause_reading()
+
+    def begin(self) -> None:
+        """Begins the handshake."""
         if self._outer is not None and not self._outer.is_closing():
             self._outer.resume_reading()
 
@@ -146,7 +200,7 @@ class Connection(asyncio.Protocol):
         self._timer.cancel()
         self._outer.pause_reading()
         try:
-            self._front.peers.note(self._name, self._certificate(), self._address())
+            self._front.peers.note(self.name, self._certificate(), self._address())
         except UnreadableError as error:
             self._refuse(str(error))
             return
@@ -175,7 +229,7 @@ class Connection(asyncio.Protocol):
         inner = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         inner.settimeout(0)
         try:
-            inner.bind(f"\0{self._name}")
+            inner.bind(f"\0{self.name}")
             await loop.sock_connect(inner, self._front.inner)
             await loop.create_unix_connection(lambda: _Inner(self), sock=inner)
         except OSError as error:
@@ -245,9 +299,9 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (asyncio's name)
         """Ends the inner connection, and forgets both."""
-        self._front.connections.discard(self)
+        self._front.forget(self)
         # Before its name is free: nothing else may take the name while it stands for a certificate.
-        self._front.peers.forget(self._name)
+        self._front.peers.forget(self.name)
         if self._timer is not None:
             self._timer.cancel()
         if self._inner is not None:

@@ -45,6 +45,12 @@ class Peers:
         """Forgets a connection that has ended."""
         self._fronted.pop(name, None)
 
+    @staticmethod
+    def name_of(context: Any) -> str:
+        """Returns the name of the connection of a call, where a front has it."""
+        peer: str = context.peer() or ""
+        return peer.removeprefix(_ABSTRACT)
+
     def address_of(self, context: Any) -> str:
         """Returns where a call comes from, as gRPC tells it for connections of its own: `ipv4:192.168.1.5:40000`."""
         peer: str = context.peer() or ""

@@ -13,6 +13,7 @@ import pytest
 from google.protobuf.wrappers_pb2 import BytesValue
 
 from servicekit.addresses import Address, AddressInUseError
+from servicekit.calls.callers import Admit, Caller
 from servicekit.channels import CHANNEL_OPTIONS, open_channel
 from servicekit.server import Server
 from servicekit.tls.credentials import WatchedFiles, channel_credentials
@@ -33,19 +34,23 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Pool:
 
 @asynccontextmanager
 async def served(
-    pool: Pool, act: Callable[[], Any] = nothing, listen: str = "127.0.0.1:0"
+    pool: Pool, act: Callable[[], Any] = nothing, listen: str = "127.0.0.1:0", admit: Admit | None = None
 ) -> AsyncIterator[tuple[Kinds, Server]]:
     kinds, folder = Kinds(act), pool.folder / "front"
     folder.mkdir(exist_ok=True)
     front = Front(WatchedFiles(pool.files("serving", SERVING)), Peers(), folder)
     server = await Server.start(
-        Address.parse(listen, is_anywhere=True), [(add_kinds, kinds)], service="conductor", tls=front
+        Address.parse(listen, is_anywhere=True), [(add_kinds, kinds)], service="conductor", admit=admit, tls=front
     )
     try:
         yield kinds, server
     finally:
         await server.stop(0)
         assert list(folder.iterdir()) == []
+
+
+def everyone(_: str, __: Any) -> Caller:
+    return Caller("ann", "certificate", "admin")
 
 
 def dialled(target: str, files: TlsFiles) -> grpc.aio.Channel:
@@ -113,12 +118,12 @@ async def test_a_handshake_that_does_not_end_is_dropped(pool: Pool, monkeypatch:
             writer.close()
 
 
-async def test_connections_are_bounded_and_one_that_leaves_makes_room(
+async def test_connections_of_admitted_callers_are_bounded_and_one_that_leaves_makes_room(
     pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("servicekit.tls.front.MAX_CONNECTIONS", 2)
     files = pool.files("ann", ANN)
-    async with served(pool) as (_, server), asyncio.timeout(20):
+    async with served(pool, admit=everyone) as (_, server), asyncio.timeout(20):
         channels = [dialled(server.target, files) for _ in range(3)]
         answers = [await refused_check(channel) for channel in channels]
         await channels[0].close()
@@ -128,6 +133,47 @@ async def test_connections_are_bounded_and_one_that_leaves_makes_room(
             await channel.close()
 
     assert answers == ["", "", "UNAVAILABLE"]
+
+
+@pytest.mark.parametrize("said", [b"", b"\x16\x03\x01\x02\x00\x01", "tls"])
+async def test_strangers_of_one_machine_keep_no_caller_of_another_out(
+    said: bytes | str, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("servicekit.tls.front.MAX_STRANGERS", 8)
+    monkeypatch.setattr("servicekit.tls.front.HANDSHAKES_AT_ONCE", 4)
+    files = pool.files("ann", ANN)
+    async with served(pool, admit=everyone) as (_, server), asyncio.timeout(20):
+        host, _, port = server.target.rpartition(":")
+        async with dialled(server.target, files) as early, dialled(server.target, files) as late:
+            answers = [await refused_check(early)]
+            flood = asyncio.create_task(keep_connecting(host, int(port), said))
+            await asyncio.sleep(0.2)
+            answers += [await refused_check(channel) for channel in (early, late, early)]
+            flood.cancel()
+            await asyncio.wait([flood])
+
+    assert answers == [""] * 4
+
+
+async def keep_connecting(host: str, port: int, said: bytes | str) -> None:
+    """Connects from another address of this machine, again and again, and leaves each connection open."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    writers: list[asyncio.StreamWriter] = []
+    try:
+        while True:
+            connecting = asyncio.open_connection(
+                host, port, local_addr=("127.0.0.2", 0), ssl=context if said == "tls" else None
+            )
+            with suppress(OSError, TimeoutError):
+                _, writer = await asyncio.wait_for(connecting, 1)
+                writers.append(writer)
+                if isinstance(said, bytes):
+                    writer.write(said)
+            await asyncio.sleep(0.002)
+    finally:
+        for writer in writers:
+            writer.transport.abort()
 
 
 @pytest.mark.parametrize(("version", "is_taken"), [("TLSv1_1", False), ("TLSv1_2", True), ("TLSv1_3", True)])
