@@ -85,8 +85,10 @@ async def test_a_wrong_token_and_a_revoked_one_are_refused_also_where_none_is_ne
         "basic": f"Basic {admin}",
         "empty": "",
         "revoked": f"bearer  {revoked}",
+        "two": (f"Bearer {admin}", f"Bearer {admin}"),
     }.items():
-        call = it.runs.ListRuns(run_pb.ListRunsRequest(), metadata=(("authorization", header),))
+        headers = (header,) if isinstance(header, str) else header
+        call = it.runs.ListRuns(run_pb.ListRunsRequest(), metadata=[("authorization", each) for each in headers])
         told[what] = await refusal(call)
 
     assert {(one.code, one.reason) for one in told.values()} == {("UNAUTHENTICATED", "UNAUTHENTICATED")}

@@ -1,5 +1,7 @@
 """What a host's message means to the core."""
 
+from google.protobuf.duration_pb2 import Duration
+
 from agenthost.v1 import host_service_pb2 as pb
 from conductor.core.model.inputs import HostAgent, HostPool, HostReported, Reach
 from conductor.hosts.host_view import reported
@@ -35,6 +37,15 @@ def test_a_host_that_reports_no_pools_has_none() -> None:
     told = reported("h1", pb.Host(slots=4, agents=agents, models=[pb.Model(name="default")]))
 
     assert told == HostReported("h1", connected=True, slots=4, agents=(HostAgent("reader", reach=Reach.ANYWHERE),))
+
+
+def test_a_time_of_any_size_is_read() -> None:
+    """A host may send anything."""
+    models = [
+        pb.Model(name=f"m{seconds}", pool="gpu0", quiet_time=Duration(seconds=seconds)) for seconds in (2**62, -(2**62))
+    ]
+
+    assert reported("h1", pb.Host(models=models)).quiet == (("gpu0", float(2**62)), ("gpu0", -float(2**62)))
 
 
 def test_what_an_agent_reaches_is_told_whether_it_can_run_or_not_and_labels_as_they_are() -> None:
