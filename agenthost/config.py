@@ -25,7 +25,7 @@ from agenthost.models.settings import ModelSettings, read_models
 from servicekit.addresses import Address, AddressError
 from servicekit.errors import shown, there_are
 from servicekit.tls.files import TlsFolder
-from servicekit.tls.membership import read_membership
+from servicekit.tls.issuing.membership import read_membership
 from servicekit.tls.settings import KEYS, TlsSettingError, TlsSettings, read_tls
 
 PROGRAMS = Path(__file__).parent / "agents"  # ours, which run in sandboxes

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from servicekit.printing.output_lost import verdict
 from servicekit.printing.page import say
-from servicekit.tls.bundle import read_bundle
 from servicekit.tls.files import TlsError, TlsFolder, read_bounded
 from servicekit.tls.identity import Kind
-from servicekit.tls.joining import join
+from servicekit.tls.issuing.bundle import read_bundle
+from servicekit.tls.issuing.joining import join
 
 
 def join_pool(file: Path, data: Path) -> int:

@@ -15,7 +15,7 @@ from servicekit.tls.certificates import (
     read_key,
 )
 from servicekit.tls.files import TlsError, TlsFolder, locked, read_bounded, write_whole
-from servicekit.tls.issuing import make_signing_request
+from servicekit.tls.issuing.authority import make_signing_request
 
 
 class CertificateRenewal:

@@ -57,8 +57,8 @@ class ClientTls:
 def _read_bundle(path: str) -> ClientTls:
     from datetime import UTC, datetime
 
-    from servicekit.tls.bundle import read_bundle
     from servicekit.tls.identity import conductor_server_name
+    from servicekit.tls.issuing.bundle import read_bundle
 
     bundle = read_bundle(read_bounded(Path(path).expanduser()), path, datetime.now(UTC))
     if bundle.client is None:

@@ -9,8 +9,8 @@ from agenthost.cli import main
 from agenthost.config import load_settings
 from agenthost.errors import ConfigurationError
 from servicekit.tls.files import TlsFolder
-from servicekit.tls.issuing import Authority, host_request
-from servicekit.tls.membership import Membership, listen_address, read_membership
+from servicekit.tls.issuing.authority import Authority, host_request
+from servicekit.tls.issuing.membership import Membership, listen_address, read_membership
 from tests.servicekit.tls.pools import ALPHA, ANN, NOW, POOL, bundle_of
 
 BETA = host_request(POOL, "beta")

@@ -10,9 +10,9 @@ import grpc
 
 import agenthost.cli
 from conductor.cli.main import main
-from servicekit.tls.bundle import read_bundle
 from servicekit.tls.files import TlsFolder
 from servicekit.tls.identity import Identity, Kind, conductor_server_name
+from servicekit.tls.issuing.bundle import read_bundle
 from tests.chaos.watchers import SECURED
 
 POOL = "chaos"

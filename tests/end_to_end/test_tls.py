@@ -20,10 +20,10 @@ from conductor.v1 import pool_service_pb2, pool_service_pb2_grpc, run_service_pb
 from conductor.v1.run_service_pb2 import GetStepRequest, ReadOutputRequest, Run, WatchRunRequest
 from conductor.v1.server_service_pb2 import GetServerInfoRequest
 from servicekit.statuses import Refusal, read_refusal
-from servicekit.tls.bundle import Bundle, read_bundle
 from servicekit.tls.certificates import facts_of, read_certificates
 from servicekit.tls.files import TlsFolder, write_whole
-from servicekit.tls.issuing import LEAF_LIFE, Authority, conductor_requests
+from servicekit.tls.issuing.authority import LEAF_LIFE, Authority, conductor_requests
+from servicekit.tls.issuing.bundle import Bundle, read_bundle
 from tests.kit import flows
 from tests.kit.services import Pair
 from tests.kit.tls_pair import client_bundle, running_tls_pair, typed

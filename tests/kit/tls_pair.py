@@ -9,7 +9,7 @@ import grpc
 
 import agenthost.cli
 from conductor.cli.main import main
-from servicekit.tls.bundle import Bundle, read_bundle
+from servicekit.tls.issuing.bundle import Bundle, read_bundle
 from tests.kit.services import Pair, Service, free_port, running
 
 

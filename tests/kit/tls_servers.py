@@ -19,7 +19,7 @@ from servicekit.server import Registration, Server
 from servicekit.tls.admission import WhyRefused
 from servicekit.tls.credentials import WatchedFiles
 from servicekit.tls.files import TlsFiles, write_whole
-from servicekit.tls.issuing import Authority, Request, client_request, conductor_requests, host_request
+from servicekit.tls.issuing.authority import Authority, Request, client_request, conductor_requests, host_request
 
 Result = TypeVar("Result")
 POOL, ID = "home", "0123456789abcdef0123456789"

@@ -4,10 +4,10 @@ from datetime import datetime
 from pathlib import Path
 
 from conductor.maintenance.certificates.identity import require_id
-from servicekit.tls.bundle import Bundle, read_bundle
 from servicekit.tls.files import TlsError, TlsFolder, read_bounded
 from servicekit.tls.identity import Kind
-from servicekit.tls.joining import join, refuse_other
+from servicekit.tls.issuing.bundle import Bundle, read_bundle
+from servicekit.tls.issuing.joining import join, refuse_other
 
 
 def join_as_conductor(file: Path, data: Path, now: datetime) -> tuple[Bundle, bool]:

@@ -17,11 +17,10 @@ from conductor.maintenance.certificates.register import (
     read_register,
     write_register,
 )
-from servicekit.tls.bundle import write_bundle
 from servicekit.tls.certificates import UnreadableError, facts_of, read_certificates
 from servicekit.tls.files import TlsError, TlsFiles, TlsFolder, locked, read_bounded, refuse_readable, write_whole
 from servicekit.tls.identity import NAME_RULE, Identity, Kind, is_name
-from servicekit.tls.issuing import (
+from servicekit.tls.issuing.authority import (
     Authority,
     Issued,
     Request,
@@ -30,6 +29,7 @@ from servicekit.tls.issuing import (
     host_request,
     read_signing_request,
 )
+from servicekit.tls.issuing.bundle import write_bundle
 from servicekit.tls.revocations import RevocationFile, Revocations, Revoked
 
 _KEPT_COPY = "restore it from your copy; without one, move the folder away and make a new pool:  conductor certs init"

@@ -19,7 +19,7 @@ from conductor.maintenance.certificates.register import MAX_FORMER, Member
 from conductor.maintenance.certificates.renewal import is_own
 from servicekit.tls.certificates import read_certificates
 from servicekit.tls.files import TlsError, read_bounded, write_whole
-from servicekit.tls.issuing import Authority
+from servicekit.tls.issuing.authority import Authority
 
 
 def is_under_way(certificates: PoolCertificates) -> bool:

@@ -15,11 +15,11 @@ from conductor.maintenance.certificates import rotation
 from conductor.maintenance.certificates.identity import conductor_id_of
 from conductor.maintenance.certificates.pool import PoolCertificates
 from conductor.maintenance.certificates.register import read_register
-from servicekit.tls.bundle import Bundle, read_bundle
 from servicekit.tls.certificates import facts_of, read_certificates
 from servicekit.tls.files import TlsError, TlsFolder, locked, read_bounded, write_whole
-from servicekit.tls.issuing import Authority
-from servicekit.tls.joining import join
+from servicekit.tls.issuing.authority import Authority
+from servicekit.tls.issuing.bundle import Bundle, read_bundle
+from servicekit.tls.issuing.joining import join
 from servicekit.tls.revocations import RevocationFile
 
 START = datetime(2026, 11, 30, 12, tzinfo=UTC)
@@ -295,7 +295,7 @@ def test_what_was_interrupted_at_any_file_is_mended_by_the_same_command(
     host, disk = TlsFolder.of(tmp_path / "h"), FullDisk()
     for module in ("pool", "register", "rotation"):
         monkeypatch.setattr(f"conductor.maintenance.certificates.{module}.write_whole", disk.write)
-    monkeypatch.setattr("servicekit.tls.joining.write_whole", disk.write)
+    monkeypatch.setattr("servicekit.tls.issuing.joining.write_whole", disk.write)
 
     def twice(*words: str) -> None:
         """Gives a command with a disk that fills, and again where it failed."""

@@ -7,7 +7,7 @@ import pytest
 
 from conductor.cli.main import main
 from conductor.cli.text.failure import NOT_AUTHORISED, UNREACHABLE
-from servicekit.tls.bundle import write_bundle
+from servicekit.tls.issuing.bundle import write_bundle
 from tests.kit.tls_servers import ALPHA, ANN, CALLING, EARLY, ENDED, SERVING, Pool, running_servers
 
 Files = dict[str, tuple[str, ...]]

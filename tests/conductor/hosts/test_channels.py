@@ -16,7 +16,7 @@ from conductor.hosts.revocations import RevocationExchange
 from servicekit.statuses import read_refusal
 from servicekit.tls.credentials import WatchedFiles
 from servicekit.tls.files import TlsError
-from servicekit.tls.issuing import LEAF_LIFE
+from servicekit.tls.issuing.authority import LEAF_LIFE
 from servicekit.tls.revocations import RevocationFile
 from tests.kit.tls_servers import ALPHA, CALLING, Pool, Servers, running_servers
 from tests.kit.waiting import until

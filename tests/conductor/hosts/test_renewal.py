@@ -22,12 +22,12 @@ from conductor.maintenance.certificates.register import read_register
 from servicekit.addresses import Address
 from servicekit.server import Server
 from servicekit.statuses import read_refusal
-from servicekit.tls.bundle import read_bundle
 from servicekit.tls.certificates import facts_of, read_certificates
 from servicekit.tls.credentials import WatchedFiles
 from servicekit.tls.files import TlsFolder, locked, read_bounded
-from servicekit.tls.issuing import Authority, host_request, make_signing_request, read_signing_request
-from servicekit.tls.joining import join
+from servicekit.tls.issuing.authority import Authority, host_request, make_signing_request, read_signing_request
+from servicekit.tls.issuing.bundle import read_bundle
+from servicekit.tls.issuing.joining import join
 from servicekit.tls.revocations import RevocationFile, WatchedRevocations
 
 ID = "0123456789abcdef0123456789"

@@ -20,7 +20,7 @@ from servicekit.server import Server
 from servicekit.statuses import read_refusal
 from servicekit.tls.credentials import WatchedFiles
 from servicekit.tls.files import TlsFolder, read_bounded, write_whole
-from servicekit.tls.issuing import Authority, Issued, conductor_requests, host_request
+from servicekit.tls.issuing.authority import Authority, Issued, conductor_requests, host_request
 from servicekit.tls.revocations import RevocationFile, Revoked, WatchedRevocations
 
 POOL = "home"

@@ -2,8 +2,15 @@
 
 from datetime import UTC, datetime, timedelta
 
-from servicekit.tls.bundle import write_bundle
-from servicekit.tls.issuing import Authority, Issued, Request, client_request, conductor_requests, host_request
+from servicekit.tls.issuing.authority import (
+    Authority,
+    Issued,
+    Request,
+    client_request,
+    conductor_requests,
+    host_request,
+)
+from servicekit.tls.issuing.bundle import write_bundle
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 POOL = "home"

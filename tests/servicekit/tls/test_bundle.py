@@ -7,10 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from servicekit.tls.bundle import Bundle, read_bundle, write_bundle
 from servicekit.tls.files import TlsError
 from servicekit.tls.identity import Kind
-from servicekit.tls.issuing import Authority
+from servicekit.tls.issuing.authority import Authority
+from servicekit.tls.issuing.bundle import Bundle, read_bundle, write_bundle
 from tests.servicekit.tls.pools import ALPHA, ANN, CA, CONDUCTOR, NOW, POOL, bundle_of, issued
 
 HOST = bundle_of(ALPHA)

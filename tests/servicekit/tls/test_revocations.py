@@ -8,7 +8,7 @@ import pytest
 
 from servicekit.tls.certificates import facts_of, read_certificates
 from servicekit.tls.files import TlsError, TlsFolder, read_bounded, write_whole
-from servicekit.tls.issuing import Authority
+from servicekit.tls.issuing.authority import Authority
 from servicekit.tls.revocations import (
     RevocationFile,
     Revoked,

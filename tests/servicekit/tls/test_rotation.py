@@ -12,7 +12,7 @@ from servicekit.tls.credentials import WatchedFiles, require_own
 from servicekit.tls.diagnosis import Caller, trusted_facts
 from servicekit.tls.files import TlsError, TlsFiles, write_whole
 from servicekit.tls.identity import Kind
-from servicekit.tls.issuing import Request
+from servicekit.tls.issuing.authority import Request
 from tests.kit.tls_servers import ALPHA, ANN, BETA, CALLING, ENDED, ID, SERVING, Pool, Servers, running_servers
 
 

@@ -10,9 +10,9 @@ from agenthost.config import load_settings
 from conductor.config import Settings, load
 from servicekit.addresses import Address
 from servicekit.errors import ConfigurationError
-from servicekit.tls.bundle import read_bundle
 from servicekit.tls.files import TlsFiles, TlsFolder
-from servicekit.tls.joining import join
+from servicekit.tls.issuing.bundle import read_bundle
+from servicekit.tls.issuing.joining import join
 from tests.servicekit.tls.pools import ADDRESSES, ALPHA, CONDUCTOR, NOW, bundle_of
 
 OUTSIDE = ("0.0.0.0:7410", "[::]:7410", "192.168.1.2:7410", "study.lan:7410")

@@ -8,11 +8,11 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from servicekit.tls.bundle import Bundle, Pair
 from servicekit.tls.certificates import UnreadableError, facts_of, read_certificates
 from servicekit.tls.files import TlsError, TlsFiles, TlsFolder, read_bounded, write_whole
 from servicekit.tls.identity import Kind
-from servicekit.tls.membership import Membership, listen_address
+from servicekit.tls.issuing.bundle import Bundle, Pair
+from servicekit.tls.issuing.membership import Membership, listen_address
 
 
 def join(bundle: Bundle, folder: TlsFolder) -> bool:

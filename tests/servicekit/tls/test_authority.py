@@ -12,7 +12,7 @@ from cryptography.x509.verification import PolicyBuilder, Store, VerificationErr
 from servicekit.tls.certificates import CALLING, SERVING, facts_of, read_certificates
 from servicekit.tls.files import TlsError
 from servicekit.tls.identity import Identity, Kind
-from servicekit.tls.issuing import Authority, Issued, Request, client_request, host_request
+from servicekit.tls.issuing.authority import Authority, Issued, Request, client_request, host_request
 from tests.servicekit.tls.pools import ALPHA, ANN, CA, CONDUCTOR, NOW, POOL, issued
 
 SERVES, CALLS = CONDUCTOR
