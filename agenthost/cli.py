@@ -72,15 +72,15 @@ def serve(config: Path | None, *, until_eof: bool, **flags: object) -> int:
     """
     import asyncio
 
-    from servicekit.lean_imports import lean_imports
+    from servicekit.runtime.lean_imports import lean_imports
 
     with lean_imports():
         from agenthost.app import serve as serve_host
     from agenthost.config import load_settings, require_descriptors
     from agenthost.host.state import Host
     from servicekit.logs import configure_logs
-    from servicekit.memory import limit_arenas
-    from servicekit.process import stop_at_end_of, take_descriptors
+    from servicekit.runtime.memory import limit_arenas
+    from servicekit.runtime.process import stop_at_end_of, take_descriptors
 
     given = {name: value for name, value in flags.items() if value not in {None, ()}}
     if until_eof:

@@ -70,8 +70,8 @@ from conductor.v1 import (
 )
 from servicekit.addresses import AddressError, refuse_taken
 from servicekit.logs import configure_logs
-from servicekit.memory import MemoryReturn, limit_arenas
 from servicekit.release import release_number
+from servicekit.runtime.memory import MemoryReturn, limit_arenas
 from servicekit.server import Registration, Server
 from servicekit.statuses import find_rich
 from servicekit.tls.files import TlsFolder

@@ -20,7 +20,7 @@ from agenthost.sandbox.cgroups import CgroupPlace, find_cgroups, sweep
 from agenthost.snapshots.integrity import SnapshotIntegrity
 from agenthost.snapshots.store import SnapshotStore
 from agenthost.system.change import Change
-from servicekit.memory import MemoryReturn
+from servicekit.runtime.memory import MemoryReturn
 
 ROUND_SECONDS = 300.0
 # The processes in the group of a killed shim take a moment to die.

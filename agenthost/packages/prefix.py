@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from servicekit.process import user_folder
+from servicekit.runtime.process import user_folder
 
 SHIPPED = Path(__file__).parents[1] / "agents" / "cli"
 VARIABLE = "AGENTHOST_AGENTS"

@@ -11,7 +11,7 @@ import click
 from servicekit.printing.output_lost import OutputLostError, code_of, output_lost
 from servicekit.printing.page import say
 from servicekit.printing.streams import ready_streams, text_arguments
-from servicekit.process import open_what_is_closed
+from servicekit.runtime.process import open_what_is_closed
 
 USAGE, INTERRUPTED = 2, 130
 

@@ -9,7 +9,7 @@ pytestmark = pytest.mark.processes
 
 PROGRAM = """
 import sys
-from servicekit.lean_imports import lean_imports
+from servicekit.runtime.lean_imports import lean_imports
 with lean_imports():
     import {package}.app
 loaded = {{name.partition(".")[0] for name in sys.modules if sys.modules[name]}}

@@ -134,7 +134,7 @@ def test_a_program_ends_as_it_means_to_whatever_becomes_of_its_log(stderr: str) 
     full = os.open("/dev/full", os.O_WRONLY)
     shell = "exec 2>&-; exec " if stderr == "closed" else "exec "
     program = TALKER.replace(
-        "import structlog", "from servicekit.process import open_what_is_closed as o; o()\nimport structlog"
+        "import structlog", "from servicekit.runtime.process import open_what_is_closed as o; o()\nimport structlog"
     )
     done = subprocess.run(
         ["/bin/sh", "-c", f'{shell}"$@"', "sh", sys.executable, "-c", program],

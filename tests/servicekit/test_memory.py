@@ -11,7 +11,7 @@ PROGRAM = """
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
-from servicekit import memory
+from servicekit.runtime import memory
 
 THREADS, PIECES, PIECE_BYTES = 8, 4000, 2000
 memory.LOOK_SECONDS = 0.05

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from servicekit.process import user_folder
+from servicekit.runtime.process import user_folder
 
 PROGRAM = """
 import pathlib, resource, sys
-from servicekit.process import take_descriptors
+from servicekit.runtime.process import take_descriptors
 resource.setrlimit(resource.RLIMIT_NOFILE, (100, 300))
 print(take_descriptors(pathlib.Path(sys.argv[1])), *resource.getrlimit(resource.RLIMIT_NOFILE))
 """

@@ -8,7 +8,7 @@ import click
 from conductor.cli.main import DEFAULT_ADDRESS, Context
 from conductor.cli.text.failure import CommandError
 from servicekit.printing.tls_options import tls_options
-from servicekit.process import user_folder
+from servicekit.runtime.process import user_folder
 
 
 def usual_data() -> Path | None:
@@ -50,13 +50,13 @@ def serve(context: Context, /, **options: Any) -> int:
     import os
     import sys
 
-    from servicekit.lean_imports import lean_imports
+    from servicekit.runtime.lean_imports import lean_imports
 
     with lean_imports():
         from conductor.app import run
     from conductor.config import load
     from conductor.errors import StatusError
-    from servicekit.process import stop_at_end_of, take_descriptors
+    from servicekit.runtime.process import stop_at_end_of, take_descriptors
 
     try:
         settings = load(

@@ -20,7 +20,7 @@ from conductor.cli.views.models import choice_line
 from conductor.v1 import pool_service_pb2
 from servicekit.printing.page import say
 from servicekit.printing.terminal_text import printable
-from servicekit.process import user_folder
+from servicekit.runtime.process import user_folder
 
 QUICK_SECONDS = 0.5
 PAUSE_SECONDS = 0.2

@@ -27,7 +27,7 @@ from conductor.snapshots.store import Pinned
 from conductor.snapshots.storing.history import History
 from conductor.snapshots.storing.pin import Sieve
 from servicekit.printing.page import say
-from servicekit.process import user_folder
+from servicekit.runtime.process import user_folder
 
 CHUNK_BYTES = 256 * 1024
 # Folders of other workspaces that were not sent for so long are removed.
