@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks.measuring import Report, Sample, alternate, must
 from conductor.core.model.commands import Decision, Record
-from conductor.core.model.events import RunCreated, StepBecameReady
+from conductor.core.model.events.run_events import RunCreated, StepBecameReady
 from conductor.core.model.output import Output
 from conductor.core.model.states import RunState
 from conductor.store.records import RunFilter, StoredEvent, StoredOutput

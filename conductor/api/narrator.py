@@ -21,7 +21,8 @@ from conductor.api.messages.output import output_message
 from conductor.api.messages.runs import disconnections, run_message, step_message, sub_run_progress, waits
 from conductor.api.messages.tokens import seal
 from conductor.core.folded.run import Run
-from conductor.core.model.events import (
+from conductor.core.model.events.gate_events import GateOpened, GateResolved, RunPaused, RunResumed
+from conductor.core.model.events.run_events import (
     Event,
     FindingChecked,
     ReportRefused,
@@ -33,7 +34,6 @@ from conductor.core.model.events import (
     RunTimedOut,
     StepsAdded,
 )
-from conductor.core.model.gate_events import GateOpened, GateResolved, RunPaused, RunResumed
 from conductor.core.model.output import Channel
 from conductor.core.model.states import SETTLED_STEP, StepState
 from conductor.core.placing.standing import Present

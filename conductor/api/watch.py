@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from conductor.api.messages.names import run_name
 from conductor.api.messages.tokens import seal, unseal
 from conductor.api.narrator import Narrator, SharedStandings
-from conductor.core.model.events import RunCreated
+from conductor.core.model.events.run_events import RunCreated
 from conductor.core.placing.standing import Present
 from conductor.errors import DatabaseDamagedError, InvalidRequestError, NotFoundError, Violation
 from conductor.store.port import Store

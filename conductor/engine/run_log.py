@@ -12,8 +12,8 @@ import structlog
 
 from conductor.core.folded.run import Run
 from conductor.core.model.commands import Record
-from conductor.core.model.event_parts import FindingCounts
-from conductor.core.model.events import Event, RunCreated
+from conductor.core.model.events.event_parts import FindingCounts
+from conductor.core.model.events.run_events import Event, RunCreated
 from conductor.core.model.output import Output
 from conductor.core.model.states import Failure
 

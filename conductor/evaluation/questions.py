@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from conductor.core.folded.run import Run
-from conductor.core.model.event_parts import FindingCounts, UsableAnswer, WorkspaceChanges
+from conductor.core.model.events.event_parts import FindingCounts, UsableAnswer, WorkspaceChanges
 from conductor.core.model.inputs import Blob, WorkFinished
 from conductor.core.model.states import Cause, Failure, FailureClass
 from conductor.core.model.work import (

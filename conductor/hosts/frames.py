@@ -11,7 +11,7 @@ from google.protobuf.duration_pb2 import Duration
 from agenthost.v1 import execution_service_pb2 as pb
 from conductor.core.model.activity import Activity, Notice, NoticeKind, ToolCall, ToolResult, Usage
 from conductor.core.model.commands import SendInput
-from conductor.core.model.event_parts import Confinement, ModelUse, StartSpec
+from conductor.core.model.events.event_parts import Confinement, ModelUse, StartSpec
 from conductor.core.model.inputs import (
     AgentFinished,
     AgentRefusedInput,

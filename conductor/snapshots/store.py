@@ -11,7 +11,7 @@ from time import monotonic
 
 import structlog
 
-from conductor.core.model.event_parts import WorkspaceChanges
+from conductor.core.model.events.event_parts import WorkspaceChanges
 from conductor.core.model.plan import SnapshotPlan
 from conductor.errors import InvalidRequestError, ProgramError, Violation
 from conductor.snapshots.git import DiskFullError

@@ -15,7 +15,7 @@ from functools import cache, partial
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Union, get_args, get_origin, get_type_hints
 
-from conductor.core.model.events import Event
+from conductor.core.model.events.run_events import Event
 from conductor.core.model.plan import StepPlan
 
 _Reader = Callable[[Any], Any]

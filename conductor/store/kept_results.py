@@ -7,7 +7,7 @@ from conductor.core.decide.reuse import Kept
 from conductor.core.folded.attempt import Attempt
 from conductor.core.folded.run import Run
 from conductor.core.folded.step import Step
-from conductor.core.model.event_parts import KeptResult
+from conductor.core.model.events.event_parts import KeptResult
 from conductor.core.model.inputs import Blob
 from conductor.errors import InvalidRequestError, Violation
 from conductor.store.answers import read_answer

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from conductor.core.model.event_parts import FindingCounts
-from conductor.core.model.events import Event
+from conductor.core.model.events.event_parts import FindingCounts
+from conductor.core.model.events.run_events import Event
 from conductor.core.model.output import Output
 from conductor.core.model.plan import RunPlan
 from conductor.core.model.states import Failure, RunState

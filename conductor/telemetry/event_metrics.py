@@ -7,9 +7,10 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from conductor.core.folded.attempt import Attempt
 from conductor.core.folded.step import Step
-from conductor.core.model.attempt_events import AttemptCreated, AttemptEnded, AttemptStarted
 from conductor.core.model.commands import Record
-from conductor.core.model.events import (
+from conductor.core.model.events.attempt_events import AttemptCreated, AttemptEnded, AttemptStarted
+from conductor.core.model.events.gate_events import GateOpened, GateResolved
+from conductor.core.model.events.run_events import (
     RunCreated,
     RunSettled,
     StepCancelled,
@@ -18,7 +19,6 @@ from conductor.core.model.events import (
     StepSkipped,
     StepSucceeded,
 )
-from conductor.core.model.gate_events import GateOpened, GateResolved
 from conductor.core.model.states import StepState
 from conductor.engine.stored import Stored
 from servicekit.metrics.names import BoundedNames

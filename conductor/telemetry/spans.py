@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from conductor.core.folded.attempt import Attempt
 from conductor.core.folded.run import Run
 from conductor.core.folded.step import Step
-from conductor.core.model.attempt_events import AttemptEnded
-from conductor.core.model.events import (
+from conductor.core.model.events.attempt_events import AttemptEnded
+from conductor.core.model.events.run_events import (
     Event,
     RunSettled,
     StepCancelled,

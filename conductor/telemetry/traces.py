@@ -16,9 +16,9 @@ from typing import Protocol, TypeVar
 import structlog
 
 from conductor.core.folded.run import Run
-from conductor.core.model.attempt_events import AttemptEnded
 from conductor.core.model.commands import Record
-from conductor.core.model.events import Event, RunCreated
+from conductor.core.model.events.attempt_events import AttemptEnded
+from conductor.core.model.events.run_events import Event, RunCreated
 from conductor.core.model.model_requests import ModelRequest, read_requests
 from conductor.engine.stored import Stored
 from conductor.errors import DatabaseDamagedError, NotFoundError, StorageError

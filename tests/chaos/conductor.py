@@ -9,10 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 from conductor.cli.main import main
-from conductor.core.model.attempt_events import AttemptCreated, AttemptEnded, RepairAsked, TurnChecked
 from conductor.core.model.commands import AckExecution, Record
-from conductor.core.model.events import RunCancelRequested, RunCreated, StepSucceeded
-from conductor.core.model.gate_events import GateOpened, GateResolved
+from conductor.core.model.events.attempt_events import AttemptCreated, AttemptEnded, RepairAsked, TurnChecked
+from conductor.core.model.events.gate_events import GateOpened, GateResolved
+from conductor.core.model.events.run_events import RunCancelRequested, RunCreated, StepSucceeded
 from conductor.core.model.output import Output
 from conductor.core.model.work import WorkKind
 from conductor.engine.dispatcher import Dispatcher

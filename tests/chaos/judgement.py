@@ -8,8 +8,15 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from conductor.core.model.attempt_events import AttemptCreated, AttemptEnded
-from conductor.core.model.events import Event, RunSettled, StepCancelled, StepFailed, StepSkipped, StepSucceeded
+from conductor.core.model.events.attempt_events import AttemptCreated, AttemptEnded
+from conductor.core.model.events.run_events import (
+    Event,
+    RunSettled,
+    StepCancelled,
+    StepFailed,
+    StepSkipped,
+    StepSucceeded,
+)
 from conductor.store.records import StoredEvent, StoredOutput
 from tests.chaos.evidence import Reference, Story, Told, spoken, stored_history
 from tests.chaos.rig import SLOTS, Rig

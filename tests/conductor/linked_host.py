@@ -10,7 +10,7 @@ from pathlib import Path
 from agenthost.v1 import execution_service_pb2 as pb
 from agenthost.v1.execution_service_pb2_grpc import ExecutionServiceStub, add_ExecutionServiceServicer_to_server
 from conductor.core.model.commands import AckExecution
-from conductor.core.model.event_parts import StartSpec
+from conductor.core.model.events.event_parts import StartSpec
 from conductor.core.model.inputs import AgentFinished, ExecutionLost, ExecutionRefused, ExecutionReported
 from conductor.core.model.output import Output
 from conductor.hosts.attempt_stream import Sources

@@ -17,7 +17,7 @@ from conductor.core.model.commands import (
     Rejected,
 )
 from conductor.core.model.conductor_state import ConductorState
-from conductor.core.model.events import RunCreated
+from conductor.core.model.events.run_events import RunCreated
 from conductor.core.model.inputs import ExecutionReported, Input, RequestCancel, RequestRun
 from conductor.core.model.output import Channel, Output
 from conductor.core.model.work import Work, WorkKind

@@ -7,10 +7,11 @@ from dataclasses import astuple, dataclass, field, replace
 from typing import Any
 
 from conductor.core.folded.run import list_counted_steps
-from conductor.core.model.attempt_events import AttemptCreated
 from conductor.core.model.commands import Decision, Record
-from conductor.core.model.event_parts import FindingCounts
-from conductor.core.model.events import (
+from conductor.core.model.events.attempt_events import AttemptCreated
+from conductor.core.model.events.event_parts import FindingCounts
+from conductor.core.model.events.gate_events import GateResolved, RunPaused, RunResumed
+from conductor.core.model.events.run_events import (
     Event,
     RunCancelRequested,
     RunCreated,
@@ -20,7 +21,6 @@ from conductor.core.model.events import (
     StepsAdded,
     StepSucceeded,
 )
-from conductor.core.model.gate_events import GateResolved, RunPaused, RunResumed
 from conductor.core.model.output import Output
 from conductor.core.model.plan import StepPlan
 from conductor.core.model.registry import HostChange, HostEntry

@@ -24,8 +24,8 @@ from conductor.core.gates.decisions import Refusal, find_gate
 from conductor.core.kinds import agent, flow, foreach
 from conductor.core.model.commands import AckExecution, CancelExecution, Command, Decision, StartExecution
 from conductor.core.model.conductor_state import ConductorState, Host, Track
-from conductor.core.model.event_parts import KeptResult
-from conductor.core.model.events import StepCancelled, StepFailed, StepRequeued, SubRunStarted
+from conductor.core.model.events.event_parts import KeptResult
+from conductor.core.model.events.run_events import StepCancelled, StepFailed, StepRequeued, SubRunStarted
 from conductor.core.model.inputs import ExecutionReported, Input, RequestResolve
 from conductor.core.model.output import Output
 from conductor.core.model.plan import ForeachPlan, OnFailure, StepPlan

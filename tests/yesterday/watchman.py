@@ -17,7 +17,7 @@ from conductor.core.model.commands import (
     Record,
     StartExecution,
 )
-from conductor.core.model.events import RunCreated
+from conductor.core.model.events.run_events import RunCreated
 from conductor.core.model.output import Output
 from conductor.engine.dispatcher import Dispatcher
 from conductor.store.sqlite.store import SqliteStore

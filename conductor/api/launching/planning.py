@@ -15,7 +15,7 @@ from conductor.api.run_creation import RunCreation
 from conductor.clock import Clock
 from conductor.core.folded.run import Run, apply
 from conductor.core.folded.step import Step, Wait
-from conductor.core.model.events import RunCreated
+from conductor.core.model.events.run_events import RunCreated
 from conductor.core.model.inputs import Blob
 from conductor.core.model.states import StepState
 from conductor.core.placing.placement import Placement

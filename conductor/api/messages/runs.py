@@ -14,7 +14,7 @@ from conductor.core.folded.attempt import Attempt
 from conductor.core.folded.run import Run
 from conductor.core.folded.step import Step, Wait
 from conductor.core.folded.turn import Repair, Turn
-from conductor.core.model.event_parts import Confinement, FindingCounts, ModelUse, WorkspaceChanges
+from conductor.core.model.events.event_parts import Confinement, FindingCounts, ModelUse, WorkspaceChanges
 from conductor.core.model.plan import ChangedFile, LoopPlan, RunPlan, SnapshotPlan
 from conductor.core.model.states import Failure, RunState, StepState
 from conductor.core.placing.standing import Present

@@ -37,7 +37,7 @@ from conductor.core.gates.pauses import settle_pauses
 from conductor.core.kinds import flow
 from conductor.core.model.commands import Decision, Record
 from conductor.core.model.conductor_state import ConductorState, Host
-from conductor.core.model.events import RunSettled
+from conductor.core.model.events.run_events import RunSettled
 from conductor.core.model.inputs import (
     ExecutionLost,
     ExecutionRefused,

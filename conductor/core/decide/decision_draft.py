@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from conductor.core.decide.run_draft import RunDraft
 from conductor.core.folded.room import count_known_steps, count_reserved
-from conductor.core.model.attempt_events import AttemptEnded
 from conductor.core.model.commands import (
     AckExecution,
     CancelExecution,
@@ -22,7 +21,8 @@ from conductor.core.model.commands import (
     Reply,
 )
 from conductor.core.model.conductor_state import ConductorState, Host, Limits, Ongoing, Pool
-from conductor.core.model.events import RunSettled, StepCancelled
+from conductor.core.model.events.attempt_events import AttemptEnded
+from conductor.core.model.events.run_events import RunSettled, StepCancelled
 from conductor.core.model.inputs import SubRunReported
 from conductor.core.model.states import AttemptState, Failure, FailureClass, RunState
 from conductor.core.model.truncation import cut_text

@@ -16,7 +16,7 @@ from conductor.core.decide.settling import reuse, settle_step, why_stopped
 from conductor.core.folded.run import Run
 from conductor.core.folded.step import Step
 from conductor.core.kinds.table import kind_of
-from conductor.core.model.events import StepBecameReady, StepCancelled
+from conductor.core.model.events.run_events import StepBecameReady, StepCancelled
 from conductor.core.model.states import SATISFYING_STEP, StepState
 
 _NOT_AT_WORK = frozenset({StepState.PENDING, StepState.READY, StepState.QUEUED, StepState.WAITING_GATE})

@@ -14,7 +14,7 @@ from conductor.core.folded.step import Step
 from conductor.core.kinds.kind import reject_answer
 from conductor.core.kinds.table import kind_of
 from conductor.core.model.commands import Evaluate, Record
-from conductor.core.model.events import RunReported, StepFailed, StepGuardPassed, StepSkipped
+from conductor.core.model.events.run_events import RunReported, StepFailed, StepGuardPassed, StepSkipped
 from conductor.core.model.inputs import WorkFinished
 from conductor.core.model.states import StepState
 from conductor.core.model.truncation import cut_text

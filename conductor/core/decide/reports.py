@@ -19,10 +19,10 @@ from conductor.core.decide.run_draft import RunDraft
 from conductor.core.folded.attempt import Attempt, attempt_owner
 from conductor.core.folded.turn import TurnState
 from conductor.core.model.activity import Activity, write_line
-from conductor.core.model.attempt_events import AttemptEnded, AttemptStarted, InputRefused, TurnEnded
 from conductor.core.model.commands import AckExecution, CancelExecution, Command
 from conductor.core.model.conductor_state import Limits
-from conductor.core.model.events import ReportRefused
+from conductor.core.model.events.attempt_events import AttemptEnded, AttemptStarted, InputRefused, TurnEnded
+from conductor.core.model.events.run_events import ReportRefused
 from conductor.core.model.inputs import (
     AgentFinished,
     AgentRefusedInput,

@@ -20,7 +20,7 @@ from conductor.core.gates.decisions import (
 from conductor.core.gates.pauses import hold_run, release_run
 from conductor.core.model.commands import Accepted, Record, Rejected
 from conductor.core.model.conductor_state import Ongoing
-from conductor.core.model.events import RunCancelRequested, RunCreated
+from conductor.core.model.events.run_events import RunCancelRequested, RunCreated
 from conductor.core.model.inputs import (
     Blob,
     RequestCancel,

@@ -16,7 +16,7 @@ from enum import StrEnum
 
 from conductor.core.folded.run import Run
 from conductor.core.folded.step import Step
-from conductor.core.model.event_parts import KeptResult
+from conductor.core.model.events.event_parts import KeptResult
 from conductor.core.model.plan import ForeachPlan, LoopPlan
 from conductor.core.model.states import StepState
 from conductor.core.model.step_path import is_child_path, item_of

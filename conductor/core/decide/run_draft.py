@@ -12,7 +12,7 @@ from conductor.core.folded.run import Run, apply, key_of
 from conductor.core.folded.step import Step
 from conductor.core.model.commands import AckExecution, Command, Record, Reply, ResumeExecution
 from conductor.core.model.conductor_state import Limits, Ongoing, Queued, Track
-from conductor.core.model.events import Event
+from conductor.core.model.events.run_events import Event
 from conductor.core.placing.demand import demand_of
 
 if TYPE_CHECKING:

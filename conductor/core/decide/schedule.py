@@ -31,11 +31,11 @@ from conductor.core.decide.starting import start_run
 from conductor.core.folded.attempt import attempt_id, attempt_owner
 from conductor.core.folded.run import Run
 from conductor.core.folded.step import Step, Wait
-from conductor.core.model.attempt_events import AttemptCreated
 from conductor.core.model.commands import StartExecution
 from conductor.core.model.conductor_state import Ongoing, Track
-from conductor.core.model.event_parts import StartSpec
-from conductor.core.model.events import StepWaits
+from conductor.core.model.events.attempt_events import AttemptCreated
+from conductor.core.model.events.event_parts import StartSpec
+from conductor.core.model.events.run_events import StepWaits
 from conductor.core.model.states import WaitKind
 from conductor.core.model.trace import span_of_attempt, write_traceparent
 from conductor.core.placing.demand import Demand, agent_of

@@ -17,8 +17,8 @@ from conductor.core.folded.attempt import Attempt
 from conductor.core.folded.run import Run, Stop
 from conductor.core.folded.step import Step
 from conductor.core.gates.opening import open_failure_gate
-from conductor.core.model.event_parts import FindingCounts, KeptResult
-from conductor.core.model.events import (
+from conductor.core.model.events.event_parts import FindingCounts, KeptResult
+from conductor.core.model.events.run_events import (
     FindingChecked,
     RunSettled,
     StepCancelled,

@@ -2,7 +2,7 @@
 
 from conductor.core.decide.run_draft import RunDraft
 from conductor.core.folded.step import Step
-from conductor.core.model.events import RunStarted, StepStarted
+from conductor.core.model.events.run_events import RunStarted, StepStarted
 from conductor.core.model.states import RunState
 
 

@@ -6,7 +6,7 @@ This module knows what an event means for an attempt, `states` whether it may ha
 from dataclasses import dataclass, replace
 
 from conductor.core.folded.turn import Turn, TurnEvent, TurnState, apply_to_turns
-from conductor.core.model.attempt_events import (
+from conductor.core.model.events.attempt_events import (
     AttemptCreated,
     AttemptEnded,
     AttemptStarted,
@@ -15,8 +15,8 @@ from conductor.core.model.attempt_events import (
     TurnChecked,
     TurnEnded,
 )
-from conductor.core.model.event_parts import Confinement, StartSpec
-from conductor.core.model.events import ReportRefused
+from conductor.core.model.events.event_parts import Confinement, StartSpec
+from conductor.core.model.events.run_events import ReportRefused
 from conductor.core.model.states import SETTLED_ATTEMPT, AttemptState, IllegalTransitionError, move_attempt
 
 AttemptEvent = AttemptStarted | AttemptEnded | ReportRefused | TurnEvent

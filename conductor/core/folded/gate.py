@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from conductor.core.model.gate_events import GateOpened, GateResolved
+from conductor.core.model.events.gate_events import GateOpened, GateResolved
 from conductor.core.model.states import (
     Failure,
     FailureClass,

@@ -6,7 +6,7 @@ An item has ended when all its steps have. It ended badly when a step of it fail
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from conductor.core.model.events import ItemsListed, RoundJudged
+from conductor.core.model.events.run_events import ItemsListed, RoundJudged
 from conductor.core.model.states import IllegalTransitionError
 
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from conductor.core.folded.step import Step, create_step, postpone
 from conductor.core.folded.step_folding import StepEvent, apply_to_step
-from conductor.core.model.attempt_events import (
+from conductor.core.model.events.attempt_events import (
     AttemptCreated,
     AttemptEnded,
     AttemptStarted,
@@ -19,8 +19,9 @@ from conductor.core.model.attempt_events import (
     TurnChecked,
     TurnEnded,
 )
-from conductor.core.model.event_parts import FindingCounts, KeptResult, WorkspaceChanges
-from conductor.core.model.events import (
+from conductor.core.model.events.event_parts import FindingCounts, KeptResult, WorkspaceChanges
+from conductor.core.model.events.gate_events import GateOpened, GateResolved, RunPaused, RunResumed
+from conductor.core.model.events.run_events import (
     Event,
     ItemsListed,
     RoundJudged,
@@ -38,7 +39,6 @@ from conductor.core.model.events import (
     SubRunEnded,
     SubRunStarted,
 )
-from conductor.core.model.gate_events import GateOpened, GateResolved, RunPaused, RunResumed
 from conductor.core.model.plan import RunPlan, StepPlan
 from conductor.core.model.states import (
     SETTLED_RUN,

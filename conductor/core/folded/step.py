@@ -7,7 +7,7 @@ from conductor.core.folded.gate import Gate
 from conductor.core.folded.items import NOTHING_LISTED, Items
 from conductor.core.folded.sub_run import SubRun
 from conductor.core.folded.turn import Repair
-from conductor.core.model.event_parts import FindingCounts, KeptResult
+from conductor.core.model.events.event_parts import FindingCounts, KeptResult
 from conductor.core.model.plan import OnFailure, OnInvalid, StepPlan
 from conductor.core.model.states import (
     SETTLED_STEP,

@@ -7,7 +7,7 @@ from conductor.core.folded.gate import open_gate, resolve_gate, supersede_gate
 from conductor.core.folded.step import REPAIR, Step, Wait
 from conductor.core.folded.sub_run import apply_to_sub_run
 from conductor.core.folded.turn import Repair
-from conductor.core.model.attempt_events import (
+from conductor.core.model.events.attempt_events import (
     AttemptCreated,
     AttemptEnded,
     AttemptStarted,
@@ -16,7 +16,8 @@ from conductor.core.model.attempt_events import (
     TurnChecked,
     TurnEnded,
 )
-from conductor.core.model.events import (
+from conductor.core.model.events.gate_events import GateOpened, GateResolved, StepWaitsAtGate
+from conductor.core.model.events.run_events import (
     FindingChecked,
     ItemsListed,
     ReportRefused,
@@ -36,7 +37,6 @@ from conductor.core.model.events import (
     SubRunEnded,
     SubRunStarted,
 )
-from conductor.core.model.gate_events import GateOpened, GateResolved, StepWaitsAtGate
 from conductor.core.model.states import (
     Cause,
     IllegalTransitionError,

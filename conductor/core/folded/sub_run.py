@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from conductor.core.model.events import SubRunEnded, SubRunStarted
+from conductor.core.model.events.run_events import SubRunEnded, SubRunStarted
 from conductor.core.model.states import IllegalTransitionError, RunState
 
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from conductor.core.model.attempt_events import InputRefused, RepairAsked, TurnChecked, TurnEnded
-from conductor.core.model.event_parts import FindingCounts, UsableAnswer
+from conductor.core.model.events.attempt_events import InputRefused, RepairAsked, TurnChecked, TurnEnded
+from conductor.core.model.events.event_parts import FindingCounts, UsableAnswer
 from conductor.core.model.states import Cause, Failure, IllegalTransitionError
 
 TurnEvent = TurnEnded | TurnChecked | RepairAsked | InputRefused

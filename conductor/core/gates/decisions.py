@@ -16,9 +16,9 @@ from conductor.core.folded.gate import Gate
 from conductor.core.folded.run import Run
 from conductor.core.folded.step import Step
 from conductor.core.kinds.table import kind_of
-from conductor.core.model.event_parts import FindingCounts
-from conductor.core.model.events import StepBecameReady, StepFailed, StepSkipped
-from conductor.core.model.gate_events import GateResolved
+from conductor.core.model.events.event_parts import FindingCounts
+from conductor.core.model.events.gate_events import GateResolved
+from conductor.core.model.events.run_events import StepBecameReady, StepFailed, StepSkipped
 from conductor.core.model.inputs import RequestResolve
 from conductor.core.model.states import Failure, FailureClass, GateCause, GateDecision, GateState
 from conductor.core.model.truncation import MOST_REASON, MOST_WORD, cut_text

@@ -9,7 +9,7 @@ from hashlib import sha256
 from conductor.core.decide.run_draft import RunDraft
 from conductor.core.decide.starting import start_run
 from conductor.core.folded.step import Step
-from conductor.core.model.gate_events import GateOpened, StepWaitsAtGate
+from conductor.core.model.events.gate_events import GateOpened, StepWaitsAtGate
 from conductor.core.model.inputs import Blob
 from conductor.core.model.plan import AgentPlan, FoldPlan, OnFailure
 from conductor.core.model.states import Cause, Failure, FailureClass, GateCause, GateDecision

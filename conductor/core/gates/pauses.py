@@ -12,7 +12,7 @@ from conductor.core.decide.questions import pending_work
 from conductor.core.decide.run_draft import RunDraft
 from conductor.core.folded.run import Run
 from conductor.core.folded.step import Step
-from conductor.core.model.gate_events import RunPaused, RunResumed
+from conductor.core.model.events.gate_events import RunPaused, RunResumed
 from conductor.core.model.inputs import RequestPause, RequestResume
 from conductor.core.model.states import PauseCause, RunState, StepState
 from conductor.core.model.truncation import cut_text

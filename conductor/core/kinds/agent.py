@@ -20,10 +20,10 @@ from conductor.core.folded.run import Run, Stop
 from conductor.core.folded.step import REPAIR, Step
 from conductor.core.folded.turn import Repair, Turn, TurnState
 from conductor.core.kinds.kind import reject_answer
-from conductor.core.model.attempt_events import RepairAsked, TurnChecked
 from conductor.core.model.commands import CancelExecution
-from conductor.core.model.event_parts import UsableAnswer
-from conductor.core.model.events import StepCancelled, StepFailed, StepQueued, StepRequeued, StepValidating
+from conductor.core.model.events.attempt_events import RepairAsked, TurnChecked
+from conductor.core.model.events.event_parts import UsableAnswer
+from conductor.core.model.events.run_events import StepCancelled, StepFailed, StepQueued, StepRequeued, StepValidating
 from conductor.core.model.states import AttemptState, Cause, Failure, FailureClass, StepState
 from conductor.core.model.truncation import cut_text
 from conductor.core.model.work import Answer, Checked, OutputInvalid, PromptRendered, Work, WorkFailed, WorkKind

@@ -5,7 +5,7 @@ from dataclasses import replace
 from conductor.core.decide.run_draft import RunDraft
 from conductor.core.folded.run import Run
 from conductor.core.folded.step import Step
-from conductor.core.model.events import StepsAdded
+from conductor.core.model.events.run_events import StepsAdded
 from conductor.core.model.plan import StepPlan
 from conductor.core.model.states import Failure, FailureClass
 from conductor.core.model.step_path import child_path

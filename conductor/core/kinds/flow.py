@@ -10,7 +10,7 @@ from conductor.core.decide.settling import settle_step, succeed, why_stopped
 from conductor.core.folded.run import Run, Stop
 from conductor.core.folded.step import Step
 from conductor.core.kinds.kind import reject_answer
-from conductor.core.model.events import StepCancelled, StepFailed, StepValidating, SubRunEnded
+from conductor.core.model.events.run_events import StepCancelled, StepFailed, StepValidating, SubRunEnded
 from conductor.core.model.inputs import RequestCancel, SubRunReported
 from conductor.core.model.states import Failure, FailureClass, RunState, StepState
 from conductor.core.model.truncation import cut_text

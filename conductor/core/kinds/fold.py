@@ -6,7 +6,7 @@ from conductor.core.decide.starting import start_step
 from conductor.core.folded.run import Run
 from conductor.core.folded.step import Step
 from conductor.core.kinds.kind import reject_answer
-from conductor.core.model.events import StepCancelled, StepFailed
+from conductor.core.model.events.run_events import StepCancelled, StepFailed
 from conductor.core.model.states import StepState
 from conductor.core.model.work import Answer, Folded, OutputInvalid, Work, WorkFailed, WorkKind
 

@@ -9,7 +9,7 @@ from conductor.core.folded.run import Run
 from conductor.core.folded.step import Step
 from conductor.core.gates.opening import open_flow_gate
 from conductor.core.kinds.kind import reject_answer
-from conductor.core.model.events import StepFailed
+from conductor.core.model.events.run_events import StepFailed
 from conductor.core.model.states import StepState
 from conductor.core.model.work import Answer, Shown, Work, WorkFailed, WorkKind
 

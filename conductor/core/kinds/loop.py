@@ -7,7 +7,7 @@ from conductor.core.folded.run import Run
 from conductor.core.folded.step import Step
 from conductor.core.kinds.children import add_item, explain_failure, find_lack_of_room, stop_children
 from conductor.core.kinds.kind import reject_answer
-from conductor.core.model.events import RoundJudged, StepCancelled, StepFailed
+from conductor.core.model.events.run_events import RoundJudged, StepCancelled, StepFailed
 from conductor.core.model.plan import LoopPlan
 from conductor.core.model.states import StepState
 from conductor.core.model.work import Answer, Folded, RoundDecided, Work, WorkFailed, WorkKind

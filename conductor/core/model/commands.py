@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from conductor.core.model.event_parts import StartSpec
-from conductor.core.model.events import Event
+from conductor.core.model.events.event_parts import StartSpec
+from conductor.core.model.events.run_events import Event
 from conductor.core.model.inputs import Blob
 from conductor.core.model.output import Output
 from conductor.core.model.registry import HostChange

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from conductor.core.model.activity import Activity, Usage
-from conductor.core.model.event_parts import Confinement, KeptResult, ModelUse
+from conductor.core.model.events.event_parts import Confinement, KeptResult, ModelUse
 from conductor.core.model.output import Output
 from conductor.core.model.plan import RunPlan
 from conductor.core.model.registry import HostRequest

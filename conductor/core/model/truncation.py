@@ -7,7 +7,7 @@ bodies (prompts, answers, results, reports) are blobs or transcript, and never c
 from collections.abc import Sequence
 from dataclasses import replace
 
-from conductor.core.model.event_parts import Confinement, ModelUse
+from conductor.core.model.events.event_parts import Confinement, ModelUse
 
 MOST_TEXT = 800
 MOST_WORD = 100

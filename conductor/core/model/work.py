@@ -6,7 +6,7 @@ A work is pure, so asking twice is harmless, and recovery asks again.
 from dataclasses import dataclass
 from enum import StrEnum
 
-from conductor.core.model.event_parts import FindingCounts, UsableAnswer, WorkspaceChanges
+from conductor.core.model.events.event_parts import FindingCounts, UsableAnswer, WorkspaceChanges
 from conductor.core.model.plan import RunPlan
 from conductor.core.model.states import Failure
 

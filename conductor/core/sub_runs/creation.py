@@ -12,7 +12,7 @@ from conductor.core.decide.requests import create_run
 from conductor.core.decide.run_draft import RunDraft
 from conductor.core.decide.settling import settle_step
 from conductor.core.kinds.children import TOO_MANY_STEPS
-from conductor.core.model.events import RunCreated, StepFailed, SubRunStarted
+from conductor.core.model.events.run_events import RunCreated, StepFailed, SubRunStarted
 from conductor.core.model.plan import RunPlan
 from conductor.core.model.states import Failure, FailureClass
 from conductor.core.model.trace import Trace, span_of_step

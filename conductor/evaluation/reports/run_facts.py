@@ -16,7 +16,7 @@ from conductor.core.folded.attempt import Attempt
 from conductor.core.folded.gate import Gate
 from conductor.core.folded.run import Run
 from conductor.core.folded.step import Step
-from conductor.core.model.event_parts import Confinement, KeptResult, WorkspaceChanges
+from conductor.core.model.events.event_parts import Confinement, KeptResult, WorkspaceChanges
 from conductor.core.model.states import Failure, GateState
 
 # A run, and the id of the step that made it; empty for the run that is reported.

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from conductor.core.model.event_parts import WorkspaceChanges
+from conductor.core.model.events.event_parts import WorkspaceChanges
 from conductor.errors import StatusError
 from conductor.snapshots.reading.entries import LeftOut, Listed, shown
 from conductor.snapshots.reading.listing import TreeEntry, differences, list_workspace

@@ -6,7 +6,7 @@ from typing import Any
 
 from conductor.api.narrator import SharedStandings
 from conductor.api.watch import Presence, watch_run
-from conductor.core.model.events import RunStarted
+from conductor.core.model.events.run_events import RunStarted
 from conductor.core.placing.standing import Present
 from conductor.store.sqlite.store import SqliteStore
 from tests.conductor.store.material import creation, events, run_name, settlement

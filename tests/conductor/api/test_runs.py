@@ -11,8 +11,8 @@ from conductor.api.messages.runs import attempt_message, read_run_states, run_st
 from conductor.api.run_ids import new_run_id
 from conductor.clock import SystemClock
 from conductor.core.folded.attempt import Attempt
-from conductor.core.model.attempt_events import AttemptEnded
-from conductor.core.model.event_parts import StartSpec
+from conductor.core.model.events.attempt_events import AttemptEnded
+from conductor.core.model.events.event_parts import StartSpec
 from conductor.core.model.states import AttemptState, Cause, Failure, FailureClass, RunState, StepState
 from conductor.v1 import run_service_pb2 as pb
 from servicekit.times import duration, seconds, timestamp

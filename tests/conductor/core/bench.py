@@ -18,8 +18,8 @@ from conductor.core.model.commands import (
     StartExecution,
 )
 from conductor.core.model.conductor_state import ConductorState, Limits
-from conductor.core.model.event_parts import Confinement
-from conductor.core.model.events import Event
+from conductor.core.model.events.event_parts import Confinement
+from conductor.core.model.events.run_events import Event
 from conductor.core.model.inputs import (
     AgentFinished,
     AgentStarted,

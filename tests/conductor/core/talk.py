@@ -11,8 +11,8 @@ from conductor.core.model.commands import (
     SendInput,
     StartExecution,
 )
-from conductor.core.model.event_parts import Confinement
-from conductor.core.model.events import Event, StepRequeued
+from conductor.core.model.events.event_parts import Confinement
+from conductor.core.model.events.run_events import Event, StepRequeued
 from conductor.core.model.inputs import (
     AgentFinished,
     AgentStarted,

@@ -14,8 +14,8 @@ from conductor.core.decide.run_draft import RunDraft
 from conductor.core.folded.step import Step
 from conductor.core.model.commands import Accepted, CancelExecution, Rejected
 from conductor.core.model.conductor_state import Limits
-from conductor.core.model.event_parts import Confinement
-from conductor.core.model.events import RunSettled
+from conductor.core.model.events.event_parts import Confinement
+from conductor.core.model.events.run_events import RunSettled
 from conductor.core.model.inputs import (
     AgentFinished,
     AgentStarted,

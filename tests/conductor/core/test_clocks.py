@@ -7,7 +7,7 @@ from conductor.core.decide.endings.loss import count_of_earlier_instances, list_
 from conductor.core.folded.attempt import Attempt
 from conductor.core.model.commands import AckExecution, CancelExecution, StartExecution
 from conductor.core.model.conductor_state import Limits
-from conductor.core.model.events import ReportRefused
+from conductor.core.model.events.run_events import ReportRefused
 from conductor.core.model.inputs import AgentFinished
 from conductor.core.model.output import Channel, Output
 from conductor.core.model.plan import OnFailure, OnLost, StepPlan

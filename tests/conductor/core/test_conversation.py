@@ -4,7 +4,7 @@ import pytest
 
 from conductor.core.conversation import GO_ON, MAX_DEFECTS, OVER, Conversation, Place, StreamEnd, StreamVerdict
 from conductor.core.model.commands import AckExecution, CancelExecution, ResumeExecution, StartExecution
-from conductor.core.model.event_parts import StartSpec
+from conductor.core.model.events.event_parts import StartSpec
 from conductor.core.model.inputs import ExecutionLost, ExecutionRefused
 
 ATTEMPT = "run-ask-1"

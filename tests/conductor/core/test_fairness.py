@@ -10,7 +10,7 @@ from conductor.core.decide.run_draft import RunDraft
 from conductor.core.decide.schedule import Scheduling
 from conductor.core.model.commands import StartExecution
 from conductor.core.model.conductor_state import Limits, Ongoing
-from conductor.core.model.events import StepWaits
+from conductor.core.model.events.run_events import StepWaits
 from conductor.core.model.inputs import HostPool, WorkFinished
 from conductor.core.model.plan import StepPlan
 from conductor.core.model.states import WaitKind

@@ -3,7 +3,7 @@
 import pytest
 
 from conductor.core.model.conductor_state import Limits
-from conductor.core.model.events import StepsAdded
+from conductor.core.model.events.run_events import StepsAdded
 from conductor.core.model.plan import ForeachPlan, OnFailure
 from conductor.core.model.states import Failure, GateDecision, RunState
 from conductor.core.model.step_path import PATH_IDS

@@ -7,8 +7,8 @@ from conductor.core.folded.run import key_of
 from conductor.core.gates.opening import MOST_RETRIES
 from conductor.core.model.commands import Accepted, Rejected, StartExecution
 from conductor.core.model.conductor_state import Limits
-from conductor.core.model.events import StepSucceeded
-from conductor.core.model.gate_events import GateOpened, GateResolved
+from conductor.core.model.events.gate_events import GateOpened, GateResolved
+from conductor.core.model.events.run_events import StepSucceeded
 from conductor.core.model.plan import OnFailure
 from conductor.core.model.states import Failure, GateDecision, GateState, PauseCause, RunState, StepState
 from conductor.core.model.work import Work, WorkFailed, WorkKind

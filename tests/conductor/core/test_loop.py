@@ -1,7 +1,7 @@
 """Steps that run others round after round: features A5, C8."""
 
 from conductor.core.model.conductor_state import Limits
-from conductor.core.model.events import RoundJudged
+from conductor.core.model.events.run_events import RoundJudged
 from conductor.core.model.states import Failure, RunState
 from conductor.core.model.work import RoundDecided, WorkFailed, WorkKind
 from tests.conductor.core.bench import Bench, folds, rounds

@@ -7,8 +7,8 @@ import pytest
 from conductor.core.decide.schedule import LOADING_SECONDS
 from conductor.core.model.commands import StartExecution
 from conductor.core.model.conductor_state import Pool
-from conductor.core.model.event_parts import Confinement
-from conductor.core.model.events import StepFailed, StepWaits
+from conductor.core.model.events.event_parts import Confinement
+from conductor.core.model.events.run_events import StepFailed, StepWaits
 from conductor.core.model.inputs import (
     AgentStarted,
     AgentTurnEnded,

@@ -3,8 +3,8 @@
 import pytest
 
 from conductor.core.model.commands import CancelExecution, StartExecution
-from conductor.core.model.event_parts import FindingCounts
-from conductor.core.model.events import (
+from conductor.core.model.events.event_parts import FindingCounts
+from conductor.core.model.events.run_events import (
     FindingChecked,
     RunStarted,
     StepBecameReady,

@@ -7,7 +7,7 @@ import pytest
 from conductor.core.decide import advance
 from conductor.core.model.commands import KeepQuiet, StartExecution
 from conductor.core.model.conductor_state import Pool
-from conductor.core.model.events import StepWaits
+from conductor.core.model.events.run_events import StepWaits
 from conductor.core.model.inputs import HostPool
 from conductor.core.placing.quiet import FEATURE
 from conductor.core.placing.standing import list_uses, present_of

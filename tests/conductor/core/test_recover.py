@@ -5,8 +5,8 @@ from conductor.core.decide.recover import recover, restore
 from conductor.core.folded.run import fold
 from conductor.core.model.commands import AckExecution, CancelExecution, Evaluate, ResumeExecution, StartExecution
 from conductor.core.model.conductor_state import Limits
-from conductor.core.model.event_parts import Confinement
-from conductor.core.model.events import RunSettled, StepGuardPassed
+from conductor.core.model.events.event_parts import Confinement
+from conductor.core.model.events.run_events import RunSettled, StepGuardPassed
 from conductor.core.model.inputs import AgentFinished, AgentStarted, ExecutionLost
 from conductor.core.model.output import Channel, Output
 from conductor.core.model.states import AttemptState, Failure, RunState

@@ -16,8 +16,8 @@ from conductor.core.model.commands import (
     StartExecution,
 )
 from conductor.core.model.conductor_state import Limits
-from conductor.core.model.event_parts import Confinement
-from conductor.core.model.events import StepWaits
+from conductor.core.model.events.event_parts import Confinement
+from conductor.core.model.events.run_events import StepWaits
 from conductor.core.model.inputs import AgentStarted, HostAgent, HostReported
 from conductor.core.model.registry import (
     HostEntry,

@@ -3,11 +3,11 @@
 import pytest
 
 from conductor.core.model.activity import Notice, ToolCall, ToolResult, Usage, write_line
-from conductor.core.model.attempt_events import AttemptEnded, AttemptStarted
 from conductor.core.model.commands import AckExecution, CancelExecution, ResumeExecution
 from conductor.core.model.conductor_state import Limits
-from conductor.core.model.event_parts import Confinement, ModelUse
-from conductor.core.model.events import ReportRefused
+from conductor.core.model.events.attempt_events import AttemptEnded, AttemptStarted
+from conductor.core.model.events.event_parts import Confinement, ModelUse
+from conductor.core.model.events.run_events import ReportRefused
 from conductor.core.model.inputs import (
     AgentFinished,
     AgentStarted,

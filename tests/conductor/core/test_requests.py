@@ -2,7 +2,7 @@
 
 from conductor.core.model.commands import Accepted, Rejected
 from conductor.core.model.conductor_state import Limits
-from conductor.core.model.events import RunCancelRequested, RunCreated
+from conductor.core.model.events.run_events import RunCancelRequested, RunCreated
 from conductor.core.model.inputs import Blob, RequestRun
 from conductor.core.model.plan import AgentPlan, StepPlan
 from conductor.core.model.work import WorkKind

@@ -7,9 +7,9 @@ import pytest
 from conductor.core.decide.endings.guessing import guess_class
 from conductor.core.decide.endings.retry import Retry, decide_retry
 from conductor.core.folded.attempt import Attempt
-from conductor.core.model.attempt_events import AttemptEnded
 from conductor.core.model.commands import StartExecution
-from conductor.core.model.event_parts import StartSpec
+from conductor.core.model.events.attempt_events import AttemptEnded
+from conductor.core.model.events.event_parts import StartSpec
 from conductor.core.model.inputs import AgentFinished, ExecutionRefused
 from conductor.core.model.plan import AgentPlan, OnLost, RetryPlan, StepPlan
 from conductor.core.model.states import AttemptState, Cause, Failure, FailureClass

@@ -7,8 +7,8 @@ import pytest
 from conductor.core.decide.questions import list_pending
 from conductor.core.decide.reuse import Again, choose_kept
 from conductor.core.model.commands import StartExecution
-from conductor.core.model.event_parts import FindingCounts, KeptResult
-from conductor.core.model.events import FindingChecked, StepReused
+from conductor.core.model.events.event_parts import FindingCounts, KeptResult
+from conductor.core.model.events.run_events import FindingChecked, StepReused
 from conductor.core.model.inputs import RequestRun, WorkFinished
 from conductor.core.model.plan import OnFailure, StepPlan
 from conductor.core.model.states import GateDecision, RunState, StepState

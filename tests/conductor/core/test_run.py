@@ -5,9 +5,9 @@ import pytest
 from conductor.core.folded.attempt import attempt_id, attempt_owner
 from conductor.core.folded.run import Run, apply, fold, key_of
 from conductor.core.folded.step import Wait
-from conductor.core.model.attempt_events import AttemptCreated, AttemptEnded, AttemptStarted
-from conductor.core.model.event_parts import Confinement, FindingCounts, StartSpec
-from conductor.core.model.events import (
+from conductor.core.model.events.attempt_events import AttemptCreated, AttemptEnded, AttemptStarted
+from conductor.core.model.events.event_parts import Confinement, FindingCounts, StartSpec
+from conductor.core.model.events.run_events import (
     Event,
     ReportRefused,
     RunCancelRequested,
@@ -24,7 +24,7 @@ from conductor.core.model.events import (
     StepValidating,
     StepWaits,
 )
-from conductor.core.model.events import Failure as Why
+from conductor.core.model.events.run_events import Failure as Why
 from conductor.core.model.plan import StepPlan
 from conductor.core.model.states import AttemptState, IllegalTransitionError, RunState
 from conductor.core.model.work import Checked, Folded, WorkKind

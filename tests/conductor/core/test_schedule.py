@@ -6,8 +6,8 @@ import pytest
 
 from conductor.core.model.commands import CancelExecution, StartExecution
 from conductor.core.model.conductor_state import Limits
-from conductor.core.model.event_parts import Confinement
-from conductor.core.model.events import StepWaits
+from conductor.core.model.events.event_parts import Confinement
+from conductor.core.model.events.run_events import StepWaits
 from conductor.core.model.inputs import AgentStarted, ExecutionLost, Reach
 from conductor.core.model.states import AttemptState, Cause, Failure
 from conductor.core.model.step_path import PATH_IDS

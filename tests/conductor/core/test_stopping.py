@@ -1,8 +1,8 @@
 """Runs end by themselves, by a failure or by request: once, and with a report."""
 
-from conductor.core.model.attempt_events import AttemptEnded
 from conductor.core.model.commands import CancelExecution
-from conductor.core.model.events import RunReported, RunSettled
+from conductor.core.model.events.attempt_events import AttemptEnded
+from conductor.core.model.events.run_events import RunReported, RunSettled
 from conductor.core.model.inputs import AgentFinished
 from conductor.core.model.states import AttemptState, Failure, FailureClass, RunState
 from conductor.core.model.work import WorkFailed, WorkKind

@@ -9,7 +9,7 @@ from conductor.core.decide.recover import restore
 from conductor.core.kinds import fold
 from conductor.core.model.commands import Record
 from conductor.core.model.conductor_state import Limits
-from conductor.core.model.events import RunCancelRequested, RunCreated, SubRunEnded, SubRunStarted
+from conductor.core.model.events.run_events import RunCancelRequested, RunCreated, SubRunEnded, SubRunStarted
 from conductor.core.model.inputs import RequestCancel, WorkFinished
 from conductor.core.model.plan import RunPlan
 from conductor.core.model.states import Failure, RunState, StepState

@@ -9,10 +9,16 @@ from hypothesis import strategies as st
 from conductor.core.decide.questions import list_pending
 from conductor.core.folded.run import Run, fold, key_of
 from conductor.core.folded.step import Step
-from conductor.core.model.attempt_events import AttemptEnded
 from conductor.core.model.commands import Command, Decision, Evaluate, StartExecution
 from conductor.core.model.conductor_state import Limits
-from conductor.core.model.events import StepBecameReady, StepCancelled, StepFailed, StepSkipped, StepSucceeded
+from conductor.core.model.events.attempt_events import AttemptEnded
+from conductor.core.model.events.run_events import (
+    StepBecameReady,
+    StepCancelled,
+    StepFailed,
+    StepSkipped,
+    StepSucceeded,
+)
 from conductor.core.model.plan import (
     AgentPlan,
     FoldPlan,

@@ -3,8 +3,8 @@
 import pytest
 
 from conductor.core.model.commands import Record, StartExecution
-from conductor.core.model.event_parts import Confinement, FindingCounts
-from conductor.core.model.events import Event, RunCreated
+from conductor.core.model.events.event_parts import Confinement, FindingCounts
+from conductor.core.model.events.run_events import Event, RunCreated
 from conductor.core.model.inputs import (
     AgentFinished,
     AgentStarted,

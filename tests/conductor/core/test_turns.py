@@ -2,7 +2,6 @@
 
 import pytest
 
-from conductor.core.model.attempt_events import InputRefused, RepairAsked, TurnChecked, TurnEnded
 from conductor.core.model.commands import (
     CancelExecution,
     CloseExecution,
@@ -11,7 +10,8 @@ from conductor.core.model.commands import (
     ResumeExecution,
     SendInput,
 )
-from conductor.core.model.event_parts import FindingCounts, UsableAnswer
+from conductor.core.model.events.attempt_events import InputRefused, RepairAsked, TurnChecked, TurnEnded
+from conductor.core.model.events.event_parts import FindingCounts, UsableAnswer
 from conductor.core.model.inputs import (
     AgentRefusedInput,
     ExecutionLost,

@@ -2,7 +2,7 @@
 
 from conductor.core.conversation import ExecutionCommand
 from conductor.core.model.commands import AckExecution, CancelExecution, Evaluate, ResumeExecution, StartExecution
-from conductor.core.model.event_parts import StartSpec
+from conductor.core.model.events.event_parts import StartSpec
 from conductor.core.model.work import Work, WorkKind
 from conductor.engine.dispatcher import Dispatcher
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from conductor.core.model.activity import ToolCall, ToolResult
-from conductor.core.model.event_parts import Confinement
+from conductor.core.model.events.event_parts import Confinement
 from conductor.core.model.inputs import (
     AgentFinished,
     AgentStarted,

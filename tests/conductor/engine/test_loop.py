@@ -9,7 +9,7 @@ import pytest
 
 from conductor.core.model.commands import Accepted, AckExecution, Command, Evaluate
 from conductor.core.model.conductor_state import ConductorState
-from conductor.core.model.events import RunCreated
+from conductor.core.model.events.run_events import RunCreated
 from conductor.core.model.inputs import ExecutionLost, RequestCancel
 from conductor.core.model.work import Work, WorkKind
 from conductor.engine.inbox import InboxLimits

@@ -2,9 +2,9 @@
 
 from structlog.testing import capture_logs
 
-from conductor.core.model.attempt_events import AttemptEnded
 from conductor.core.model.commands import Record
-from conductor.core.model.events import StepQueued, StepSucceeded
+from conductor.core.model.events.attempt_events import AttemptEnded
+from conductor.core.model.events.run_events import StepQueued, StepSucceeded
 from conductor.core.model.output import Channel, Output
 from conductor.core.model.states import AttemptState, Failure
 from conductor.engine.run_log import log_changes

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from conductor.core.folded.run import Run
-from conductor.core.model.attempt_events import AttemptCreated, AttemptEnded, AttemptStarted
 from conductor.core.model.commands import Decision, Record
-from conductor.core.model.event_parts import Confinement, ModelUse, StartSpec
-from conductor.core.model.events import (
+from conductor.core.model.events.attempt_events import AttemptCreated, AttemptEnded, AttemptStarted
+from conductor.core.model.events.event_parts import Confinement, ModelUse, StartSpec
+from conductor.core.model.events.gate_events import GateOpened, GateResolved, StepWaitsAtGate
+from conductor.core.model.events.run_events import (
     Event,
     RunCreated,
     RunReported,
@@ -26,7 +27,6 @@ from conductor.core.model.events import (
     StepSucceeded,
     StepValidating,
 )
-from conductor.core.model.gate_events import GateOpened, GateResolved, StepWaitsAtGate
 from conductor.core.model.inputs import Blob, WorkFinished
 from conductor.core.model.output import Channel, Output
 from conductor.core.model.plan import RunPlan, SnapshotPlan

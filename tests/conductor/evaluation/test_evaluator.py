@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from conductor.core.model.event_parts import FindingCounts
+from conductor.core.model.events.event_parts import FindingCounts
 from conductor.core.model.states import AttemptState
 from conductor.core.model.work import (
     Checked,

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
-from conductor.core.model.attempt_events import AttemptEnded
-from conductor.core.model.events import RunCancelRequested, StepCancelled, StepFailed, StepRequeued
+from conductor.core.model.events.attempt_events import AttemptEnded
+from conductor.core.model.events.run_events import RunCancelRequested, StepCancelled, StepFailed, StepRequeued
 from conductor.core.model.states import AttemptState, Failure
 from conductor.core.model.work import Reported, WorkFailed, WorkKind
 from conductor.evaluation.reports.formats.cited_files import CitedFiles

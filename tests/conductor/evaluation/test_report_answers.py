@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from conductor.core.model.event_parts import FindingCounts
+from conductor.core.model.events.event_parts import FindingCounts
 from conductor.core.model.work import Checked
 from tests.conductor.evaluation.golden_reports import same_as_golden
 from tests.conductor.evaluation.story import Story, agent, claim, flow_of, fold

@@ -15,7 +15,7 @@ from agenthost.errors import (
 )
 from agenthost.v1 import execution_service_pb2 as pb
 from conductor.core.model.commands import AckExecution, CancelExecution, ResumeExecution, StartExecution
-from conductor.core.model.event_parts import StartSpec
+from conductor.core.model.events.event_parts import StartSpec
 from conductor.core.model.inputs import AgentFinished, AgentStarted, ExecutionLost, ExecutionRefused
 from tests.conductor.linked_host import ATTEMPT, RUN, SCRIPT, SPEC, is_whole, linked
 from tests.fakes.execution_host import ExecutionHost, finished, said, started

@@ -17,8 +17,8 @@ from agenthost.core.output.frame import Attestation, Finished, Frame
 from agenthost.v1 import execution_service_pb2 as pb
 from conductor.core.decide.endings.guessing import guess_cause, guess_class
 from conductor.core.model.activity import Activity, Notice, NoticeKind, ToolCall, ToolResult, Usage
-from conductor.core.model.event_parts import Confinement, StartSpec
-from conductor.core.model.event_parts import ModelUse as Used
+from conductor.core.model.events.event_parts import Confinement, StartSpec
+from conductor.core.model.events.event_parts import ModelUse as Used
 from conductor.core.model.inputs import AgentFinished, AgentStarted
 from conductor.core.model.output import Channel, Output
 from conductor.core.model.states import AttemptState, Cause, Failure, FailureClass

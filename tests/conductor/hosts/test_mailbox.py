@@ -4,7 +4,7 @@ import asyncio
 
 from conductor.core.conversation import ExecutionCommand
 from conductor.core.model.commands import AckExecution, CancelExecution, ResumeExecution, StartExecution
-from conductor.core.model.event_parts import StartSpec
+from conductor.core.model.events.event_parts import StartSpec
 from conductor.hosts.mailbox import Mailbox
 
 START = StartExecution("north", StartSpec("a", "survey", "p", "c", (), 1.0, 1.0))

@@ -9,7 +9,7 @@ import pytest
 import structlog
 
 from conductor.config import Retention as Policy
-from conductor.core.model.events import RunStarted
+from conductor.core.model.events.run_events import RunStarted
 from conductor.errors import NotFoundError, PreconditionError, StorageError
 from conductor.maintenance.retention import ROUND_SECONDS, Retention, choose
 from conductor.snapshots import SnapshotStore

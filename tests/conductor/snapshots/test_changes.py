@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from conductor.core.model.event_parts import WorkspaceChanges
+from conductor.core.model.events.event_parts import WorkspaceChanges
 from conductor.core.model.plan import SnapshotPlan
 from conductor.snapshots import SnapshotStore, WorkspaceMode
 from conductor.snapshots.reading import changes, working_tree

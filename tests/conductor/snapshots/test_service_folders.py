@@ -9,7 +9,7 @@ import pytest
 from agenthost.host.data_folder import DataFolder
 from agenthost.host.fences import Fences
 from agenthost.host.tombstones import Tombstones
-from conductor.core.model.event_parts import WorkspaceChanges
+from conductor.core.model.events.event_parts import WorkspaceChanges
 from conductor.errors import InvalidRequestError
 from conductor.snapshots import SnapshotStore, WorkspaceMode
 from conductor.snapshots.reading.service_folders import MAX_FOLDERS

@@ -2,7 +2,7 @@
 
 import pytest
 
-from conductor.core.model.events import RunStarted
+from conductor.core.model.events.run_events import RunStarted
 from conductor.errors import NotFoundError
 from conductor.store.port import Store
 from conductor.store.records import RunFilter

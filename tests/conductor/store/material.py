@@ -5,10 +5,10 @@ import json
 from collections.abc import Awaitable, Iterable
 from pathlib import Path
 
-from conductor.core.model.attempt_events import AttemptCreated
 from conductor.core.model.commands import Decision, Record
-from conductor.core.model.event_parts import FindingCounts, StartSpec
-from conductor.core.model.events import Event, RunCreated, RunSettled, StepSucceeded
+from conductor.core.model.events.attempt_events import AttemptCreated
+from conductor.core.model.events.event_parts import FindingCounts, StartSpec
+from conductor.core.model.events.run_events import Event, RunCreated, RunSettled, StepSucceeded
 from conductor.core.model.inputs import Blob
 from conductor.core.model.output import Channel, Output
 from conductor.core.model.plan import AgentPlan, FoldPlan, RunPlan, SnapshotPlan, StepPlan

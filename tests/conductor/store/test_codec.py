@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conductor.core.model.attempt_events import AttemptStarted
-from conductor.core.model.event_parts import Confinement
-from conductor.core.model.events import RunStarted, StepSkipped, StepSucceeded
+from conductor.core.model.events.attempt_events import AttemptStarted
+from conductor.core.model.events.event_parts import Confinement
+from conductor.core.model.events.run_events import RunStarted, StepSkipped, StepSucceeded
 from conductor.core.model.plan import AgentPlan, FoldPlan, OnFailure, StepPlan
 from conductor.core.model.states import Failure
 from conductor.store.codec import EVENT_TYPES, UndecodableEventError, decode, decode_event, encode

@@ -1,6 +1,6 @@
 """The store in memory forgets in a power cut what a real one may forget. All else is the contract suite's."""
 
-from conductor.core.model.events import RunStarted
+from conductor.core.model.events.run_events import RunStarted
 from conductor.store.records import Deletion
 from tests.conductor.store.material import attempt, creation, events, run_name, settlement, speech
 from tests.fakes.memory_store import MemoryDisk, MemoryStore

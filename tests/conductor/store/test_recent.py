@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conductor.core.model.events import StepBecameReady
+from conductor.core.model.events.run_events import StepBecameReady
 from conductor.core.model.output import Channel, Output
 from conductor.store.recent import EVENT_BYTES, RECENT_BYTES, Recent, Stored, size_of
 from conductor.store.records import StoredEvent, StoredOutput

@@ -4,7 +4,7 @@ import random
 from dataclasses import dataclass
 
 from conductor.core.model.commands import Decision, Record
-from conductor.core.model.events import StepBecameReady
+from conductor.core.model.events.run_events import StepBecameReady
 from conductor.core.model.output import Channel, Output
 from conductor.store.port import Store
 from conductor.store.records import Stored

@@ -7,7 +7,6 @@ from conductor.core.folded.attempt import Attempt, attempt_owner
 from conductor.core.folded.run import Run, Stop
 from conductor.core.folded.step import Step
 from conductor.core.folded.turn import TurnState
-from conductor.core.model.attempt_events import AttemptCreated
 from conductor.core.model.commands import (
     AckExecution,
     CancelExecution,
@@ -21,6 +20,7 @@ from conductor.core.model.commands import (
     StartExecution,
 )
 from conductor.core.model.conductor_state import ConductorState, Limits, Ongoing, Pool
+from conductor.core.model.events.attempt_events import AttemptCreated
 from conductor.core.model.plan import ForeachPlan, LoopPlan
 from conductor.core.model.states import AttemptState, GateDecision, PauseCause, StepState
 from conductor.core.model.work import Work, WorkKind

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from conductor.core.folded.attempt import attempt_owner
 from conductor.core.folded.run import Run, apply, fold
 from conductor.core.folded.step import Step
-from conductor.core.model.attempt_events import AttemptCreated, AttemptEnded
 from conductor.core.model.commands import Decision, Record
-from conductor.core.model.events import (
+from conductor.core.model.events.attempt_events import AttemptCreated, AttemptEnded
+from conductor.core.model.events.run_events import (
     Event,
     RunCreated,
     RunSettled,

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from conductor.core.model.attempt_events import AttemptCreated
 from conductor.core.model.commands import Accepted, Decision, Record
+from conductor.core.model.events.attempt_events import AttemptCreated
 from conductor.core.model.inputs import Input
 from conductor.core.model.registry import HostChange, HostEntry, RequestRemoveHost
 from tests.simulation.judges.journal import JudgedDisk

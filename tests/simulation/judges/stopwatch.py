@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from conductor.core.decide.endings.clocks import QUEUE_TIMEOUT
 from conductor.core.folded.run import Run
 from conductor.core.model.commands import Decision, Record
-from conductor.core.model.events import RunCreated, RunTimedOut, StepFailed, StepQueued, StepRequeued
-from conductor.core.model.gate_events import GateOpened, GateResolved, RunPaused, RunResumed
+from conductor.core.model.events.gate_events import GateOpened, GateResolved, RunPaused, RunResumed
+from conductor.core.model.events.run_events import RunCreated, RunTimedOut, StepFailed, StepQueued, StepRequeued
 from conductor.core.model.states import PauseCause
 from tests.simulation.judges.violation import Violation
 

@@ -10,7 +10,7 @@ from random import Random
 from conductor.core.decide.reuse import Again, choose_kept
 from conductor.core.folded.run import Run
 from conductor.core.model.commands import Accepted
-from conductor.core.model.event_parts import KeptResult
+from conductor.core.model.events.event_parts import KeptResult
 from conductor.core.model.inputs import Request, RequestCancel, RequestResolve, RequestRun
 from conductor.core.model.registry import HostRequest
 from conductor.engine.loop import Engine

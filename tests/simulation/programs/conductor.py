@@ -16,7 +16,7 @@ from conductor.clock import Reading
 from conductor.core.folded.run import Run
 from conductor.core.model.commands import CancelExecution, Command, Decision, Record
 from conductor.core.model.conductor_state import ConductorState
-from conductor.core.model.events import StepWaits
+from conductor.core.model.events.run_events import StepWaits
 from conductor.core.model.inputs import (
     AgentFinished,
     AgentRefusedInput,

@@ -7,9 +7,9 @@ import asyncio
 from random import Random
 from typing import TYPE_CHECKING
 
-from conductor.core.model.attempt_events import TurnChecked
 from conductor.core.model.commands import Decision, Record
-from conductor.core.model.gate_events import GateOpened, GateResolved
+from conductor.core.model.events.attempt_events import TurnChecked
+from conductor.core.model.events.gate_events import GateOpened, GateResolved
 from conductor.errors import StorageError
 from conductor.store.records import StoredRun
 from tests.fakes.memory_store import MemoryStore

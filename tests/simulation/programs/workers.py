@@ -6,7 +6,7 @@ An answer of an agent is good or bad by what the agent was asked, and not by whi
 from random import Random
 
 from conductor.core.folded.run import Run
-from conductor.core.model.event_parts import FindingCounts, UsableAnswer
+from conductor.core.model.events.event_parts import FindingCounts, UsableAnswer
 from conductor.core.model.inputs import Blob, WorkFinished
 from conductor.core.model.states import Cause, Failure
 from conductor.core.model.work import (

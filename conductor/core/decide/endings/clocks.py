@@ -9,7 +9,7 @@ from conductor.core.decide.run_draft import RunDraft
 from conductor.core.decide.settling import look_at_all, settle_step
 from conductor.core.folded.step import Step
 from conductor.core.gates.decisions import expire_gate, is_overdue
-from conductor.core.model.events import RunTimedOut, StepFailed
+from conductor.core.model.events.run_events import RunTimedOut, StepFailed
 from conductor.core.model.states import Failure, FailureClass
 
 RUN_TIMEOUT = "RUN_TIMEOUT"

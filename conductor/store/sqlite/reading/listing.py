@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from conductor.core.model.event_parts import FindingCounts
+from conductor.core.model.events.event_parts import FindingCounts
 from conductor.core.model.plan import RunPlan
 from conductor.core.model.states import Failure, RunState
 from conductor.errors import DatabaseDamagedError

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import astuple
 
 from conductor.core.folded.run import list_counted_steps
-from conductor.core.model.events import (
+from conductor.core.model.events.gate_events import GateResolved, RunPaused, RunResumed
+from conductor.core.model.events.run_events import (
     Event,
     RunCancelRequested,
     RunCreated,
@@ -20,7 +21,6 @@ from conductor.core.model.events import (
     StepsAdded,
     StepSucceeded,
 )
-from conductor.core.model.gate_events import GateResolved, RunPaused, RunResumed
 from conductor.core.model.plan import StepPlan
 from conductor.core.model.states import RunState
 from conductor.store.codec import decode, encode

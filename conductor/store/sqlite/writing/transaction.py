@@ -8,9 +8,9 @@ import re
 import sqlite3
 from dataclasses import dataclass, field, replace
 
-from conductor.core.model.attempt_events import AttemptCreated
 from conductor.core.model.commands import Decision, Record
-from conductor.core.model.events import RunCreated, StepReused, StepSucceeded
+from conductor.core.model.events.attempt_events import AttemptCreated
+from conductor.core.model.events.run_events import RunCreated, StepReused, StepSucceeded
 from conductor.core.model.output import Output
 from conductor.store.codec import encode
 from conductor.store.port import RepeatedEventError

@@ -8,7 +8,7 @@ import pytest
 
 from conductor.clock import Past
 from conductor.core.model.commands import Decision, Record
-from conductor.core.model.events import RunCancelRequested, RunStarted, StepBecameReady, StepSkipped
+from conductor.core.model.events.run_events import RunCancelRequested, RunStarted, StepBecameReady, StepSkipped
 from conductor.core.model.output import Channel, Output
 from conductor.errors import NotFoundError
 from conductor.store.port import RepeatedEventError, Store

@@ -2,7 +2,7 @@
 
 import pytest
 
-from conductor.core.model.events import RunCancelRequested
+from conductor.core.model.events.run_events import RunCancelRequested
 from conductor.errors import NotFoundError, PreconditionError, RequestIdReusedError
 from conductor.store.port import Store
 from conductor.store.records import Deletion, StoredRequest

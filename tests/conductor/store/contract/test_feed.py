@@ -2,7 +2,7 @@
 
 import asyncio
 
-from conductor.core.model.events import RunStarted
+from conductor.core.model.events.run_events import RunStarted
 from conductor.store.port import Store
 from conductor.store.records import Deletion
 from tests.conductor.store.contract.places import Place

@@ -2,9 +2,9 @@
 
 import pytest
 
-from conductor.core.model.event_parts import FindingCounts
-from conductor.core.model.events import RunCancelRequested, RunSettled, RunStarted
-from conductor.core.model.gate_events import RunPaused, RunResumed
+from conductor.core.model.events.event_parts import FindingCounts
+from conductor.core.model.events.gate_events import RunPaused, RunResumed
+from conductor.core.model.events.run_events import RunCancelRequested, RunSettled, RunStarted
 from conductor.core.model.states import Failure, PauseCause, RunState
 from conductor.store.port import Store
 from conductor.store.records import FindingKey, RunFilter, RunKey

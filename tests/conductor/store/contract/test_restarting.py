@@ -1,7 +1,7 @@
 """A process finds what the one before stored, whatever ended that. Keeps I1, I3."""
 
 from conductor.core.model.commands import Decision, Record
-from conductor.core.model.events import StepBecameReady
+from conductor.core.model.events.run_events import StepBecameReady
 from tests.conductor.store.contract.places import Place
 from tests.conductor.store.material import attempt, attempt_name, creation, run_name, said, speech
 

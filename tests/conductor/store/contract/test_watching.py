@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from conductor.core.model.commands import Decision, Record
-from conductor.core.model.events import RunStarted, StepBecameReady
+from conductor.core.model.events.run_events import RunStarted, StepBecameReady
 from conductor.core.model.output import Channel
 from conductor.store.port import Store
 from conductor.store.records import StoredEvent, StoredOutput

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from conductor.core.model.commands import Decision, Record
-from conductor.core.model.events import StepBecameReady
+from conductor.core.model.events.run_events import StepBecameReady
 from conductor.core.model.output import Channel
 from conductor.store.records import RunFilter
 from conductor.store.sqlite.store import SqliteStore

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from conductor.core.model.events import RunStarted
+from conductor.core.model.events.run_events import RunStarted
 from conductor.errors import DatabaseDamagedError
 from conductor.store.records import RunFilter
 from conductor.store.sqlite.store import SqliteStore

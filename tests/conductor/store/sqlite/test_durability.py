@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from conductor.core.model.events import RunCreated, RunStarted
+from conductor.core.model.events.run_events import RunCreated, RunStarted
 from conductor.store.records import StoredEvent, StoredOutput
 from conductor.store.sqlite.store import SqliteStore
 from tests.conductor.store.material import creation, events, run_name

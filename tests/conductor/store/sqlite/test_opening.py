@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from conductor.core.model.events import RunStarted
+from conductor.core.model.events.run_events import RunStarted
 from conductor.errors import (
     DatabaseDamagedError,
     DatabaseInUseError,

@@ -3,7 +3,7 @@
 import pytest
 
 from conductor.core.model.commands import Decision
-from conductor.core.model.event_parts import FindingCounts
+from conductor.core.model.events.event_parts import FindingCounts
 from conductor.store.records import RunFilter
 from conductor.store.sqlite.reading import listing
 from conductor.store.sqlite.store import SqliteStore

@@ -1,4 +1,4 @@
-"""Events of gates and of pauses: a person is asked and decides, a run waits and goes on. See `events` for what holds for all.
+"""Events of gates and of pauses: a person is asked and decides, a run waits and goes on. See `run_events` for what holds for all.
 
 A gate is named after its step and the attempt that it is about, so it opens once. It is decided once.
 """

@@ -1,8 +1,8 @@
-"""Events of attempts and their turns. The rules for all events stand in `events`."""
+"""Events of attempts and their turns. The rules for all events stand in `run_events`."""
 
 from dataclasses import dataclass
 
-from conductor.core.model.event_parts import Confinement, FindingCounts, ModelUse, StartSpec, UsableAnswer
+from conductor.core.model.events.event_parts import Confinement, FindingCounts, ModelUse, StartSpec, UsableAnswer
 from conductor.core.model.states import AttemptState, Failure
 
 

@@ -7,7 +7,7 @@ that folding needs no second read.
 
 from dataclasses import dataclass
 
-from conductor.core.model.attempt_events import (
+from conductor.core.model.events.attempt_events import (
     AttemptCreated,
     AttemptEnded,
     AttemptStarted,
@@ -16,8 +16,8 @@ from conductor.core.model.attempt_events import (
     TurnChecked,
     TurnEnded,
 )
-from conductor.core.model.event_parts import FindingCounts, KeptResult, WorkspaceChanges
-from conductor.core.model.gate_events import GateOpened, GateResolved, RunPaused, RunResumed, StepWaitsAtGate
+from conductor.core.model.events.event_parts import FindingCounts, KeptResult, WorkspaceChanges
+from conductor.core.model.events.gate_events import GateOpened, GateResolved, RunPaused, RunResumed, StepWaitsAtGate
 from conductor.core.model.plan import RunPlan, StepPlan
 from conductor.core.model.states import Failure, RunState, StepState, WaitKind
 from conductor.core.model.trace import Trace
