@@ -14,7 +14,7 @@ import grpc
 from servicekit.calls.callers import Admit, Caller
 from servicekit.errors import InvalidRequestError, RoleNotAllowedError, UnauthenticatedError, Violation
 from servicekit.tls.admission import WhyRefused, check_certificate
-from servicekit.tls.certificates import SERVING, UnreadableError, facts_of, read_certificates
+from servicekit.tls.certificates import SERVING, UnreadableError, read_facts
 from servicekit.tls.credentials import WatchedFiles, require_own, server_credentials
 from servicekit.tls.files import TlsError, TlsFiles
 from servicekit.tls.identity import Kind
@@ -63,7 +63,7 @@ class CertificateEnd:
         try:
             found = self._file.stat()
             if (seen := (found.st_ino, found.st_mtime_ns)) != self._seen:
-                self._end = facts_of(read_certificates(self._file.read_bytes())[0]).not_after.timestamp()
+                self._end = read_facts(self._file.read_bytes()).not_after.timestamp()
                 self._seen = seen
         except (OSError, UnreadableError):
             return 0.0

@@ -12,6 +12,7 @@ from servicekit.tls.certificates import (
     facts_of,
     is_issued_by,
     read_certificates,
+    read_facts,
     read_key,
 )
 from servicekit.tls.files import TlsError, TlsFolder, locked, read_bounded, write_whole
@@ -28,7 +29,7 @@ class CertificateRenewal:
     def request(self) -> bytes:
         """Makes a key, and returns the request to sign a certificate for it."""
         try:
-            own = facts_of(read_certificates(read_bounded(self._folder.serving().certificate))[0])
+            own = read_facts(read_bounded(self._folder.serving().certificate))
         except UnreadableError as error:
             raise TlsError(f"the host's certificate cannot be read: {error}") from error
         self._key, request = make_signing_request(own.identity.name if own.identity else "")
@@ -40,7 +41,7 @@ class CertificateRenewal:
         try:
             with locked(self._folder.path):
                 if pem == read_bounded(files.certificate):
-                    return facts_of(read_certificates(pem)[0]).not_after
+                    return read_facts(pem).not_after
                 end = self._checked(pem)
                 write_whole(files.key, self._key)
                 write_whole(files.certificate, pem)
@@ -52,7 +53,7 @@ class CertificateRenewal:
     def _checked(self, pem: bytes) -> datetime:
         """Returns the end of a certificate; raises TlsError or UnreadableError where it is not one for this host and key."""
         (given, *others), now = read_certificates(pem), datetime.now(UTC)
-        there = facts_of(read_certificates(read_bounded(self._folder.serving().certificate))[0])
+        there = read_facts(read_bounded(self._folder.serving().certificate))
         facts = facts_of(given)
         trusted = read_certificates(read_bounded(self._folder.ca))
         why = {

@@ -38,9 +38,9 @@ def _certificate(settings: Settings, address: Address) -> tuple[str, str]:
     """Returns the pool and the fingerprint of the certificate that the host serves with; empty where it has none."""
     if settings.tls.serving is None or not settings.tls.serves(address):
         return "", ""
-    from servicekit.tls.certificates import facts_of, read_certificates  # noqa: PLC0415 (as above)
+    from servicekit.tls.certificates import read_facts  # noqa: PLC0415 (as above)
 
     pem = settings.tls.serving.certificate.read_bytes()
-    identity = facts_of(read_certificates(pem)[0]).identity
+    identity = read_facts(pem).identity
     first = ssl.PEM_cert_to_DER_cert(pem[: pem.index(b"-----END") + len("-----END CERTIFICATE-----")].decode())
     return identity.pool if identity is not None else "", hashlib.sha256(first).hexdigest()

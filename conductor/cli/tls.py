@@ -73,7 +73,7 @@ def _read_bundle(path: str) -> ClientTls:
 
 @lru_cache(maxsize=4)
 def _read_pem(ca: str, certificate: str, key: str) -> ClientTls:
-    from servicekit.tls.certificates import UnreadableError, facts_of, read_certificates
+    from servicekit.tls.certificates import UnreadableError, read_certificates, read_facts
     from servicekit.tls.files import TlsFiles
     from servicekit.tls.identity import conductor_server_name
 
@@ -86,7 +86,7 @@ def _read_pem(ca: str, certificate: str, key: str) -> ClientTls:
         return ClientTls(data)
     files = TlsFiles(Path(ca).expanduser(), Path(certificate).expanduser(), Path(key).expanduser())
     material = files.checked()
-    identity = facts_of(read_certificates(material.certificate)[0]).identity
+    identity = read_facts(material.certificate).identity
     name = conductor_server_name(identity.pool) if identity else ""
     return ClientTls(material.ca, material.certificate, material.key, name)
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -78,6 +79,12 @@ def facts_of(certificate: x509.Certificate) -> Facts:
         return _facts(certificate)
     except MALFORMED as error:
         raise UnreadableError("its certificate is malformed") from error
+
+
+@lru_cache(maxsize=1024)
+def read_facts(pem: bytes) -> Facts:
+    """Returns what the first certificate of a PEM text says; raises UnreadableError. Each call asks for those of its connection."""
+    return facts_of(read_certificates(pem)[0])
 
 
 def _facts(certificate: x509.Certificate) -> Facts:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import grpc
 import structlog
 
-from servicekit.tls.certificates import SERVING, facts_of, read_certificates
+from servicekit.tls.certificates import SERVING, read_facts
 from servicekit.tls.files import Material, TlsError, TlsFiles
 from servicekit.tls.identity import Identity, Kind
 
@@ -48,10 +48,7 @@ class WatchedFiles:
 
 def require_own(watched: WatchedFiles, kind: Kind, name: str, usage: str) -> None:
     """Raises TlsError where the certificate is not this service's own, or lacks what the other side looks for."""
-    facts, own = (
-        facts_of(read_certificates(watched.material.certificate)[0]),
-        Identity(watched.identity.pool, kind, name),
-    )
+    facts, own = read_facts(watched.material.certificate), Identity(watched.identity.pool, kind, name)
     file, hint = watched.files.certificate, watched.files.remedy
     if watched.identity != own:
         raise TlsError(f"{file} is the certificate of {watched.identity.uri}, and this is {own.uri}", hint=hint)
@@ -65,7 +62,7 @@ def require_own(watched: WatchedFiles, kind: Kind, name: str, usage: str) -> Non
 
 def _checked(files: TlsFiles, before: Identity | None = None) -> tuple[Material, Identity]:
     material = files.checked()
-    identity = facts_of(read_certificates(material.certificate)[0]).identity
+    identity = read_facts(material.certificate).identity
     if identity is None:
         what = "it needs one URI as conductor://POOL/host/NAME or conductor://POOL/conductor/ID"
         raise TlsError(f"{files.certificate} names no member of a pool: {what}", hint=files.remedy)

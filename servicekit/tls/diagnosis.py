@@ -11,9 +11,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from servicekit.tls.certificates import CALLING, Facts, UnreadableError, facts_of, is_issued_by, read_certificates
+from servicekit.tls.certificates import (
+    CALLING,
+    Facts,
+    UnreadableError,
+    facts_of,
+    is_issued_by,
+    read_certificates,
+    read_facts,
+)
 from servicekit.tls.credentials import load_pair
-from servicekit.tls.peer import read_facts
 
 PROBE_SECONDS = 3.0
 # Of OpenSSL, which verifies for Python.

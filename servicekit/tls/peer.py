@@ -5,10 +5,9 @@ gRPC's own TLS tells the certificate in the call's auth context. Behind a `Front
 
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
 from typing import Any
 
-from servicekit.tls.certificates import Facts, UnreadableError, facts_of, read_certificates
+from servicekit.tls.certificates import Facts, UnreadableError, read_facts
 
 # In the name that a front gives each of its connections. Nothing else connects from a socket with a name.
 FRONT_NAME = "conductor-tls-"
@@ -77,9 +76,3 @@ def _readable(pem: bytes) -> Facts | None:
         return read_facts(pem)
     except UnreadableError:
         return None
-
-
-@lru_cache(maxsize=1024)
-def read_facts(pem: bytes) -> Facts:
-    """Returns what a certificate says; raises UnreadableError. Each call asks for those of its connection."""
-    return facts_of(read_certificates(pem)[0])

@@ -11,11 +11,10 @@ from pathlib import Path
 from servicekit.calls.callers import Caller
 from servicekit.errors import RoleNotAllowedError, UnauthenticatedError
 from servicekit.tls.admission import check_certificate
-from servicekit.tls.certificates import Facts
+from servicekit.tls.certificates import Facts, read_facts
 from servicekit.tls.credentials import WatchedFiles, optional_context
 from servicekit.tls.files import TlsFiles, TlsFolder
 from servicekit.tls.identity import Kind
-from servicekit.tls.peer import read_facts
 from servicekit.tls.revocations import RevocationFile, WatchedRevocations
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from conductor.maintenance.certificates.pool import PoolCertificates
 from conductor.maintenance.certificates.renewal import RENEWED_BEFORE
 from conductor.maintenance.certificates.rotation import is_under_way
-from servicekit.tls.certificates import UnreadableError, facts_of, read_certificates
+from servicekit.tls.certificates import UnreadableError, read_facts
 from servicekit.tls.files import TlsError, TlsFolder, locked, read_bounded
 
 
@@ -29,7 +29,7 @@ class Attendance:
         """Renews the conductor's certificates where they end soon; returns their new end. Raises TlsError."""
         places = (self._folder.serving(), self._folder.calling())
         try:
-            ends = [facts_of(read_certificates(read_bounded(place.certificate))[0]).not_after for place in places]
+            ends = [read_facts(read_bounded(place.certificate)).not_after for place in places]
         except UnreadableError as error:
             raise TlsError(f"{self._folder.path}: {error}", hint="conductor certs renew --data DIR") from error
         now = datetime.now(UTC)

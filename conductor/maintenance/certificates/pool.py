@@ -17,7 +17,7 @@ from conductor.maintenance.certificates.register import (
     read_register,
     write_register,
 )
-from servicekit.tls.certificates import UnreadableError, facts_of, read_certificates
+from servicekit.tls.certificates import UnreadableError, read_certificates, read_facts
 from servicekit.tls.files import TlsError, TlsFiles, TlsFolder, locked, read_bounded, refuse_readable, write_whole
 from servicekit.tls.identity import NAME_RULE, Identity, Kind, is_name
 from servicekit.tls.issuing.authority import (
@@ -121,7 +121,7 @@ class PoolCertificates:
     def is_equipped(self, conductor_id: str) -> bool:
         """Returns whether the conductor's files fit together, and are of this id."""
         try:
-            found = [facts_of(read_certificates(files.checked().certificate)[0]) for files in self._own_files()]
+            found = [read_facts(files.checked().certificate) for files in self._own_files()]
         except (TlsError, UnreadableError):
             return False
         wanted = Identity(self.register.pool, Kind.CONDUCTOR, conductor_id)

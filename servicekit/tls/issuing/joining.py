@@ -8,7 +8,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from servicekit.tls.certificates import UnreadableError, facts_of, read_certificates
+from servicekit.tls.certificates import UnreadableError, read_certificates, read_facts
 from servicekit.tls.files import TlsError, TlsFiles, TlsFolder, read_bounded, write_whole
 from servicekit.tls.identity import Kind
 from servicekit.tls.issuing.bundle import Bundle, Pair
@@ -49,7 +49,7 @@ def refuse_other(bundle: Bundle, folder: TlsFolder) -> None:
         if not place.certificate.exists():
             continue
         try:
-            there = facts_of(read_certificates(read_bounded(place.certificate))[0])
+            there = read_facts(read_bounded(place.certificate))
             trusted = set(read_certificates(read_bounded(folder.ca, away)))
         except UnreadableError as error:
             raise TlsError(f"{folder.path} holds files that cannot be read: {error}", hint=away) from error

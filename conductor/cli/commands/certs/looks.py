@@ -9,7 +9,7 @@ from conductor.cli.commands.certs.pool_folder import named
 from conductor.cli.commands.doctor import Look
 from conductor.maintenance.certificates.register import Register, read_register
 from conductor.maintenance.certificates.renewal import RENEWED_BEFORE, is_own, members_due
-from servicekit.tls.certificates import facts_of, read_certificates
+from servicekit.tls.certificates import read_certificates, read_facts
 from servicekit.tls.files import TlsError, TlsFolder, read_bounded
 from servicekit.tls.revocations import RevocationFile
 
@@ -33,7 +33,7 @@ def certificate_looks(data: Path, conductor_id: str, now: datetime) -> Iterator[
 def _own_looks(folder: TlsFolder, conductor_id: str, remedy: str, now: datetime) -> Iterator[Look]:
     ends = []
     for files in (folder.serving(remedy), folder.calling(remedy)):
-        facts = facts_of(read_certificates(files.checked().certificate)[0])
+        facts = read_facts(files.checked().certificate)
         ends.append(facts.not_after)
         if facts.identity is None or (conductor_id and facts.identity.name != conductor_id):
             told = facts.identity.uri if facts.identity else "no member of a pool"
