@@ -16,7 +16,7 @@ from servicekit.errors import InvalidRequestError, RoleNotAllowedError, Unauthen
 from servicekit.tls.admission import WhyRefused, check_certificate
 from servicekit.tls.certificates import SERVING, UnreadableError, read_facts
 from servicekit.tls.credentials import WatchedFiles, require_own, server_credentials
-from servicekit.tls.files import TlsError, TlsFiles
+from servicekit.tls.files import State, TlsError, TlsFiles, state_of
 from servicekit.tls.identity import Kind
 from servicekit.tls.peer import Peers
 from servicekit.tls.revocations import WatchedRevocations
@@ -55,14 +55,13 @@ class CertificateEnd:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._seen = (0, 0)
+        self._seen: State = ()
         self._end = 0.0
 
     def __call__(self) -> float:
         """Returns the end as the file has it now."""
         try:
-            found = self._file.stat()
-            if (seen := (found.st_ino, found.st_mtime_ns)) != self._seen:
+            if (seen := state_of(self._file)) != self._seen:
                 self._end = read_facts(self._file.read_bytes()).not_after.timestamp()
                 self._seen = seen
         except (OSError, UnreadableError):

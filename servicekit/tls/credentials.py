@@ -12,7 +12,7 @@ import grpc
 import structlog
 
 from servicekit.tls.certificates import SERVING, read_facts
-from servicekit.tls.files import Material, TlsError, TlsFiles
+from servicekit.tls.files import Material, TlsError, TlsFiles, state_of
 from servicekit.tls.identity import Identity, Kind
 
 # A service whose certificate ends so soon says so at its start. It starts also with one that has ended: a new one needs no restart.
@@ -27,13 +27,13 @@ class WatchedFiles:
     def __init__(self, files: TlsFiles) -> None:
         """Reads the files; raises TlsError where they cannot be used."""
         self.files = files
-        self._seen = _signature(files)
+        self._seen = state_of(*files.paths)
         self._refused: object = None
         self.material, self.identity = _checked(files)
 
     def refresh(self) -> bool:
         """Reads the files again where they changed; returns whether there is new material."""
-        if (now := _signature(self.files)) in (self._seen, self._refused):
+        if (now := state_of(*self.files.paths)) in (self._seen, self._refused):
             return False
         try:
             material, _ = _checked(self.files, self.identity)
@@ -69,18 +69,6 @@ def _checked(files: TlsFiles, before: Identity | None = None) -> tuple[Material,
     if before not in (None, identity):
         raise TlsError(f"{files.certificate} is of {identity.uri} now, not of {before.uri}", hint=files.remedy)
     return material, identity
-
-
-def _signature(files: TlsFiles) -> tuple[tuple[int, int, int], ...]:
-    """Returns what changes with any of the files; a missing one has zeros."""
-    found = []
-    for path in (files.ca, files.certificate, files.key):
-        try:
-            state = os.stat(path)  # noqa: PTH116 (it is called for each connection)
-            found.append((state.st_ino, state.st_mtime_ns, state.st_size))
-        except OSError:
-            found.append((0, 0, 0))
-    return tuple(found)
 
 
 def server_credentials(watched: WatchedFiles) -> grpc.ServerCredentials:

@@ -18,6 +18,8 @@ from servicekit.errors import ConfigurationError
 MAX_FILE_BYTES = 256 * 1024
 LOCK_SECONDS = 10.0
 FOLDER = "tls"  # in a service's data folder
+# Inode, time of the last change and size of each file.
+State = tuple[tuple[int, int, int], ...]
 _FOR_OTHERS = stat.S_IROTH | stat.S_IWOTH
 
 
@@ -45,9 +47,14 @@ class TlsFiles:
     key: Path
     remedy: str = ""
 
+    @property
+    def paths(self) -> tuple[Path, Path, Path]:
+        """The three paths."""
+        return self.ca, self.certificate, self.key
+
     def read(self) -> Material:
         """Reads the files; raises TlsError where one is missing or no file, or where other users can read the key."""
-        material = Material(*(read_bounded(path, self.remedy) for path in (self.ca, self.certificate, self.key)))
+        material = Material(*(read_bounded(path, self.remedy) for path in self.paths))
         refuse_readable(self.key)
         return material
 
@@ -140,6 +147,18 @@ def read_bounded(path: Path, remedy: str = "", limit: int = MAX_FILE_BYTES) -> b
     if len(data) > limit:
         raise TlsError(f"{path} has more than {limit // 1024} KiB, so it is not what it should be", hint=remedy)
     return data
+
+
+def state_of(*paths: Path) -> State:
+    """Returns a value that changes with any of these files; a missing one counts as zeros."""
+    found = []
+    for path in paths:
+        try:
+            state = os.stat(path)  # noqa: PTH116 (it is called for each RPC)
+            found.append((state.st_ino, state.st_mtime_ns, state.st_size))
+        except OSError:
+            found.append((0, 0, 0))
+    return tuple(found)
 
 
 def refuse_readable(key: Path) -> None:

@@ -5,7 +5,6 @@ nothing: a conductor that is away must not close the pool. A revoked party is na
 dialling side of gRPC sees no serial, so a conductor never dials a revoked host's name again.
 """
 
-import os
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -23,7 +22,7 @@ from servicekit.tls.certificates import (
     key_identifier,
     read_certificates,
 )
-from servicekit.tls.files import TlsError, TlsFolder, locked, read_bounded, write_whole
+from servicekit.tls.files import TlsError, TlsFolder, locked, read_bounded, state_of, write_whole
 from servicekit.tls.identity import Identity, IdentityError, Kind
 
 MAX_REVOKED = 5_000
@@ -144,13 +143,13 @@ class WatchedRevocations:
     def __init__(self, file: RevocationFile) -> None:
         """Reads the list; raises TlsError where there is one that cannot be used."""
         self.file = file
-        self._seen = self._signature()
+        self._seen = state_of(self.file.path, self.file.ca)
         self._current, self._trusted = file.read(), file.trusted_keys()
 
     @property
     def current(self) -> Revocations:
         """The list that holds now."""
-        if (now := self._signature()) != self._seen:
+        if (now := state_of(self.file.path, self.file.ca)) != self._seen:
             self._seen = now
             try:
                 read, trusted = self.file.read(), self.file.trusted_keys()
@@ -175,16 +174,6 @@ class WatchedRevocations:
             return
         self._current = read
         _log.info("revocations_taken_up", number=read.number, certificates=len(read.serials))
-
-    def _signature(self) -> tuple[tuple[int, int, int], ...]:
-        found = []
-        for path in (self.file.path, self.file.ca):
-            try:
-                state = os.stat(path)  # noqa: PTH116 (it is called for each RPC)
-                found.append((state.st_ino, state.st_mtime_ns, state.st_size))
-            except OSError:
-                found.append((0, 0, 0))
-        return tuple(found)
 
 
 def _is_signed(listed: x509.CertificateRevocationList, authority: x509.Certificate) -> bool:
