@@ -6,7 +6,8 @@ Dates are checked here for each call, and again for open streams: a connection o
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from servicekit.errors import UnauthenticatedError
+from servicekit.calls.callers import Caller
+from servicekit.errors import RoleNotAllowedError, UnauthenticatedError
 from servicekit.tls.certificates import CALLING, Facts
 from servicekit.tls.identity import Identity, Kind
 
@@ -33,6 +34,18 @@ def check_certificate(facts: Facts, pool: str, why_refused: WhyRefused) -> Ident
     if why := why_refused(facts):
         raise UnauthenticatedError(f"{told} {why}", hint=again)
     return identity
+
+
+def client_of(facts: Facts, pool: str, why_refused: WhyRefused) -> Caller:
+    """Returns the client that a certificate of this pool stands for; raises UnauthenticatedError or RoleNotAllowedError."""
+    identity = check_certificate(facts, pool, why_refused)
+    if identity.kind is not Kind.CLIENT or not facts.role:
+        what = "a client with a role" if identity.kind is Kind.CLIENT else f"a client, but the {identity.kind}"
+        raise RoleNotAllowedError(
+            f"the certificate of '{identity.name}' is not one of {what}",
+            hint="make one:  conductor certs client NAME --role viewer|operator|admin --out FILE",
+        )
+    return Caller(identity.name, "certificate", facts.role)
 
 
 def clock(time: datetime) -> str:

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from servicekit.calls.callers import Caller
-from servicekit.errors import RoleNotAllowedError, UnauthenticatedError
-from servicekit.tls.admission import check_certificate
+from servicekit.errors import UnauthenticatedError
+from servicekit.tls.admission import client_of
 from servicekit.tls.certificates import Facts, read_facts
 from servicekit.tls.credentials import WatchedFiles, optional_context
 from servicekit.tls.files import TlsFiles, TlsFolder
-from servicekit.tls.identity import Kind
 from servicekit.tls.revocations import RevocationFile, WatchedRevocations
 
 
@@ -63,15 +62,8 @@ class ReaderDoor:
 
     def known(self, reader: Reader) -> Caller | None:
         """Returns the client that a certificate stands for; None where the reader showed none."""
-        if reader.certificate is None:
-            return None
-        identity = check_certificate(reader.certificate, self._watched.identity.pool, self._revocations.why_refused)
-        if identity.kind is not Kind.CLIENT or not reader.certificate.role:
-            raise RoleNotAllowedError(
-                f"the certificate of '{identity.name}' is not one of a client with a role",
-                hint="make one:  conductor certs client NAME --role viewer --out FILE",
-            )
-        return Caller(identity.name, "certificate", reader.certificate.role)
+        shown = reader.certificate
+        return client_of(shown, self._watched.identity.pool, self._revocations.why_refused) if shown else None
 
     def _admit_known(self, reader: Reader) -> Caller:
         caller = self.known(reader)

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from servicekit.calls.callers import Caller
-from servicekit.errors import RoleNotAllowedError
-from servicekit.tls.admission import WhyRefused, check_certificate
+from servicekit.tls.admission import WhyRefused, client_of
 from servicekit.tls.certificates import SERVING
 from servicekit.tls.credentials import WatchedFiles, require_own
 from servicekit.tls.files import TlsFiles, TlsFolder
@@ -48,15 +47,6 @@ def door_of(watched: WatchedFiles, data: Path, why_refused: WhyRefused) -> Door:
 
     def known(context: Any) -> Caller | None:
         facts = peers.find(context).certificate
-        if facts is None:
-            return None
-        identity = check_certificate(facts, watched.identity.pool, why_refused)
-        if identity.kind is not Kind.CLIENT or not facts.role:
-            what = "a client with a role" if identity.kind is Kind.CLIENT else f"a client, but the {identity.kind}"
-            raise RoleNotAllowedError(
-                f"the certificate of '{identity.name}' is not one of {what}",
-                hint="make one:  conductor certs client NAME --role viewer|operator|admin --out FILE",
-            )
-        return Caller(identity.name, "certificate", facts.role)
+        return client_of(facts, watched.identity.pool, why_refused) if facts is not None else None
 
     return Door(Front(watched, peers, folder.path), known, peers.address_of)
