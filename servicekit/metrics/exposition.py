@@ -152,12 +152,13 @@ class Exposition:
         """Returns the refusal of a reader whom the door does not admit."""
         if self._door is None:
             return None
-        from servicekit.tls.readers import Reader, read_shown  # noqa: PLC0415 (only a service with TLS loads it)
+        from servicekit.tls.certificates import read_shown  # noqa: PLC0415 (only a service with TLS loads it)
+        from servicekit.tls.readers import Reader  # noqa: PLC0415 (as above)
 
-        shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
         headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers)
         try:
-            self._door.admit(Reader(str(writer.get_extra_info("peername")), headers, read_shown(shown)))
+            shown = read_shown(writer.get_extra_info("ssl_object"))
+            self._door.admit(Reader(str(writer.get_extra_info("peername")), headers, shown))
         except StatusError as error:
             text = f"{error}\n{error.hint}\n" if error.hint else f"{error}\n"
             return _STATUSES.get(error.code, 403), _PLAIN, text.encode()

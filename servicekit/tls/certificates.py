@@ -1,5 +1,6 @@
 """Reads certificates and keys: whom a certificate names, what it may do, and how long. Trusts nothing that it reads."""
 
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -85,6 +86,12 @@ def facts_of(certificate: x509.Certificate) -> Facts:
 def read_facts(pem: bytes) -> Facts:
     """Returns what the first certificate of a PEM text says; raises UnreadableError. Each call asks for those of its connection."""
     return facts_of(read_certificates(pem)[0])
+
+
+def read_shown(connection: ssl.SSLSocket | ssl.SSLObject) -> Facts | None:
+    """Returns what the certificate of the other side says; None where it showed none. Raises UnreadableError."""
+    shown = connection.getpeercert(binary_form=True)
+    return read_facts(ssl.DER_cert_to_PEM_cert(shown).encode()) if shown else None
 
 
 def _facts(certificate: x509.Certificate) -> Facts:

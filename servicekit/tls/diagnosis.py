@@ -7,6 +7,8 @@ thread. Where the handshake works, or nothing listens, it finds no trouble: gRPC
 import socket
 import ssl
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -19,6 +21,7 @@ from servicekit.tls.certificates import (
     is_issued_by,
     read_certificates,
     read_facts,
+    read_shown,
 )
 from servicekit.tls.credentials import load_pair
 
@@ -84,7 +87,8 @@ def diagnose(target: str, caller: Caller | None, seconds: float = PROBE_SECONDS)
 def trusted_facts(target: str, caller: Caller, seconds: float = PROBE_SECONDS) -> Facts | None:
     """Returns what the certificate of the server at `HOST:PORT` says; None where there is none that the caller trusts."""
     try:
-        return _Probe(target, caller, time.monotonic() + seconds).trusted_facts()
+        with _Probe(target, caller, time.monotonic() + seconds).secured(_context_of(caller)) as connection:
+            return read_shown(connection)
     except (OSError, UnreadableError, ValueError):
         return None
 
@@ -102,27 +106,30 @@ class _Probe:
         if self._caller is None:
             return Trouble.SERVER_WITH_TLS if self.server_facts() is not None else None
         try:
-            self._shake_hands(_context_of(self._caller), self._caller)
+            self._shake_hands(_context_of(self._caller))
         except ssl.SSLCertVerificationError as error:
             return _of_server(error.verify_code)
         except (ssl.SSLError, ConnectionError) as error:
             return self._of_refusal(getattr(error, "reason", None) or "")
         return None
 
-    def _shake_hands(self, context: ssl.SSLContext, caller: Caller) -> None:
-        """Raises the error of a handshake. A server that refuses a certificate ends the connection after it (TLS 1.3)."""
-        name = caller.server_name or self._place[0]
-        with self._connected() as plain, context.wrap_socket(plain, server_hostname=name) as secure:
-            secure.sendall(_HELLO)
-            if not secure.recv(1):
-                raise ConnectionResetError
+    @contextmanager
+    def secured(self, context: ssl.SSLContext) -> Iterator[ssl.SSLSocket]:
+        """Yields a connection after its handshake, which must be over in time."""
+        name = (self._caller.server_name if self._caller else "") or self._place[0]
+        left = max(0.05, self._deadline - time.monotonic())
+        with (
+            socket.create_connection(self._place, timeout=left) as plain,
+            context.wrap_socket(plain, server_hostname=name) as connection,
+        ):
+            yield connection
 
-    def trusted_facts(self) -> Facts | None:
-        if self._caller is None:
-            return None
-        context, name = _context_of(self._caller), self._caller.server_name or self._place[0]
-        with self._connected() as plain, context.wrap_socket(plain, server_hostname=name) as secure:
-            return _shown(secure)
+    def _shake_hands(self, context: ssl.SSLContext) -> None:
+        """Raises the error of a handshake. A server that refuses a certificate ends the connection after it (TLS 1.3)."""
+        with self.secured(context) as connection:
+            connection.sendall(_HELLO)
+            if not connection.recv(1):
+                raise ConnectionResetError
 
     def server_facts(self) -> Facts | None:
         """Returns what the server's certificate says, trusted or not; None where it shows none."""
@@ -130,13 +137,10 @@ class _Probe:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         context.set_alpn_protocols(["h2"])
         try:
-            with self._connected() as plain, context.wrap_socket(plain, server_hostname=self._place[0]) as secure:
-                return _shown(secure)
+            with self.secured(context) as connection:
+                return read_shown(connection)
         except (OSError, UnreadableError):
             return None
-
-    def _connected(self) -> socket.socket:
-        return socket.create_connection(self._place, timeout=max(0.05, self._deadline - time.monotonic()))
 
     def _of_refusal(self, reason: str) -> Trouble | None:
         if reason in _NO_TLS:
@@ -161,11 +165,6 @@ def _context_of(caller: Caller) -> ssl.SSLContext:
     if caller.certificate and caller.key:
         load_pair(context, caller.certificate, caller.key)
     return context
-
-
-def _shown(secure: ssl.SSLSocket) -> Facts | None:
-    shown = secure.getpeercert(binary_form=True)
-    return read_facts(ssl.DER_cert_to_PEM_cert(shown).encode()) if shown else None
 
 
 def _of_server(code: int) -> Trouble:

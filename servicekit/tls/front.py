@@ -24,7 +24,7 @@ from servicekit.addresses import Address, AddressError
 from servicekit.calls.callers import Admit, Caller
 from servicekit.channels import HANDSHAKE_SECONDS, MAX_CONNECTIONS
 from servicekit.listeners import open_listeners
-from servicekit.tls.certificates import UnreadableError
+from servicekit.tls.certificates import UnreadableError, read_shown
 from servicekit.tls.credentials import WatchedFiles, optional_context
 from servicekit.tls.pace import Pace
 from servicekit.tls.peer import FRONT_NAME, Peers
@@ -200,17 +200,13 @@ class Connection(asyncio.Protocol):
         self._timer.cancel()
         self._outer.pause_reading()
         try:
-            self._front.peers.note(self.name, self._certificate(), self._address())
+            self._front.peers.note(self.name, read_shown(self._tls), self._address())
         except UnreadableError as error:
             self._refuse(str(error))
             return
         connecting = asyncio.get_running_loop().create_task(self._connect())
         self._front.connecting.add(connecting)
         connecting.add_done_callback(self._front.connecting.discard)
-
-    def _certificate(self) -> bytes | None:
-        shown = self._tls.getpeercert(binary_form=True)
-        return ssl.DER_cert_to_PEM_cert(shown).encode() if shown else None
 
     def _address(self) -> str:
         host, port, *_ = (self._outer.get_extra_info("peername") if self._outer else None) or ("", 0)

@@ -36,9 +36,9 @@ class Peers:
     def __init__(self) -> None:
         self._fronted: dict[str, tuple[Facts | None, str]] = {}
 
-    def note(self, name: str, pem: bytes | None, address: str) -> None:
-        """Notes a connection of a front; raises UnreadableError where its certificate cannot be read."""
-        self._fronted[name] = read_facts(pem) if pem else None, address
+    def note(self, name: str, certificate: Facts | None, address: str) -> None:
+        """Notes a connection of a front."""
+        self._fronted[name] = certificate, address
 
     def forget(self, name: str) -> None:
         """Forgets a connection that has ended."""

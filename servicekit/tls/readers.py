@@ -11,7 +11,7 @@ from pathlib import Path
 from servicekit.calls.callers import Caller
 from servicekit.errors import UnauthenticatedError
 from servicekit.tls.admission import client_of
-from servicekit.tls.certificates import Facts, read_facts
+from servicekit.tls.certificates import Facts
 from servicekit.tls.credentials import WatchedFiles, optional_context
 from servicekit.tls.files import TlsFiles, TlsFolder
 from servicekit.tls.revocations import RevocationFile, WatchedRevocations
@@ -73,11 +73,6 @@ class ReaderDoor:
                 hint="make one:  conductor certs client NAME --role viewer --out FILE",
             )
         return caller
-
-
-def read_shown(der: bytes | None) -> Facts | None:
-    """Returns what the certificate of a reader says; None for one that showed none. Raises UnreadableError."""
-    return read_facts(ssl.DER_cert_to_PEM_cert(der).encode()) if der else None
 
 
 def _context_of(watched: WatchedFiles) -> ssl.SSLContext:
