@@ -132,10 +132,7 @@ def _silence(decision: DecisionDraft, name: str, *, is_removed: bool) -> None:
     if host is None:
         return
     silent_since = host.silent_since if host.silent_since is not None else decision.now
-    is_drained = host.drained and not is_removed
-    decision.hosts[name] = replace(
-        host, connected=False, silent_since=silent_since, removed=is_removed, drained=is_drained
-    )
+    decision.hosts[name] = replace(host, connected=False, silent_since=silent_since, removed=is_removed)
 
 
 def _forget_removed(decision: DecisionDraft) -> None:

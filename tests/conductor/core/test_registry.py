@@ -140,6 +140,17 @@ def test_a_host_that_is_added_again_with_another_data_folder_is_waited_for() -> 
     assert bench.step("s").attempts[0].state == "lost"
 
 
+def test_a_removed_host_is_forgotten_with_the_next_change_unless_an_attempt_waits_for_it() -> None:
+    busy, idle = with_hosts(h1="a:1"), with_hosts(h1="a:1")
+    begin(busy)
+    for bench in (busy, idle):
+        bench.take(RequestRemoveHost("h1", is_forced=True))
+        bench.take(RequestAddHost("h2", "b:1"))
+
+    assert "h1" in busy.state.hosts
+    assert "h1" not in idle.state.hosts
+
+
 def test_what_a_closed_link_reports_counts_for_nothing() -> None:
     bench = with_hosts(h1="a:1")
     bench.take(RequestRemoveHost("h1"))
