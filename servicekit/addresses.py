@@ -83,7 +83,7 @@ class Address:
 
     @property
     def is_wildcard(self) -> bool:
-        """True for an address that stands for every interface, and that nobody can dial."""
+        """True for an address that stands for every interface, and cannot be dialled."""
         return self.text.rpartition(":")[0] in {"0.0.0.0", "[::]"}  # noqa: S104
 
 

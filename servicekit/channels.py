@@ -64,7 +64,7 @@ def open_channel(
 ) -> grpc.aio.Channel:
     """Opens a channel, with TLS where there are credentials; `many_streams` keeps the buffers of unread streams small.
 
-    `server_name` is the name that the server's certificate must have, whatever the address is.
+    `server_name` is the name that the server's certificate must have; without it, that of the address.
     """
     options: tuple[tuple[str, int | str], ...] = EXECUTION_OPTIONS if many_streams else CHANNEL_OPTIONS
     if credentials is None:

@@ -1,4 +1,4 @@
-"""Lets conductors of the host's own pool in, by their certificates, and nobody else: neither clients nor other hosts.
+"""Admits conductors of the host's own pool by their certificates, and refuses clients and other hosts.
 
 A host that listens by TLS has one door for all of its services. What a conductor may do there depends on its id alone: `Fences`
 refuse requests with the id of another one.

@@ -1,6 +1,6 @@
 """Reads and makes the identities that certificates carry: `conductor://POOL/host/NAME`, `…/conductor/ID`, `…/client/NAME`.
 
-A host proves its name by the DNS name `NAME.POOL.host.invalid`, which a conductor expects at whatever address it dials: so host A
+A host proves its name by the DNS name `NAME.POOL.host.invalid`, which a conductor expects at each address that it dials: so host A
 cannot answer for B, and a host may move. `invalid` is never resolved (RFC 2606). A client's role is no part of its identity: it is
 the organization (O) of the certificate's subject.
 """
@@ -64,7 +64,7 @@ class Identity:
 
 
 def conductor_server_name(pool: str) -> str:
-    """Returns the name that every conductor of a pool serves clients with, whatever its addresses are."""
+    """Returns the name that every conductor of a pool serves clients with, at all of its addresses."""
     return f"conductor.{pool}.invalid"
 
 

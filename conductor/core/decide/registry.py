@@ -3,7 +3,7 @@
 The rules, before the code:
 
 - The change is stored first; the commands that open and close links follow from it, and from the stored hosts after a restart.
-- A host that is added again, at whatever address, is the same host where its data folder is the same: its attempts resume there.
+- A host that is added again, also elsewhere, is the same host where its data folder is the same: its attempts resume there.
 - From its removal on, a host is silent. An attempt of it is given up as on any silent host, after its agent has surely ended.
 - Nothing starts on a drained host; what was started goes on there. The host knows nothing of it: another conductor may use it.
 - A configured host is moved and removed by its configuration only. It can be drained.
