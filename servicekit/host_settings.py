@@ -4,9 +4,7 @@ from dataclasses import dataclass
 
 from servicekit.addresses import Address, AddressError
 from servicekit.errors import shown
-from servicekit.tls.identity import NAME
-
-HOST_NAME = NAME.pattern
+from servicekit.tls.identity import is_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +23,7 @@ class HostSetting:
 def read_host(name: str, address: object, *, has_tls: bool) -> tuple[HostSetting, dict[str, str]]:
     """Returns a host, and what is wrong with its `name` and its `address`. `has_tls`: there are certificates to dial with."""
     flaws: dict[str, str] = {}
-    if not is_host_name(name):
+    if not is_name(name):
         flaws["name"] = "a host's name must be [a-z0-9][a-z0-9-]* with at most 40 characters"
     try:
         dialled = Address.parse_dialled(address if isinstance(address, str) else shown(address), is_anywhere=True)
@@ -35,8 +33,3 @@ def read_host(name: str, address: object, *, has_tls: bool) -> tuple[HostSetting
     if not dialled.is_local and not has_tls:
         flaws["tls"] = f"'{dialled.text}' is another machine, which needs TLS, and there are no certificates"
     return HostSetting(name, dialled.text), flaws
-
-
-def is_host_name(name: str) -> bool:
-    """Returns whether a host may be called so."""
-    return NAME.fullmatch(name) is not None

@@ -9,8 +9,8 @@ from agenthost.config import Settings
 from agenthost.errors import ConfigurationError
 from servicekit.addresses import Address
 from servicekit.discovery.announcement import write_texts
-from servicekit.host_settings import is_host_name
 from servicekit.release import release_number
+from servicekit.tls.identity import is_name
 
 
 def announcing(settings: Settings, target: str) -> AbstractAsyncContextManager[None]:
@@ -20,7 +20,7 @@ def announcing(settings: Settings, target: str) -> AbstractAsyncContextManager[N
     address = Address.parse(target, is_anywhere=True)
     if address.socket is not None:
         raise ConfigurationError(f"--announce: no other machine reaches {target}: listen at HOST:PORT to be announced")
-    if not is_host_name(settings.name):
+    if not is_name(settings.name):
         raise ConfigurationError(
             f"--announce: no conductor takes a host called '{settings.name}': use a-z, 0-9 and '-', at most 40 characters"
         )

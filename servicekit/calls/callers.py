@@ -8,14 +8,13 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
-KINDS = ("loopback", "socket", "certificate", "token")
-
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A caller. `kind` says how it is known, one of KINDS; `role` is `viewer`, `operator` or `admin`, or what a host asks for.
+    """A caller. `kind` says how it is known: `loopback`, `socket`, `certificate` or `token`.
 
-    `address` is where the call comes from, as gRPC writes it; it does not say who the caller is.
+    `role` is `viewer`, `operator` or `admin`, or what a host asks for. `address` is where the call comes from, as
+    gRPC writes it; it does not say who the caller is.
     """
 
     name: str

@@ -9,8 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from servicekit.host_settings import is_host_name
-from servicekit.tls.identity import NAME
+from servicekit.tls.identity import NAME, is_name
 
 SERVICE = "_conductor-host._tcp.local."
 MAX_ADDRESSES = 8
@@ -42,7 +41,7 @@ def read_announcement(
     """Reads an announcement; returns None for one that cannot be a host's."""
     name = instance.removesuffix(f".{SERVICE}")
     places = tuple(sorted({_place(text, port) for text in addresses if port and 0 < port <= MAX_PORT} - {""}))
-    if not is_host_name(name) or not places:
+    if not is_name(name) or not places:
         return None
     return Announcement(
         name,

@@ -4,12 +4,12 @@ import re
 
 from conductor.core.model.step_path import STEP_PATH
 from conductor.errors import InvalidRequestError, Violation
-from servicekit.host_settings import HOST_NAME
+from servicekit.tls.identity import NAME
 
 _RUN = re.compile(r"runs/([a-z0-9]{26})")
 _STEP = re.compile(rf"runs/([a-z0-9]{{26}})/steps/({STEP_PATH})")
 _GATE = re.compile(rf"runs/([a-z0-9]{{26}})/gates/({STEP_PATH})-([1-9][0-9]{{0,5}})")
-_HOST = re.compile(rf"(?:hosts/)?({HOST_NAME})")  # attempts name their host without the collection
+_HOST = re.compile(rf"(?:hosts/)?({NAME.pattern})")  # attempts name their host without the collection
 _REPORT = re.compile(r"runs/([a-z0-9]{26})(?:/report)?")
 
 

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from conductor.maintenance.certificates.pool import PoolCertificates
-from conductor.maintenance.certificates.renewal import RENEWED_BEFORE
 from conductor.maintenance.certificates.rotation import is_under_way
 from servicekit.tls.certificates import UnreadableError, read_facts
 from servicekit.tls.files import TlsError, TlsFolder, locked, read_bounded
+from servicekit.tls.issuing.authority import RENEWED_BEFORE
 
 
 class Attendance:

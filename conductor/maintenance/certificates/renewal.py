@@ -7,9 +7,9 @@ from conductor.maintenance.certificates.register import Entry, Member, Register
 from servicekit.errors import closest
 from servicekit.tls.files import TlsError
 from servicekit.tls.identity import Kind
+from servicekit.tls.issuing.authority import RENEWED_BEFORE
 from servicekit.tls.revocations import MAX_REVOKED
 
-RENEWED_BEFORE = timedelta(days=30)
 _LEAST_SERIAL = 8  # digits of a serial that name it
 
 

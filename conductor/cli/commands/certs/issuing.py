@@ -22,8 +22,7 @@ from conductor.cli.main import Context
 from conductor.cli.text.failure import RUN_FAILED
 from servicekit.printing.output_lost import verdict
 from servicekit.printing.page import put_json, say
-
-_ROLES = ("viewer", "operator", "admin")
+from servicekit.tls.identity import ROLES
 
 
 @click.command()
@@ -85,7 +84,7 @@ def host(context: Context, /, name: str, addresses: tuple[str, ...], data: Path 
 
 @click.command()
 @click.argument("name")
-@click.option("--role", type=click.Choice(_ROLES), required=True, help="What its holder may do.")
+@click.option("--role", type=click.Choice(ROLES), required=True, help="What its holder may do.")
 @data_option
 @out_option
 @click.pass_obj

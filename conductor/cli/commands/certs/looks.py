@@ -8,9 +8,10 @@ from conductor.cli.commands.certs.listing import span
 from conductor.cli.commands.certs.pool_folder import named
 from conductor.cli.commands.doctor import Look
 from conductor.maintenance.certificates.register import Register, read_register
-from conductor.maintenance.certificates.renewal import RENEWED_BEFORE, is_own, members_due
+from conductor.maintenance.certificates.renewal import is_own, members_due
 from servicekit.tls.certificates import read_certificates, read_facts
 from servicekit.tls.files import TlsError, TlsFolder, read_bounded
+from servicekit.tls.issuing.authority import RENEWED_BEFORE
 from servicekit.tls.revocations import RevocationFile
 
 CA_REPLACED_BEFORE = timedelta(days=180)

@@ -6,13 +6,14 @@ from conductor.cli.commands.pool.hosts import list_hosts
 from conductor.cli.connection import connected
 from conductor.cli.main import Context
 from conductor.cli.text.failure import CommandError
+from conductor.cli.views.hosts import AGENT_INDENT
 from conductor.cli.views.models import agents_over
 from conductor.cli.views.view import as_json
 from conductor.v1 import pool_service_pb2
 from servicekit.printing.page import put, say
 
 Host = pool_service_pb2.Host
-AGENT_INDENT, NAME_INDENT = 30, 14
+NAME_INDENT = 14
 
 
 @click.command()

@@ -4,6 +4,7 @@ import pytest
 
 from conductor.core.access.roles import METHODS, Role, is_allowed, role_needed
 from servicekit.calls.reflection import DescriptorLibrary
+from servicekit.tls.identity import ROLES
 
 RUNS = "/conductor.v1.RunService"
 
@@ -21,6 +22,10 @@ def _methods() -> set[str]:
 
 def test_every_method_that_is_served_has_its_line_and_no_other() -> None:
     assert METHODS.keys() == _methods()
+
+
+def test_a_certificate_can_name_the_same_roles() -> None:
+    assert tuple(Role) == ROLES
 
 
 def test_a_method_without_a_line_needs_an_admin() -> None:
