@@ -21,7 +21,6 @@ from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from agenthost.shim.clocks import LATE_GRACE_SECONDS
 from conductor.core.model.commands import Decision
 from conductor.core.model.conductor_state import Limits
 from conductor.core.model.states import AttemptState
@@ -35,15 +34,16 @@ from tests.simulation.ground.process import Process, running
 from tests.simulation.judges.attempts import check_attempt
 from tests.simulation.judges.invariants import check_retry, check_run_end
 from tests.simulation.judges.journal import CONDUCTOR, JudgedDisk
+from tests.simulation.judges.leases import Purposes, check_leases
 from tests.simulation.judges.stopwatch import Stopwatch
 from tests.simulation.judges.sub_runs import check_sub_runs
 from tests.simulation.judges.violation import Violation
 from tests.simulation.programs.callers import Callers
 from tests.simulation.programs.conductor import Conductor
 from tests.simulation.programs.host import Daemon
-from tests.simulation.programs.machine import THAWING_SECONDS, Machine
+from tests.simulation.programs.machine import Machine
 from tests.simulation.programs.operator import Operator
-from tests.simulation.programs.plans import AGENTS, ORPHAN_SECONDS
+from tests.simulation.programs.plans import AGENTS
 from tests.simulation.programs.watchers import Watcher
 from tests.simulation.trouble import LOST_AFTER_SECONDS, Trouble
 
@@ -59,10 +59,6 @@ MOST_TRACED = 200
 _DEFECTS = {"call_failed", "execution_broke", "execution_not_begun", "execution_given_up"}
 # Of which lines of log what else is counted.
 _DETAILS = {"execution_ended": "cause", "stream_ended": "reason"}
-# From the end of all trouble: keepalive finds the last broken call, the host is asked again, the agent has its grace.
-NEEDLESS_SECONDS = 25.0
-# The orphan timeout, the grace after it, and what a shim grants when it looked late.
-LEASE_SECONDS = ORPHAN_SECONDS + 5.0 + LATE_GRACE_SECONDS
 
 
 class World:
@@ -105,7 +101,7 @@ class World:
         self.conductor: Conductor | None = None
         self.conductors: list[Conductor] = []
         self.defects: list[str] = []
-        self.needless: dict[str, float] = {}
+        self.purposes = Purposes()
         self.is_over = False
 
     # The life of the world.
@@ -204,9 +200,9 @@ class World:
             self._end_trouble()
         elif not self.is_troubled and self._is_done():
             self.is_over = True
-        self._check_leases()
+        check_leases(self.machines.values(), self.network, self.agenda.now)
         if not self.is_troubled:
-            self._check_purpose()
+            self.purposes.check(self.machines.values(), self.store, self.agenda.now, self.well_since)
         self._check_faults()
         self._send_watchers()
         self.agenda.after(1.0, self._look)
@@ -353,26 +349,6 @@ class World:
     def _check_spawn(self, attempt: str) -> None:
         if not self.store.is_live(attempt):
             raise Violation(f"{attempt} begins though it has ended")
-
-    def _check_leases(self) -> None:
-        """No agent outlives its lease where no conductor is attached (rule 8)."""
-        for machine in self.machines.values():
-            is_awake = self.agenda.now > machine.thawed_at + THAWING_SECONDS
-            if machine.living and is_awake and self.network.alone_for(machine.name) > LEASE_SECONDS:
-                raise Violation(f"{sorted(machine.living)} live on, and no conductor is attached")
-
-    def _check_purpose(self) -> None:
-        """When all is well again, no agent goes on for long that nobody counts on, or whose run stops."""
-        for machine in self.machines.values():
-            for attempt in machine.living:
-                run = self.store.runs[attempt.partition("-")[0]]
-                if self.store.is_live(attempt) and run.stop is None:
-                    self.needless.pop(attempt, None)
-                elif self.agenda.now - self.needless.setdefault(attempt, self.agenda.now) > NEEDLESS_SECONDS:
-                    raise Violation(f"the agent of {attempt} goes on, and nobody counts on it")
-            for attempt, since in machine.waiting.items():
-                if self.agenda.now - max(since, self.well_since) > NEEDLESS_SECONDS:
-                    raise Violation(f"the agent of {attempt} has ended its turn, and is told nothing")
 
     def _check_end(self) -> None:
         self._check_faults()
