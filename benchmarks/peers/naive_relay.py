@@ -15,7 +15,7 @@ from typing import Any
 import aiosqlite
 import grpc
 
-from benchmarks.plain_agents import run_agents
+from benchmarks.peers.plain_agents import run_agents
 
 AGENT = struct.Struct("<I")
 SERVICE = "naive"

@@ -10,7 +10,7 @@ import struct
 import sys
 import time
 
-from benchmarks.plain_agents import PIPE_BYTES, run_agents
+from benchmarks.peers.plain_agents import PIPE_BYTES, run_agents
 
 HEAD = struct.Struct("<II")
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-PROGRAM = Path(__file__).parent / "agents" / "chatter.py"
+PROGRAM = Path(__file__).parents[1] / "agents" / "chatter.py"
 PIPE_BYTES = 64 * 1024
 
 Carry = Callable[[int, asyncio.StreamReader], Awaitable[None]]
