@@ -14,6 +14,7 @@ from pathlib import Path
 
 from agenthost.errors import SnapshotInvalidError
 from agenthost.snapshots.git import Git, check, make_folder
+from servicekit.packs.indexes import count_objects
 from servicekit.packs.soundness import STRICT
 
 MAX_PACK_BYTES = 4 * 1024 * 1024 * 1024
@@ -84,10 +85,5 @@ async def _count_reachable(git: Git, snapshot: str) -> int:
 
 
 def _packed(folder: Path) -> int:
-    """Returns the number of objects in a folder's packs, from the last word of each index's fan-out table."""
-    total = 0
-    for index in (folder / "objects" / "pack").glob("*.idx"):
-        with index.open("rb") as file:
-            file.seek(8 + 255 * 4)
-            total += int.from_bytes(file.read(4), "big")
-    return total
+    """Returns the number of objects in a folder's packs."""
+    return sum(map(count_objects, (folder / "objects" / "pack").glob("*.idx")))

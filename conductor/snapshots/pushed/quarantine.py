@@ -18,6 +18,7 @@ from conductor.snapshots.git import DiskFullError, Git, GitError, check
 from conductor.snapshots.reading.listing import TreeEntry, parse_tree
 from conductor.snapshots.storing.committed import why_links_refused
 from conductor.snapshots.storing.objects import CONFIGURATION
+from servicekit.packs.indexes import count_objects
 from servicekit.packs.scan import PackError, PackFacts, PackLimits, scan_pack
 from servicekit.packs.soundness import STRICT
 from servicekit.programs import Completed, Running
@@ -97,7 +98,7 @@ async def _index(git: Git, pack: Path, facts: PackFacts) -> None:
             _refuse("index-pack", await running.finish())
     # Git adds the bases that a thin pack names. Others that it names are in the pack itself: they hide the length of a chain.
     (index,) = git.folder.glob("objects/pack/*.idx")
-    if await in_thread(_count_indexed, index) != facts.objects + len(facts.bases):
+    if await in_thread(count_objects, index) != facts.objects + len(facts.bases):
         raise SnapshotInvalidError(
             "the pack holds an object twice, or a delta that names a base of the same pack by its id"
         )
@@ -166,10 +167,3 @@ def _refuse(command: str, completed: Completed) -> None:
         raise
     except GitError as error:
         raise SnapshotInvalidError(f"the pack does not hold the snapshot: {error}") from error
-
-
-def _count_indexed(index: Path) -> int:
-    """Returns the number of objects in a pack's index, from the last word of its fan-out table."""
-    with index.open("rb") as file:
-        file.seek(8 + 255 * 4)
-        return int.from_bytes(file.read(4), "big")
