@@ -10,10 +10,10 @@ from conductor.config import Settings
 from conductor.errors import ConfigurationError
 from conductor.store.port import Store
 from conductor.telemetry.sources import Sources
-from conductor.telemetry.traces import Export, Traces
 
 if TYPE_CHECKING:
     from conductor.telemetry.metrics import Metrics
+    from conductor.telemetry.traces import Export, Traces
     from servicekit.calls.callers import Caller
     from servicekit.tls.readers import AdmitReader, Reader, ReaderDoor
 
@@ -28,7 +28,7 @@ class Telemetry:
     """What follows the engine for operators; each is None where no setting asks for it."""
 
     metrics: "Metrics | None" = None
-    traces: Traces | None = None
+    traces: "Traces | None" = None
 
     @property
     def parts(self) -> "tuple[Metrics | Traces, ...]":
@@ -66,7 +66,7 @@ def _make_door(settings: Settings, admit: AdmitReaders) -> "ReaderDoor | None":
     return ReaderDoor(settings.tls.serving, settings.data, admit)
 
 
-def _make_traces(settings: Settings, store: Store, sources: Sources) -> Traces | None:
+def _make_traces(settings: Settings, store: Store, sources: Sources) -> "Traces | None":
     """Returns what tells a collector; None without one, and where one that only a variable names cannot be told."""
     collector = settings.traces
     if not collector.endpoint:
@@ -80,10 +80,12 @@ def _make_traces(settings: Settings, store: Store, sources: Sources) -> Traces |
             raise
         _log.warning("traces_not_sent", why=str(error), hint=error.hint)
         return None
+    from conductor.telemetry.traces import Traces  # noqa: PLC0415 (a service without traces is leaner)
+
     return Traces(store, export, settings.data, ongoing=lambda run: sources.state().run(run), now=sources.now)
 
 
-def _make_export(endpoint: str, version: str, conductor: str) -> Export:
+def _make_export(endpoint: str, version: str, conductor: str) -> "Export":
     try:
         from conductor.telemetry.span_export import SpanExport  # noqa: PLC0415 (an extra)
     except ImportError as error:
