@@ -10,8 +10,10 @@ Two rules carry this:
 It does not know what a snapshot is, and it interprets no output. `servicekit.git` holds what is the same for every git.
 """
 
+import contextlib
+import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -55,6 +57,17 @@ class DiskFullError(NoCapacityError):
 
     def __init__(self) -> None:
         super().__init__(hint="free space on that disk, or delete old runs:  conductor prune --older-than 30d")
+
+
+@contextlib.contextmanager
+def telling_of_full_disk() -> Iterator[None]:
+    """Raises DiskFullError for what this block could not write because the disk is full."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFullError from error
+        raise
 
 
 @dataclass(frozen=True, slots=True)

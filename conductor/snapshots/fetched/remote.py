@@ -1,10 +1,8 @@
 """A repository on a server: lists its names, and brings one pack. The client's side of git's protocol, version 2. Blocking."""
 
-import errno
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import BinaryIO
 
 from conductor.snapshots.fetched.packet_lines import (
     DELIMITER,
@@ -17,7 +15,7 @@ from conductor.snapshots.fetched.packet_lines import (
 )
 from conductor.snapshots.fetched.pinned_connection import Answer, Connections
 from conductor.snapshots.fetched.references import References, is_id
-from conductor.snapshots.git import DiskFullError
+from conductor.snapshots.git import telling_of_full_disk
 
 MAX_LISTED_BYTES = 32 * 1024 * 1024
 MAX_SHALLOW = 100_000
@@ -77,22 +75,14 @@ class Remote:
                 if not isinstance(line, bytes) or not line:
                     raise ProtocolError("sent no pack where one belongs")
                 if line[0] == _DATA:
-                    _write(file, line[1:])
+                    with telling_of_full_disk():
+                        file.write(line[1:])
+                        file.flush()
                 elif line[0] == _FAILED:
                     raise ProtocolError(f"failed while it sent the pack: {readable(line[1:])}")
                 elif line[0] != _PROGRESS:
                     raise ProtocolError("sent a pack on an unknown band")
         raise ProtocolError("ended its answer before the pack was whole")
-
-
-def _write(file: BinaryIO, data: bytes) -> None:
-    try:
-        file.write(data)
-        file.flush()
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise DiskFullError from error
 
 
 def _bounded(answer: Answer) -> Iterator[bytes | Mark]:

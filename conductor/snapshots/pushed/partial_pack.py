@@ -4,13 +4,12 @@ What was written is kept when a call is cut, and when the conductor is killed. A
 zeroed some of it: the digest of the whole finds that out, and the file goes, so that the next call begins from nothing.
 """
 
-import errno
 import hashlib
 from pathlib import Path
 from typing import Self
 
 from conductor.errors import SnapshotInvalidError
-from conductor.snapshots.git import DiskFullError
+from conductor.snapshots.git import DiskFullError, telling_of_full_disk
 
 READ_BYTES = 1024 * 1024
 
@@ -45,13 +44,12 @@ class PartialPack:
             self.remove()
             raise SnapshotInvalidError(f"the pack is longer than the {self._byte_count} bytes that its offer told")
         try:
-            self._file.write(chunk)
-            self._file.flush()
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
+            with telling_of_full_disk():
+                self._file.write(chunk)
+                self._file.flush()
+        except DiskFullError:
             self.remove()
-            raise DiskFullError from error
+            raise
         self.received_bytes += len(chunk)
 
     def check(self) -> None:

@@ -12,12 +12,11 @@ writes is counted (`_written`): the lock of a running one must stay. The store k
 
 import asyncio
 import contextlib
-import errno
 import os
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from conductor.snapshots.git import PACK_TIMEOUT_SECONDS, DiskFullError, Git, check
+from conductor.snapshots.git import PACK_TIMEOUT_SECONDS, Git, check, telling_of_full_disk
 from conductor.snapshots.reading.view import remove_views
 from conductor.snapshots.storing.commit_writer import CommitWriter
 from conductor.snapshots.storing.history import History, bounded, parse_rows, revisions
@@ -169,16 +168,12 @@ class ObjectStore:
     def write_shallow(self, commits: Collection[str]) -> None:
         """Writes the list of shallow commits; durable before it counts."""
         temporary = self._folder / "shallow.new"
-        try:
+        with telling_of_full_disk():
             with temporary.open("w", encoding="ascii") as file:
                 file.writelines(f"{commit}\n" for commit in sorted(commits))
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(self._folder / "shallow")
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise DiskFullError from error
-            raise
 
     async def _clean_shallow(self) -> None:
         """Removes the commits from the list whose parents are here now."""
