@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conductor.api.messages.pushes import COMMIT_ID, shown_text
+from conductor.api.messages.pushes import shown_text
 from conductor.api.messages.runs import MODES
 from conductor.api.messages.scopes import MAX_REVISION_CHARACTERS, read_scope, scope_violations
 from conductor.core.access.roles import Role
@@ -19,6 +19,7 @@ from conductor.snapshots.keyed_locks import KeyedLocks
 from conductor.snapshots.pushed.caller_store import CallerStore
 from conductor.snapshots.pushed.records import Record
 from conductor.snapshots.pushed.store import PushedSnapshots
+from conductor.snapshots.reading.source import SHA1_ID
 from conductor.snapshots.roots import WorkspaceRoots
 from conductor.snapshots.scopes.scope import Scope
 from conductor.snapshots.shared_work import SharedWork
@@ -143,7 +144,7 @@ def _not_found(snapshot: str) -> NotFoundError:
 def workspace_violations(workspace: pb.Workspace) -> list[Violation]:
     """Returns the faults in the form of a request's workspace."""
     violations = []
-    if workspace.snapshot and not COMMIT_ID.fullmatch(workspace.snapshot):
+    if workspace.snapshot and not SHA1_ID.fullmatch(workspace.snapshot):
         violations.append(Violation("workspace.snapshot", "must be a commit id of 40 hexadecimal digits"))
     if workspace.snapshot and len(workspace.path) > MAX_SHOWN_PATH:
         violations.append(Violation("workspace.path", f"has more than {MAX_SHOWN_PATH} characters"))

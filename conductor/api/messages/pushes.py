@@ -8,6 +8,7 @@ from conductor.snapshots.pushed.caller_store import Offer
 from conductor.snapshots.pushed.limits import MAX_COMMITS, MAX_PACK_BYTES
 from conductor.snapshots.pushed.records import Origin, Record
 from conductor.snapshots.reading.entries import shown
+from conductor.snapshots.reading.source import SHA1_ID
 from conductor.v1 import workspace_service_pb2 as pb
 from servicekit.times import timestamp
 
@@ -17,7 +18,6 @@ MAX_NOTE_CHARACTERS = 2000
 MAX_SHOWN_CHARACTERS = 64 * 1024  # of notes and dirty paths in all: a run's plan keeps them in memory
 MAX_CONVERTED_PATHS = 5000
 MAX_PATH_CHARACTERS = 8000  # of a path as text, with escapes
-COMMIT_ID = re.compile(r"[0-9a-f]{40}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -71,15 +71,15 @@ def shown_text(text: str) -> str:
 
 
 def _commit_violations(offer: pb.SnapshotOffer) -> Iterable[Violation]:
-    if not COMMIT_ID.fullmatch(offer.snapshot):
+    if not SHA1_ID.fullmatch(offer.snapshot):
         yield Violation("offer.snapshot", "must be a commit id of 40 hexadecimal digits")
     for name, commits in (("commits", offer.commits), ("shallow", offer.shallow)):
-        if len(commits) > MAX_COMMITS or not all(COMMIT_ID.fullmatch(commit) for commit in commits):
+        if len(commits) > MAX_COMMITS or not all(SHA1_ID.fullmatch(commit) for commit in commits):
             yield Violation(f"offer.{name}", f"must be at most {MAX_COMMITS} commit ids of 40 hexadecimal digits")
 
 
 def _origin_violations(origin: pb.SnapshotOrigin) -> Iterable[Violation]:
-    if origin.head_commit and not COMMIT_ID.fullmatch(origin.head_commit):
+    if origin.head_commit and not SHA1_ID.fullmatch(origin.head_commit):
         yield Violation("offer.origin.head_commit", "must be a commit id of 40 hexadecimal digits, or empty")
     if origin.dirty_count < 0:
         yield Violation("offer.origin.dirty_count", "must not be negative")

@@ -34,9 +34,6 @@ def choose_addresses(url: RepositoryUrl, hosts: AllowedHosts, found: Iterable[st
     raise FetchNotAllowedError(
         str(url),
         f"{url.place.host} leads to {told}, and only addresses that are named are allowed there",
-        *_both(url, addresses),
+        str(url.place),
+        *addresses[:1],
     )
-
-
-def _both(url: RepositoryUrl, addresses: Sequence[str]) -> tuple[str, ...]:
-    return (str(url.place), *addresses[:1])

@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from conductor.snapshots.reading.source import SHA1_ID
+
 MAX_REVISION_BYTES = 200
-_ID = re.compile(r"[0-9a-f]{40}")
 # Of `git check-ref-format`, and operators such as `~1`.
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^[-/.]|[/.]$|\.lock$|^@$")
 
@@ -24,17 +25,17 @@ class References:
     def take(self, line: str) -> None:
         """Takes a line of the server's list: an id, a name, and for an annotated tag the id that it leads to."""
         words = line.split(" ")
-        if len(words) < 2 or words[1] not in self.wanted or not _ID.fullmatch(words[0]):
+        if len(words) < 2 or words[1] not in self.wanted or not SHA1_ID.fullmatch(words[0]):
             return
         peeled = [word.removeprefix("peeled:") for word in words[2:] if word.startswith("peeled:")]
         oid = peeled[0] if peeled else words[0]
-        if _ID.fullmatch(oid):
+        if SHA1_ID.fullmatch(oid):
             self.commits[words[1]] = oid
 
 
 def is_id(revision: str) -> bool:
     """Returns whether a revision is the whole id of a commit."""
-    return _ID.fullmatch(revision) is not None
+    return SHA1_ID.fullmatch(revision) is not None
 
 
 def list_meant(revision: str) -> tuple[str, ...]:
