@@ -5,18 +5,21 @@ from collections.abc import Iterable
 
 from conductor.errors import InvalidRequestError, Violation
 from conductor.snapshots.pushed.caller_store import Offer
-from conductor.snapshots.pushed.limits import MAX_COMMITS, MAX_PACK_BYTES
+from conductor.snapshots.pushed.limits import (
+    MAX_COMMITS,
+    MAX_CONVERTED_PATHS,
+    MAX_NOTE_CHARACTERS,
+    MAX_NOTES,
+    MAX_PACK_BYTES,
+    MAX_SHOWN_CHARACTERS,
+)
 from conductor.snapshots.pushed.records import Origin, Record
 from conductor.snapshots.reading.entries import shown
 from conductor.snapshots.reading.source import SHA1_ID
+from conductor.snapshots.storing.pin import MAX_DIRTY_PATHS
 from conductor.v1 import workspace_service_pb2 as pb
 from servicekit.times import timestamp
 
-MAX_DIRTY_PATHS = 100
-MAX_NOTES = 100
-MAX_NOTE_CHARACTERS = 2000
-MAX_SHOWN_CHARACTERS = 64 * 1024  # of notes and dirty paths in all: a run's plan keeps them in memory
-MAX_CONVERTED_PATHS = 5000
 MAX_PATH_CHARACTERS = 8000  # of a path as text, with escapes
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 

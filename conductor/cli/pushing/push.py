@@ -13,6 +13,12 @@ from conductor.cli.text.failure import CommandError
 from conductor.cli.text.wording import size
 from conductor.errors import StatusError
 from conductor.snapshots.git import DiskFullError
+from conductor.snapshots.pushed.limits import (
+    MAX_CONVERTED_PATHS,
+    MAX_NOTE_CHARACTERS,
+    MAX_NOTES,
+    MAX_SHOWN_CHARACTERS,
+)
 from conductor.snapshots.reading.entries import shown
 from conductor.snapshots.scopes.base import EMPTY_TREE
 from conductor.snapshots.scopes.scope import Scope, ScopeKind
@@ -24,10 +30,6 @@ from servicekit.printing.page import say
 from servicekit.printing.terminal_text import printable
 
 Workspace = run_service_pb2.Workspace
-MAX_NOTES = 100
-MAX_NOTE_CHARACTERS = 2000
-MAX_CONVERTED = 5000
-MAX_SHOWN = 64 * 1024
 _SCOPES = {Workspace.SCOPE_DIFF: ScopeKind.DIFF, Workspace.SCOPE_UNCOMMITTED: ScopeKind.UNCOMMITTED}
 
 
@@ -107,8 +109,8 @@ def _origin(pinned: Pinned) -> pb.SnapshotOrigin:
     plan = pinned.plan
     return pb.SnapshotOrigin(
         head_commit=plan.head_commit,
-        dirty_paths=_within(MAX_SHOWN // 2, plan.dirty_paths),
+        dirty_paths=_within(MAX_SHOWN_CHARACTERS // 2, plan.dirty_paths),
         dirty_count=plan.dirty_count,
-        notes=_within(MAX_SHOWN // 2, [note[:MAX_NOTE_CHARACTERS] for note in plan.notes[:MAX_NOTES]]),
-        converted_paths=[shown(path) for path in pinned.converted[:MAX_CONVERTED]],
+        notes=_within(MAX_SHOWN_CHARACTERS // 2, [note[:MAX_NOTE_CHARACTERS] for note in plan.notes[:MAX_NOTES]]),
+        converted_paths=[shown(path) for path in pinned.converted[:MAX_CONVERTED_PATHS]],
     )
