@@ -173,6 +173,25 @@ async def test_two_packs_at_once_do_not_promise_the_same_room(tmp_path: Path) ->
                 pass
 
 
+async def test_a_push_that_needs_room_gets_that_of_a_snapshot_which_was_not_used_for_an_hour(
+    tmp_path: Path, user: UserRepository
+) -> None:
+    store = await PushedSnapshots(tmp_path / "pushed", Pushes(caller_bytes=280_000)).of("anna")
+    user.write("noise", os.urandom(100_000))
+    old = user.commit("noise")
+    await push(store, old, history_pack(user, old))
+    user.git("checkout", "-q", "--orphan", "other")
+    user.write("noise", os.urandom(100_000))
+    new = user.commit("other noise")
+    with pytest.raises(NoCapacityError):
+        await push(store, new, history_pack(user, new))
+    store._records.touch(old, time.time() - caller_store.RECENT_SECONDS - 10)
+    await push(store, new, history_pack(user, new))
+
+    assert await store.find(old) is None
+    assert await store.find(new) is not None
+
+
 async def test_what_is_not_used_for_long_goes_and_what_is_used_stays(
     anna: CallerStore, pushed: PushedSnapshots, user: UserRepository
 ) -> None:
