@@ -32,6 +32,7 @@ pytestmark = pytest.mark.processes
 
 
 EMPTY_OID = oid_of("blob", b"")
+ZERO = b"a\0b"
 
 
 NOT_SOUND: dict[str, Callable[[bytes], bytes]] = {
@@ -79,12 +80,13 @@ UNSAFE = {
     "same name twice": (("100644", b"a", TEXT_OID), ("100644", b"a", TEXT_OID)),
     "link and folder": (("120000", b"a", TEXT_OID), ("40000", b"a", INNER_OID)),
     "empty link": (("120000", b"a", EMPTY_OID),),
+    "link with a zero byte": (("120000", b"a", oid_of("blob", ZERO)),),
 }
 
 
 async def test_a_tree_that_no_host_takes_is_refused(anna: CallerStore) -> None:
     for entries in UNSAFE.values():
-        snapshot, data = crafted(*entries, blobs=(TEXT, b""), trees=(INNER,))
+        snapshot, data = crafted(*entries, blobs=(TEXT, b"", ZERO), trees=(INNER,))
         with pytest.raises(SnapshotInvalidError):
             await push(anna, snapshot, data)
 
