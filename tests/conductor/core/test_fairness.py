@@ -105,6 +105,36 @@ def test_a_pool_of_one_slot_goes_round_whatever_a_run_has_elsewhere() -> None:
     assert len([step for step in bench.run.steps.values() if step.live_attempt is not None]) == 4, "those elsewhere"
 
 
+def test_the_run_that_holds_the_fewest_slots_of_a_pool_goes_next_although_it_had_the_last_one() -> None:
+    bench = with_pool(3)
+    bench.launch(*(thinks(number) for number in range(6)))
+    bench.queue(*(f"s{number}" for number in range(6)))
+    bench.launch(*(thinks(number) for number in range(3)), run=OTHER)
+    bench.queue(*(f"s{number}" for number in range(3)), run=OTHER)
+    bench.finish("s0")
+    bench.finish("s0", run=OTHER)
+
+    assert bench.states(OTHER) == {"s0": "validating", "s1": "running", "s2": "queued"}
+
+
+def test_a_pool_forgets_runs_that_have_ended() -> None:
+    bench = with_pool(1)
+    bench.launch(thinks(0))
+    bench.complete("s0")
+    bench.answer(WorkKind.REPORT)
+    bench.launch(thinks(0), run=OTHER)
+    bench.queue("s0", run=OTHER)
+
+    assert bench.states() == {"s0": "succeeded"}
+    assert list(bench.state.pools["gpu0"].served) == [OTHER]
+
+
+def with_pool(slots: int) -> Bench:
+    bench = Bench()
+    bench.host("h1", 8, "reader", models={"reader": (HostPool("gpu0", slots, is_local=True), "qwen")})
+    return bench
+
+
 def thinks(number: int) -> StepPlan:
     return asks(f"s{number}", agents=("reader",))
 
