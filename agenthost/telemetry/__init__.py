@@ -1,1 +1,1 @@
-"""What operators see of a host from outside: metrics. Their library is imported only where a setting asks for them."""
+"""Shows operators a host from outside: metrics. Their library is imported only where a setting asks for them."""

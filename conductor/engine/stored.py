@@ -1,4 +1,4 @@
-"""What the engine tells those who follow what it stores: a decision, after its commit."""
+"""Tells observers of the engine what a decision stored, after its commit."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

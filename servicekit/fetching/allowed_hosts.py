@@ -1,7 +1,7 @@
 """Decides which hosts and addresses a repository may be fetched from, by the operator's list. Pure.
 
 An entry is an exact name or an address, with a port or for every port. A URL's host must be an entry. The address that a name
-resolves to must be one that anybody can reach on the internet, or be an entry itself: a name must not lead into the operator's own
+resolves to must be a public one of the internet, or be an entry itself: a name must not lead into the operator's own
 network, which the caller may not be able to reach.
 """
 

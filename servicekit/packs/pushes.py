@@ -60,7 +60,7 @@ class Push:
 
     @property
     def gives_way(self) -> bool:
-        """Says that it is slow, and that this service waits for it now."""
+        """Returns whether it is slow while this service waits for it."""
         is_waiting = self._waits_since is not None and self._displacing is None
         return is_waiting and self._waited() > GIVES_WAY_SECONDS and self.bytes_per_second < GIVES_WAY_BYTES_PER_SECOND
 

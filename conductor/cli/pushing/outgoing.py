@@ -1,6 +1,6 @@
 """Counts what a workspace holds beside its commits, and withholds of that what looks like a secret.
 
-What is committed is not withheld: the history holds it, and whoever has the history has it. It is told.
+What is committed is not withheld, since the history holds it. It is told.
 """
 
 from collections.abc import Collection, Iterable, Iterator

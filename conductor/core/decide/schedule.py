@@ -15,7 +15,7 @@ The rules, before the code:
   attempt over the same snapshot began is preferred, since it has the snapshot.
 - An agent that takes turns is given one for its answer and one for its repair, until the step has asked for its repair.
 - The slots of a pool that are fewer than the runs go round as well: the run that holds the fewest of them goes next, then the one
-  that had its last one longest ago, whatever it has elsewhere.
+  that had its last one longest ago. What a run has elsewhere does not count.
 - Steps whose model is loaded are placed first, then the others, which take what is left (see `core.placing.memory`).
 """
 

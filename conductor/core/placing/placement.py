@@ -86,7 +86,7 @@ def list_seats(hosts: Mapping[str, Host], demand: Demand) -> list[Seat]:
 
 
 def able_hosts(hosts: Mapping[str, Host], demand: Demand) -> list[Host]:
-    """Returns the hosts that a step may run on, whatever agents they have."""
+    """Returns the hosts that a step may run on, by all but their agents."""
     return [host for host in usable_hosts(hosts) if demand.features <= host.features and has_labels(host, demand)]
 
 

@@ -35,7 +35,7 @@ class PartialPack:
 
     @property
     def is_whole(self) -> bool:
-        """Says that all of its bytes are here."""
+        """Returns whether all of its bytes are here."""
         return self.received_bytes == self._byte_count
 
     def write(self, chunk: bytes) -> None:
