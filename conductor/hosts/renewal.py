@@ -19,7 +19,7 @@ from agenthost.v1.host_service_pb2_grpc import HostServiceStub
 from conductor.hosts.short_calls import ChannelClosedError, call_once
 from servicekit.statuses import read_refusal
 from servicekit.tls.files import TlsError
-from servicekit.tls.issuing.authority import RENEWED_BEFORE
+from servicekit.tls.issuing.authority import RENEWED_BEFORE_SECONDS
 
 if TYPE_CHECKING:  # names of stubs, and what calls this
     from collections.abc import Iterable
@@ -58,7 +58,7 @@ class Renewal:
         await asyncio.gather(*map(self._host, due))
 
     def _is_due(self, channel: "HostChannel", now: float) -> bool:
-        ends_soon = channel.end is not None and 0 < channel.end - now <= RENEWED_BEFORE.total_seconds()
+        ends_soon = channel.end is not None and 0 < channel.end - now <= RENEWED_BEFORE_SECONDS
         return ends_soon and now >= self._tried.get(channel, 0.0) + ROUND_SECONDS
 
     async def _own(self) -> None:

@@ -22,7 +22,8 @@ from servicekit.tls.revocations import PARTY, Revoked
 
 AUTHORITY_LIFE = timedelta(days=3652)  # ten years
 LEAF_LIFE = timedelta(days=90)
-RENEWED_BEFORE = timedelta(days=30)  # their end
+RENEWED_BEFORE_SECONDS = 30 * 86_400.0  # before their end
+RENEWED_BEFORE = timedelta(seconds=RENEWED_BEFORE_SECONDS)
 # A machine's clock may be behind that of the machine which issues.
 BACKDATED = timedelta(hours=24)
 _EXTENDED = {SERVING: ExtendedKeyUsageOID.SERVER_AUTH, CALLING: ExtendedKeyUsageOID.CLIENT_AUTH}
