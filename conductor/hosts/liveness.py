@@ -19,6 +19,7 @@ from agenthost.v1 import host_service_pb2 as pb
 from agenthost.v1.host_service_pb2_grpc import HostServiceStub
 from conductor.core.model.inputs import HostReported
 from conductor.hosts.host_view import HostState, HostView, reported
+from conductor.hosts.short_calls import ChannelClosedError, call_once
 from servicekit.statuses import Refusal, read_refusal
 
 if TYPE_CHECKING:  # a name of the stubs only
@@ -97,12 +98,11 @@ class HostLink:
                 request = pb.KeepQuietRequest(pool=pool)
                 request.time.FromTimedelta(timedelta(seconds=max(0.0, until - asyncio.get_running_loop().time())))
                 try:
-                    await self._stub.KeepQuiet(request, timeout=QUIET_CALL_SECONDS)
+                    await call_once(self._stub.KeepQuiet, request, QUIET_CALL_SECONDS)
                 except grpc.aio.AioRpcError as error:
                     _log.info("quiet_not_told", host=self._view.name, pool=pool, code=error.code().name)
-                except (grpc.aio.UsageError, asyncio.CancelledError):  # the channel was opened again meanwhile
-                    if (task := asyncio.current_task()) is None or task.cancelling():
-                        raise
+                except ChannelClosedError:  # it was opened again meanwhile
+                    continue
 
     async def _follow(self) -> None:
         pause = FIRST_PAUSE_SECONDS

@@ -11,11 +11,10 @@ from typing import Any
 import click
 
 from conductor.cli.commands.pool.discovery import discover
-from conductor.cli.commands.pool.watching import wait_for_contact, wait_until_empty
+from conductor.cli.commands.pool.watching import agents_run, wait_for_contact, wait_until_empty
 from conductor.cli.connection import CALL_SECONDS, Connection, connected
 from conductor.cli.main import Context
 from conductor.cli.text.names import short
-from conductor.cli.text.wording import counted
 from conductor.cli.views.hosts import fact_lines, say_host
 from conductor.cli.views.pools import likeness_lines, pool_lines
 from conductor.cli.views.view import as_json
@@ -97,10 +96,8 @@ def remove(context: Context, name: str, *, force: bool) -> None:
         return
     say(f"removed {short(host.name)}, which was at {printable(host.address)}")
     if host.running:
-        agents = f"{counted(host.running, 'agent')} {'runs' if host.running == 1 else 'run'}"
-        say(
-            f"{agents} there; add it again:  conductor hosts add {short(host.name)} {printable(host.address)}", err=True
-        )
+        again = f"conductor hosts add {short(host.name)} {printable(host.address)}"
+        say(f"{agents_run(host.running)} there; add it again:  {again}", err=True)
 
 
 @hosts.command()

@@ -30,14 +30,15 @@ def wait_until_empty(connection: Connection, host: pb.Host) -> pb.Host:
     told = -1
     while host.running and host.HasField("drain"):
         if host.running != told:
-            say(f"{_running(host.running)} on {short(host.name)}", err=True)
+            say(f"{agents_run(host.running)} on {short(host.name)}", err=True)
             told = host.running
         time.sleep(EMPTY_LOOK_SECONDS)
         host = _look(connection, host.name)
     return host
 
 
-def _running(count: int) -> str:
+def agents_run(count: int) -> str:
+    """Returns `2 agents run`."""
     return "1 agent runs" if count == 1 else f"{count} agents run"
 
 
