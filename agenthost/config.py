@@ -96,7 +96,7 @@ def load_settings(file: Path | None, flags: Mapping[str, Any]) -> Settings:
     for required in ("listen", "data", "name"):
         if not values.get(required):
             raise ConfigurationError(
-                f"--{required} is required: give the flag, or '{required}' in a file with --config"
+                f"--{required} is required: give the flag, or '{required}' in a file with --config", hint=_join(values)
             )
     _check_types(values)
     values["data"] = _path("data", values["data"])
@@ -134,6 +134,16 @@ def _of_membership(values: Mapping[str, Any]) -> Mapping[str, str]:
     member = read_membership(TlsFolder.of(_path("data", data)))
     told = {"listen": member.listen, "name": member.name} if member else {}
     return {key: text for key, text in told.items() if not values.get(key)}
+
+
+def _join(values: Mapping[str, Any]) -> str:
+    """Returns how a host of a pool gets its name and address, where its data folder is known."""
+    data = values.get("data")
+    return (
+        f"or take in this host's bundle, which names both:  agenthost join FILE --data {shlex.quote(str(data))}"
+        if data
+        else ""
+    )
 
 
 def _metrics(given: Any) -> Address | None:

@@ -27,7 +27,8 @@ class TlsChoice:
         pem = (self.tls_ca, self.tls_cert, self.tls_key)
         if self.bundle and any(pem):
             raise CommandError(
-                "--bundle holds certificates, so --tls-ca, --tls-cert and --tls-key are left out with it"
+                f"--bundle and {_options(*pem)} are given, and the bundle holds certificates of its own",
+                lines=("give one of both; CONDUCTOR_BUNDLE counts as --bundle",),
             )
         if not self.bundle and not any(pem):
             return None
@@ -40,6 +41,10 @@ class TlsChoice:
             return _read_bundle(self.bundle) if self.bundle else _read_pem(*pem)
         except TlsError as error:
             raise CommandError(str(error), lines=tuple(error.hint.splitlines()), code=NOT_AUTHORISED) from error
+
+
+def _options(*pem: str) -> str:
+    return ", ".join(name for name, given in zip(("--tls-ca", "--tls-cert", "--tls-key"), pem, strict=True) if given)
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,9 +114,10 @@ def load(
 def _make_certificates(settings: Settings) -> tuple[str, str]:
     """Returns the two commands that mend an address without TLS."""
     data = shlex.quote(readable(settings.data))
+    metrics = f" --metrics {settings.metrics.text}" if settings.metrics else ""
     return (
         f"make the pool's certificates:  conductor certs init --data {data} --address ADDRESS",
-        f"then start it again with them: conductor serve --data {data} --listen {settings.listen.text}",
+        f"then start it again with them: conductor serve --data {data} --listen {settings.listen.text}{metrics}",
     )
 
 

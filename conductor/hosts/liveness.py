@@ -210,5 +210,8 @@ def _misnamed(view: HostView, name: str) -> str:
 
 def _why(message: str) -> str:
     """Returns the system's own words where gRPC ends with them: it names the address and every layer before, up to three times."""
-    words = (os.strerror(code) for code in (errno.ECONNREFUSED, errno.ENOENT, errno.EACCES))
+    words = (
+        os.strerror(code)
+        for code in (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENOENT, errno.EACCES)
+    )
     return next((text.lower() for text in words if message.endswith(text)), message)

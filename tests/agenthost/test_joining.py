@@ -107,3 +107,10 @@ def test_a_pipe_or_a_missing_file_is_refused_at_once(tmp_path: Path, capsys: pyt
 )
 def test_a_host_listens_at_its_one_ip_address_else_everywhere(addresses: tuple[str, ...], listen: str) -> None:
     assert listen_address(addresses) == listen
+
+
+def test_a_host_that_has_not_joined_is_told_how(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="--listen is required") as refused:
+        load_settings(None, {"data": tmp_path})
+
+    assert refused.value.hint.endswith(f"agenthost join FILE --data {tmp_path}")

@@ -244,7 +244,7 @@ def _model_look(model: pool_service_pb2.HostModel, host: str) -> Look:
 
 def _host_look(host: pool_service_pb2.Host) -> Look:
     name, address = short(host.name), printable(host.address)
-    problem = (one_line(host.problem, 300),) if host.problem else ()
+    problem = (one_line(host.problem, 500),) if host.problem else ()
     has_other_folder = bool(host.attempts_of_earlier_instance)
     folder = (other_folder(host),) if has_other_folder else ()
     details = (*problem, *folder, *(line.strip() for line in (*model_lines(host), *agent_lines(host))))

@@ -36,7 +36,7 @@ def create(context: Context, name: str, role: str) -> None:
         return
     say(made.secret)
     say("it is shown this once; give it as CONDUCTOR_TOKEN or --token", err=True)
-    if not context.token and not context.address.startswith("unix:"):
+    if not context.token and not context.address.startswith("unix:") and context.tls.read() is None:
         say("as there are tokens now, callers over loopback without one are viewers (access.loopback_role)", err=True)
 
 

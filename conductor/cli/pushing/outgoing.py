@@ -45,7 +45,8 @@ class Outgoing:
         beside = f", beside commit {plan.head_commit[:12]}" if plan.head_commit else ""
         yield f"sends {workspace}: {' and '.join(parts) or 'no uncommitted or untracked file'}{beside}"
         if self._withheld:
-            yield f"  withholds {counted(len(self._withheld), 'file')} that look like secrets ({SENDS_THEM}):"
+            look = "looks like a secret" if len(self._withheld) == 1 else "look like secrets"
+            yield f"  withholds {counted(len(self._withheld), 'file')} that {look} ({SENDS_THEM}):"
             yield from _listed(f"{shown(path)}  ({why})" for path, why in sorted(self._withheld.items()))
 
 

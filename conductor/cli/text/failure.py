@@ -1,5 +1,7 @@
 """Exit codes, and what a failed call looks like to a person: what is wrong, where, and the next thing to type."""
 
+import errno
+import os
 import re
 from typing import TYPE_CHECKING
 
@@ -84,14 +86,7 @@ def from_rpc(
 
         if (trouble := tls_trouble(address)) is not None:
             return trouble
-        return CommandError(
-            f"no conductor answers at {address}",
-            lines=(
-                "start one:  conductor up, or conductor serve --host NAME=ADDRESS",
-                "or name it:  conductor --address ADDRESS …, or CONDUCTOR_ADDRESS",
-            ),
-            code=UNREACHABLE,
-        )
+        return _unreached(address, details)
     if name == "UNIMPLEMENTED" and not reason:
         return CommandError(
             f"what listens at {address} is no conductor of this version; an agent host, perhaps",
@@ -101,6 +96,23 @@ def from_rpc(
     text = printable(details)
     suffix = f" ({reason})" if reason else f" ({name})"
     return CommandError(text + suffix, lines=tuple(printable(line) for line in lines), code=_CODES.get(name, USAGE))
+
+
+def _unreached(address: str, details: str) -> CommandError:
+    """Explains that nothing listens there; what is to start on another machine is not started by a command here."""
+    from servicekit.addresses import Address
+
+    codes = (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH)
+    why = next((f": {os.strerror(code).lower()}" for code in codes if os.strerror(code) in details), "")
+    if Address.parse_dialled(address, is_anywhere=True).is_local:
+        why, start = "", "start one:  conductor up, or conductor serve --host NAME=ADDRESS"
+    else:
+        start = f"start it on that machine:  conductor serve --listen {address}"
+    return CommandError(
+        f"no conductor answers at {address}{why}",
+        lines=(start, "or name it:  conductor --address ADDRESS …, or CONDUCTOR_ADDRESS"),
+        code=UNREACHABLE,
+    )
 
 
 def _unanswered(address: str, seconds: float) -> CommandError:

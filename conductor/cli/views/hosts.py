@@ -57,7 +57,7 @@ def _state(host: Host) -> str:
 def remarks(host: Host, now: float) -> Iterator[str]:
     """Yields what is wrong with a host, and what an operator has to know of it."""
     if host.problem:
-        yield one_line(host.problem, 300)
+        yield one_line(host.problem, 500)
     if host.attempts_of_earlier_instance:
         yield other_folder(host)
     if host.HasField("drain"):

@@ -3,6 +3,7 @@
 Each certificate is recorded before it leaves, so each can be revoked. A step that was interrupted can be repeated.
 """
 
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -209,7 +210,7 @@ def make_pool(folder: TlsFolder, pool: str, conductor: str, addresses: Sequence[
             if folder.serving().certificate.exists() and folder.calling().certificate.exists():
                 raise TlsError(
                     f"{folder.path} holds the CA of the pool '{there.pool}' already",
-                    hint="see what it issued:  conductor certs list, or renew what ends soon:  conductor certs renew",
+                    hint=f"see what it issued:  conductor certs list --data {shlex.quote(str(folder.path.parent))}",
                 )
             write_register(folder, replace(there, conductor=conductor, addresses=tuple(addresses)))
             return

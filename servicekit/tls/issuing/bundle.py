@@ -44,8 +44,8 @@ _BLOCK = re.compile(
     r"-----BEGIN (?P<label>PRIVATE KEY|CERTIFICATE)-----\n[A-Za-z0-9+/=\n]{1,16384}-----END (?P=label)-----\n?"
 )
 _USAGES = {Kind.HOST: (SERVING,), Kind.CLIENT: (CALLING,), Kind.CONDUCTOR: (SERVING, CALLING)}
-_ISSUE_AGAIN = (
-    "copy the file again, or have a new one made where the pool's CA is:  conductor certs {kind} NAME --out FILE"
+_WRITE_AGAIN = (
+    "copy the file again, or have it written again where the pool's CA is:  conductor certs renew {member} --out FOLDER"
 )
 
 
@@ -155,10 +155,10 @@ def _assembled(source: str, addresses: tuple[str, ...], keys: list[bytes], certi
     identity = _one_identity(source, pairs)
     by_usage = {next(iter(pair.facts.usages)): pair for pair in pairs if len(pair.facts.usages) == 1}
     if len(by_usage) != len(pairs) or set(by_usage) != set(_USAGES[identity.kind]):
-        raise _refused(source, f"its certificates are not those of a {identity.kind}: {_told(pairs)}", identity.kind)
+        raise _refused(source, f"its certificates are not those of a {identity.kind}: {_told(pairs)}")
     role = pairs[0].facts.role
     if identity.kind is Kind.CLIENT and not role:
-        raise _refused(source, "its certificate names no role", Kind.CLIENT)
+        raise _refused(source, "its certificate names no role")
     ca = b"".join(each.public_bytes(Encoding.PEM) for each in authorities)
     return Bundle(identity, role, addresses, ca, by_usage.get(SERVING), by_usage.get(CALLING))
 
@@ -201,12 +201,16 @@ def _refuse_outdated(source: str, bundle: Bundle, now: datetime) -> None:
     for pair in bundle.pairs:
         if now > pair.facts.not_after:
             why = f"its certificate ended on {pair.facts.not_after:%Y-%m-%d %H:%M} UTC, and it is {clock}"
-            raise _refused(source, why, bundle.identity.kind)
+            raise _refused(source, why, _member(bundle.identity))
         if now < pair.facts.not_before:
             why = f"its certificate begins on {pair.facts.not_before:%Y-%m-%d %H:%M} UTC, and it is {clock}"
             raise TlsError(f"{source} cannot be used: {why}", hint="set this machine's clock:  date -u")
 
 
-def _refused(source: str, why: str, kind: Kind | None = None) -> TlsError:
-    again = _ISSUE_AGAIN.format(kind=kind or "host|client|conductor")
-    return TlsError(f"{source} is no usable bundle: {why}", hint=again)
+def _member(identity: Identity) -> str:
+    """Returns how `certs renew` names a member; a conductor's certificate names its id instead."""
+    return "NAME" if identity.kind is Kind.CONDUCTOR else f"{identity.kind}/{identity.name}"
+
+
+def _refused(source: str, why: str, member: str = "NAME") -> TlsError:
+    return TlsError(f"{source} is no usable bundle: {why}", hint=_WRITE_AGAIN.format(member=member))

@@ -42,6 +42,16 @@ def test_an_address_without_a_conductor_tells_how_to_start_a_conductor() -> None
     assert "conductor serve" in shown.shown()
 
 
+def test_a_conductor_of_another_machine_is_started_there_and_the_kernel_says_why_it_was_not_reached() -> None:
+    words = (
+        "failed to connect to all addresses; last error: UNKNOWN: ipv4:192.0.2.1:7410: connect: No route to host (113)"
+    )
+    shown = from_rpc(Failed(grpc.StatusCode.UNAVAILABLE, words), "192.0.2.1:7410").shown()
+
+    assert "no conductor answers at 192.0.2.1:7410: no route to host" in shown
+    assert "start it on that machine:  conductor serve --listen 192.0.2.1:7410" in shown
+
+
 def test_a_server_without_the_methods_of_a_conductor_is_another_service() -> None:
     shown = from_rpc(Failed(grpc.StatusCode.UNIMPLEMENTED, "Method not found!"), "127.0.0.1:7420")
 

@@ -139,7 +139,7 @@ def test_files_that_do_not_fit_are_refused_before_anything_is_dialled(
     for options, sentence in (
         ((*good[:4], "--tls-key", other[5]), "is not the key of the certificate"),
         (good[2:], "TLS needs --tls-ca"),
-        ((*callers["a bundle"], *good), "are left out with it"),
+        ((*callers["a bundle"], *good), "the bundle holds certificates of its own"),
         (("--bundle", str(tmp_path / "none")), "cannot be read"),
         (("--bundle", good[1]), "is no usable bundle"),
     ):

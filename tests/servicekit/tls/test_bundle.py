@@ -111,5 +111,5 @@ def test_a_certificate_that_is_not_valid_now_is_told_with_both_clocks() -> None:
     with pytest.raises(TlsError, match=r"begins on 2026-11-29 12:00 UTC, and it is 2026-11-28 12:00 UTC") as early:
         read(HOST, timedelta(days=-2))
 
-    assert "conductor certs host" in ended.value.hint
+    assert "conductor certs renew host/alpha --out FOLDER" in ended.value.hint
     assert "date -u" in early.value.hint
