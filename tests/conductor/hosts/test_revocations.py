@@ -105,6 +105,20 @@ async def test_a_revocation_reaches_the_host_and_by_way_of_it_another_conductor(
         assert world.numbers()[:2] == [3, 3]
 
 
+async def test_a_host_is_asked_again_after_a_while_because_another_conductor_may_have_told_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world.dialling("a") as (_, channel, exchange), world.dialling("b") as (_, other, others):
+        await others.exchange([other])
+        world.revoke(world.conductor("a"), 3, Revoked(77, None, world.now))
+        await exchange.exchange([channel])
+        await others.exchange([other])
+        assert world.numbers() == [3, 3, 0]
+        monkeypatch.setattr("conductor.hosts.revocations.ASK_AGAIN_SECONDS", 0.0)
+        await others.exchange([other])
+        assert world.numbers() == [3, 3, 3]
+
+
 async def test_a_revoked_conductor_is_refused_from_the_next_call_on(world: World) -> None:
     async with world.dialling("a") as (_, channel, exchange), world.dialling("b") as (_, revoked, _):
         stub = host_service_pb2_grpc.HostServiceStub(revoked)  # type: ignore[call-overload]
