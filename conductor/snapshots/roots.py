@@ -1,9 +1,9 @@
 """Decides which folders of this machine a run may read.
 
 The rule: a path, after every symbolic link was followed, must lie below a root that the operator allowed. Without roots,
-everything that the service can read is allowed (it then listens on loopback only). A path outside is refused before the disk is
-asked, so that the answer does not reveal what exists there. Nothing is opened here: the reader of a working tree goes down by
-folder descriptors, which no link can lead outside.
+everything that the service can read is allowed, but for what services keep in their data folders, and the kernel's files. A path
+outside is refused before the disk is asked, so that the answer does not reveal what exists there. Nothing is opened here but data
+folders: the reader of a working tree goes down by folder descriptors, which no link can lead outside.
 """
 
 import os
@@ -11,9 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from conductor.errors import ConfigurationError, InvalidRequestError, RootNotAllowedError, Violation
+from conductor.snapshots.reading.service_folders import refuse_inside
 
 FIELD = "workspace.path"
 MAX_PATH_BYTES = 4000
+# They show the environment and the memory of processes, the conductor's own among them: its tokens are there.
+_KERNELS = (Path("/proc"), Path("/sys"))
 
 
 class WorkspaceRoots:
@@ -44,6 +47,9 @@ class WorkspaceRoots:
             raise InvalidRequestError(Violation(FIELD, f"cannot be looked at: {error.strerror}")) from error
         if not is_folder:
             raise InvalidRequestError(Violation(FIELD, "is not a directory that the conductor can see"))
+        if real == Path("/") or _is_below(real, _KERNELS):
+            raise InvalidRequestError(Violation(FIELD, "holds files of the kernel; name a folder with code"))
+        refuse_inside(real)
         return real
 
     def contains(self, real: Path) -> bool:

@@ -42,7 +42,7 @@ _SERVICES = (
     _Service(  # a conductor: see `conductor.store`
         {b"conductor.db": lambda size: size > 0 and size % SMALLEST_PAGE_BYTES == 0, b"conductor.lock": lambda _: True},
         re.compile(
-            rb"conductor\.lock|conductor\.db(-wal|-shm|-journal)?|snapshots"
+            rb"conductor\.lock|conductor\.db(-wal|-shm|-journal)?|snapshots|pushed|fetched|tls"
             rb"|conductor\.db\.version-[0-9]+\.backup(-[0-9a-f]{8})?(\.partial)?"
         ),
     ),
@@ -55,11 +55,37 @@ _SERVICES = (
         },
         re.compile(
             rb"instance|fences\.jsonl|tombstones\.jsonl|\.(instance|fences\.jsonl|tombstones\.jsonl)\.new|lock"
-            rb"|gateway\.(lock|log|sock)|attempts|probes|snapshots"
+            rb"|gateway\.(lock|log|sock)|spawns\.jsonl|attempts|probes|snapshots|tls"
         ),
+    ),
+    _Service(  # certificates of either, also before its first start: see `servicekit.tls.files`
+        {name: lambda size: size > 0 for name in (b"ca.pem", b"server.pem", b"server-key.pem")},
+        re.compile(rb"(ca|server|client)(-key)?\.pem|crl\.pem|issued\.json|pool\.json|lock|front\.sock"),
     ),
 )
 _TELLING = frozenset(name for service in _SERVICES for name in service.marks)
+
+
+def refuse_inside(workspace: Path) -> None:
+    """Raises InvalidRequestError for a path without links that leads into what a service keeps: keys, snapshots of other callers.
+
+    Blocking. Files of people beside a service's own are theirs to read.
+    """
+    for inner, folder in zip((workspace, *workspace.parents), workspace.parents, strict=False):
+        if any(_has_made(service, folder, os.fsencode(inner.name)) for service in _SERVICES):
+            raise _refusal("lies in")
+
+
+def _has_made(service: _Service, folder: Path, name: bytes) -> bool:
+    if not service.own.fullmatch(name):
+        return False
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            return _is_kept_by(service, descriptor, service.marks.keys())  # it looks for each of them
+        finally:
+            os.close(descriptor)
+    return False
 
 
 def own_entries(parts: Sequence[bytes], folder: int, names: Collection[bytes], left_out: LeftOut) -> frozenset[bytes]:
@@ -77,11 +103,12 @@ def without_services(workspace: Path, untracked: Sequence[Listed], left_out: Lef
     """Returns the paths that no service made."""
     # Git does not list ignored files, so one telling name is a reason to look for the others.
     telling = {folder for folder, _, name in (one.path.rpartition(b"/") for one in untracked) if name in _TELLING}
-    own: list[bytes] = []
+    entries: set[bytes] = set()
     with Descent(workspace) as descent:
         for parts in sorted(tuple(folder.split(b"/")) if folder else () for folder in telling):
-            own += (b"/".join((*parts, name)) for name in _own_in(descent, parts, left_out))
-    entries, below = frozenset(own), tuple(entry + b"/" for entry in own)
+            if entries.isdisjoint(b"/".join(parts[:depth]) for depth in range(1, len(parts) + 1)):
+                entries |= {b"/".join((*parts, name)) for name in _own_in(descent, parts, left_out)}
+    below = tuple(entry + b"/" for entry in entries)
     return (one for one in untracked if one.path not in entries and not one.path.startswith(below))
 
 
@@ -109,12 +136,7 @@ def _is_kept_by(service: _Service, folder: int, names: Collection[bytes]) -> boo
 
 def _note(parts: Sequence[bytes], left_out: LeftOut) -> None:
     if not parts:
-        raise InvalidRequestError(
-            Violation(
-                "workspace.path", "is the data folder of a conductor or an agent host, which agents may not read"
-            ),
-            hint="name a folder with code, or give the service another folder with --data",
-        )
+        raise _refusal("is")
     folder = b"/".join(parts)
     known = left_out.paths.get(LEFT_OUT, [])
     if folder not in known:  # a folder that git ignores is looked at twice
@@ -125,3 +147,12 @@ def _note(parts: Sequence[bytes], left_out: LeftOut) -> None:
         raise InvalidRequestError(
             Violation("workspace.path", text), hint="name a smaller folder, or move those elsewhere with --data"
         )
+
+
+def _refusal(how: str) -> InvalidRequestError:
+    return InvalidRequestError(
+        Violation(
+            "workspace.path", f"{how} the data folder of a conductor or an agent host, which agents may not read"
+        ),
+        hint="name a folder with code, or give the service another folder with --data",
+    )

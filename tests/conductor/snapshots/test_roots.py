@@ -27,6 +27,13 @@ def test_without_roots_any_folder_is_allowed(root: Path) -> None:
     assert WorkspaceRoots().resolve(str(root)) == root
 
 
+@pytest.mark.parametrize("path", ["/", "/proc", "/proc/self", "/sys/kernel", "/dev/fd"])
+def test_the_files_of_the_kernel_are_no_workspace(path: str) -> None:
+    """The environment of a process is there, with tokens."""
+    with pytest.raises(InvalidRequestError, match="files of the kernel"):
+        WorkspaceRoots().resolve(path)
+
+
 def test_a_path_outside_is_refused_whether_it_exists_or_not(root: Path) -> None:
     roots = WorkspaceRoots((root,))
     for path in (root.parent / "outside", root.parent, Path("/"), Path("/nonexistent"), root.parent / "root-and-more"):

@@ -13,6 +13,7 @@ from conductor.core.model.events.event_parts import WorkspaceChanges
 from conductor.errors import InvalidRequestError
 from conductor.snapshots import SnapshotStore, WorkspaceMode
 from conductor.snapshots.reading.service_folders import MAX_FOLDERS
+from conductor.snapshots.roots import WorkspaceRoots
 from conductor.store.sqlite.store import SqliteStore
 from tests.conductor.snapshots.pinned import content
 from tests.kit.repositories import UserRepository
@@ -23,6 +24,15 @@ pytestmark = pytest.mark.processes
 async def make_conductors_folder(folder: Path) -> None:
     async with await SqliteStore.open(folder):
         await SnapshotStore.open(folder / "snapshots")
+    (folder / "pushed" / "caller").mkdir(parents=True)
+    (folder / "pushed" / "caller" / "HEAD").write_text("what another caller pushed")
+    make_keys(folder / "tls")
+
+
+def make_keys(folder: Path) -> None:
+    folder.mkdir()
+    for name in ("ca.pem", "ca-key.pem", "server.pem", "server-key.pem", "issued.json"):
+        (folder / name).write_text("secret")
 
 
 async def make_hosts_folder(folder: Path) -> None:
@@ -69,6 +79,37 @@ async def test_a_workspace_that_is_such_a_folder_is_refused(
     with pytest.raises(InvalidRequestError, match="is the data folder of a conductor") as refused:
         await store.pin(user.folder)
     assert "give the service another folder with --data" in refused.value.hint
+
+
+@pytest.mark.parametrize("with_git", [True, False])
+async def test_keys_are_left_out_before_the_first_start_too(
+    store: SnapshotStore, user: UserRepository, tmp_path: Path, *, with_git: bool
+) -> None:
+    make_keys(user.folder / "tls")
+    if not with_git:
+        shutil.rmtree(user.folder / ".git")
+
+    plan = await store.pin(user.folder)
+
+    assert sorted(content(tmp_path, plan.commit)) == [b"README.md", b"src/app.py"]
+    assert plan.notes == ("data of a conductor or an agent host, left out in: 1 (tls)",)
+    with pytest.raises(InvalidRequestError, match="is the data folder of a conductor"):
+        await store.pin(user.folder / "tls")
+
+
+async def test_a_workspace_inside_of_such_a_folder_is_refused_and_its_neighbours_are_not(tmp_path: Path) -> None:
+    """A caller who may start runs must get neither keys nor what others pushed."""
+    await make_conductors_folder(tmp_path / "c")
+    await make_hosts_folder(tmp_path / "h")
+    (tmp_path / "c" / "project" / "tls").mkdir(parents=True)
+    (tmp_path / "tls").mkdir()
+    roots = WorkspaceRoots()
+    for inside in ("c/tls", "c/pushed", "c/pushed/caller", "c/snapshots", "h/attempts"):
+        with pytest.raises(InvalidRequestError, match="lies in the data folder"):
+            roots.resolve(str(tmp_path / inside))
+
+    for beside in ("c/project", "c/project/tls", "tls"):
+        assert roots.resolve(str(tmp_path / beside)) == tmp_path / beside
 
 
 async def test_what_a_user_tracks_under_such_names_is_theirs(store: SnapshotStore, user: UserRepository) -> None:
