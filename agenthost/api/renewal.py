@@ -15,7 +15,7 @@ from servicekit.tls.certificates import (
     read_facts,
     read_key,
 )
-from servicekit.tls.files import TlsError, TlsFolder, locked, read_bounded, write_whole
+from servicekit.tls.files import TlsError, TlsFolder, locked, read_bounded
 from servicekit.tls.issuing.authority import make_signing_request
 
 
@@ -43,8 +43,7 @@ class CertificateRenewal:
                 if pem == read_bounded(files.certificate):
                     return read_facts(pem).not_after
                 end = self._checked(pem)
-                write_whole(files.key, self._key)
-                write_whole(files.certificate, pem)
+                files.replace_pair(self._key, pem)
         except (TlsError, UnreadableError) as error:
             raise InvalidRequestError(Violation("certificate", str(error))) from error
         self._key = b""

@@ -10,7 +10,7 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from servicekit.errors import ConfigurationError
@@ -52,6 +52,37 @@ class TlsFiles:
         """The three paths."""
         return self.ca, self.certificate, self.key
 
+    @property
+    def next_key(self) -> Path:
+        """The key while its certificate is being written."""
+        return self.key.with_name(f"{self.key.name}.next")
+
+    def _with_next_key(self, material: Material) -> Material:
+        """Returns the material of a renewal that was cut before its key had its place."""
+        cut = replace(self, key=self.next_key).checked()
+        return replace(material, key=cut.key)
+
+    def replace_pair(self, key: bytes, certificate: bytes) -> None:
+        """Replaces the key and its certificate; raises TlsError. They fit together after a kill or on a full disk, too."""
+        if self._is_cut():
+            self._put_next_key()
+        write_whole(self.next_key, key)
+        write_whole(self.certificate, certificate)
+        self._put_next_key()
+
+    def _is_cut(self) -> bool:
+        try:
+            return self.checked().key != read_bounded(self.key)
+        except TlsError:  # there is no pair before the first
+            return False
+
+    def _put_next_key(self) -> None:
+        try:
+            self.next_key.replace(self.key)
+            _sync(self.key.parent)
+        except OSError as error:
+            raise TlsError(f"{self.key} cannot be written: {error.strerror}") from error
+
     def read(self) -> Material:
         """Reads the files; raises TlsError where one is missing or no file, or where other users can read the key."""
         material = Material(*(read_bounded(path, self.remedy) for path in self.paths))
@@ -73,6 +104,8 @@ class TlsFiles:
         except certificates.UnreadableError as error:
             raise TlsError(f"{path} cannot be used: {error}", hint=self.remedy) from error
         if not certificates.belong_together(own, key):
+            if self.next_key.exists():
+                return self._with_next_key(material)
             raise TlsError(f"{self.key} is not the key of the certificate in {self.certificate}", hint=self.remedy)
         if not any(certificates.facts_of(each).is_authority for each in authorities):
             raise TlsError(f"{self.ca} holds no certificate of a CA", hint=self.remedy)

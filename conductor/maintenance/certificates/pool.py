@@ -115,8 +115,7 @@ class PoolCertificates:
         requests = conductor_requests(register.pool, register.conductor, conductor_id, names)
         issued = [self._issue(request, register.addresses) for request in requests]
         for one, place in zip(issued, self._own_files(), strict=True):
-            write_whole(place.key, one.key)
-            write_whole(place.certificate, one.certificate)
+            place.replace_pair(one.key, one.certificate)
         return min(one.not_after for one in issued)
 
     def is_equipped(self, conductor_id: str) -> bool:

@@ -60,7 +60,7 @@ _SERVICES = (
     ),
     _Service(  # certificates of either, also before its first start: see `servicekit.tls.files`
         {name: lambda size: size > 0 for name in (b"ca.pem", b"server.pem", b"server-key.pem")},
-        re.compile(rb"(ca|server|client)(-key)?\.pem|crl\.pem|issued\.json|pool\.json|lock|front\.sock"),
+        re.compile(rb"(ca|server|client)(-key)?\.pem(\.next)?|crl\.pem|issued\.json|pool\.json|lock|front\.sock"),
     ),
 )
 _TELLING = frozenset(name for service in _SERVICES for name in service.marks)

@@ -21,8 +21,12 @@ def join(bundle: Bundle, folder: TlsFolder) -> bool:
     refuse_other(bundle, folder)
     wanted = dict(_files(bundle, folder))
     changed = [path for path, data in wanted.items() if not path.exists() or read_bounded(path) != data]
+    pairs = {path: place for place in (folder.serving(), folder.calling()) for path in (place.key, place.certificate)}
     for path in changed:
-        write_whole(path, wanted[path])
+        if (place := pairs.get(path)) is not None:
+            place.replace_pair(wanted[place.key], wanted[place.certificate])
+        else:
+            write_whole(path, wanted[path])
     return bool(changed)
 
 

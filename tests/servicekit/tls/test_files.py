@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,32 @@ def test_files_that_fit_together_are_read(files: TlsFiles) -> None:
     material = files.checked()
 
     assert (material.ca, material.certificate, material.key) == (CA.certificate_pem, ONE.certificate, ONE.key)
+
+
+@pytest.mark.parametrize("written", range(5))
+@pytest.mark.parametrize("is_cut_before", [False, True])
+def test_a_renewal_that_is_cut_anywhere_leaves_a_pair_that_fits(
+    files: TlsFiles, monkeypatch: pytest.MonkeyPatch, written: int, *, is_cut_before: bool
+) -> None:
+    if is_cut_before:  # after all of it but the last step
+        write_whole(files.next_key, TWO.key)
+        write_whole(files.certificate, TWO.certificate)
+    before = files.checked()
+    three, places = issued(ALPHA), iter(range(5))
+
+    def cut(path: Path, place: Path) -> None:
+        if next(places) == written:
+            raise OSError(28, "No space left on device")
+        path.rename(place)
+
+    monkeypatch.setattr(Path, "replace", cut)
+    with suppress(TlsError):
+        files.replace_pair(three.key, three.certificate)
+
+    found, is_new = files.checked(), written >= 2 + is_cut_before
+    assert (found.key, found.certificate) == (
+        (three.key, three.certificate) if is_new else (before.key, before.certificate)
+    )
 
 
 SPOILT: list[tuple[Callable[[TlsFiles], object], str, str]] = [
