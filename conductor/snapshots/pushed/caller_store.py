@@ -46,10 +46,12 @@ class Offer:
 class CallerStore:
     """One caller's snapshots. `open` makes it. Packs are proven and snapshots copied at the same time; what is let go waits.
 
-    `count_all` counts the bytes of all callers.
+    `count_all` counts the bytes of all callers with those that are promised to pushes at work, and the latter alone.
     """
 
-    def __init__(self, folder: Path, limits: Pushes, history_commits: int, count_all: Callable[[], int]) -> None:
+    def __init__(
+        self, folder: Path, limits: Pushes, history_commits: int, count_all: Callable[[], tuple[int, int]]
+    ) -> None:
         self._folder = folder
         self._limits = limits
         self._count_all = count_all
@@ -58,11 +60,11 @@ class CallerStore:
         self._incoming = folder / "incoming"
         self._writers = KeyedLocks()
         self._turns = Turns()
-        self._promised_bytes = 0
+        self.promised_bytes = 0  # for packs that are being received
 
     @classmethod
     async def open(
-        cls, folder: Path, limits: Pushes, history_commits: int, count_all: Callable[[], int]
+        cls, folder: Path, limits: Pushes, history_commits: int, count_all: Callable[[], tuple[int, int]]
     ) -> "CallerStore":
         """Opens the store in a folder, and removes what a killed conductor left half proven."""
         store = cls(folder, limits, history_commits, count_all)
@@ -106,15 +108,16 @@ class CallerStore:
         async with self._writers.hold(digest):
             # Twice: as it came, and as git keeps it.
             wanted = 2 * byte_count
-            if await in_thread(self._lacks_room, wanted):
-                await self.let_go(RECENT_SECONDS)
-            await in_thread(self._require_room, path, wanted)
-            self._promised_bytes += wanted
+            # Before it is looked: others that look meanwhile must count it.
+            self.promised_bytes += wanted
             try:
+                if await in_thread(self._lacks_room):
+                    await self.let_go(RECENT_SECONDS)
+                await in_thread(self._require_room, path)
                 with PartialPack(path, digest, byte_count) as partial:
                     yield partial
             finally:
-                self._promised_bytes -= wanted
+                self.promised_bytes -= wanted
 
     async def land(self, offer: Offer, partial: PartialPack) -> Record:
         """Proves a whole pack and keeps its snapshot; raises SnapshotInvalidError, also where its bases went meanwhile."""
@@ -172,25 +175,25 @@ class CallerStore:
             if path != self._incoming:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
-    def _lacks_room(self, wanted: int) -> bool:
-        used = self.count_bytes() + self._promised_bytes
-        return used + wanted > self._limits.caller_bytes or self._count_all() + wanted > self._limits.total_bytes
+    def _lacks_room(self) -> bool:
+        used, (used_by_all, _) = self.count_bytes() + self.promised_bytes, self._count_all()
+        return used > self._limits.caller_bytes or used_by_all > self._limits.total_bytes
 
-    def _require_room(self, path: Path, wanted: int) -> None:
+    def _require_room(self, path: Path) -> None:
         self._remove_partial_packs(time.time() - PARTIAL_SECONDS, besides=path)
-        used = self.count_bytes() + self._promised_bytes
-        if used + wanted > self._limits.caller_bytes:
+        used, (used_by_all, promised) = self.count_bytes() + self.promised_bytes, self._count_all()
+        if used > self._limits.caller_bytes:
             raise NoCapacityError(
-                f"this caller's snapshots would take {used + wanted} bytes on the conductor's disk; "
+                f"this caller's snapshots would take {used} bytes on the conductor's disk; "
                 f"pushes.caller_bytes is {self._limits.caller_bytes}",
                 hint="push less: let git ignore generated files, or name a smaller folder",
             )
-        if self._count_all() + wanted > self._limits.total_bytes:
+        if used_by_all > self._limits.total_bytes:
             raise NoCapacityError(
                 f"the snapshots of all callers take what pushes.total_bytes allows, {self._limits.total_bytes} bytes",
                 hint="they are let go when they are not used; the operator can raise pushes.total_bytes",
             )
-        if shutil.disk_usage(self._folder).free < wanted + FREE_BYTES:
+        if shutil.disk_usage(self._folder).free < promised + FREE_BYTES:
             raise NoCapacityError(
                 "the disk of the conductor has no room for this pack", hint="push less, or free space"
             )

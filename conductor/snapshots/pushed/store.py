@@ -56,10 +56,14 @@ class PushedSnapshots:
             return []
         return sorted(path.name for path in self._folder.iterdir() if path.is_dir())
 
+    def _count_all(self) -> tuple[int, int]:
+        promised = sum(store.promised_bytes for store in tuple(self._opened.values()))
+        return size_of(self._folder) + promised, promised
+
     async def _open(self, name: str) -> CallerStore:
         async with self._opening.hold(name):
             if name not in self._opened:
                 self._opened[name] = await CallerStore.open(
-                    self._folder / name, self._limits, self._history_commits, lambda: size_of(self._folder)
+                    self._folder / name, self._limits, self._history_commits, self._count_all
                 )
             return self._opened[name]

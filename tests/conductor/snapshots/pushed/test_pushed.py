@@ -113,6 +113,17 @@ async def test_a_pack_goes_on_where_it_was_cut_and_a_wrong_digest_begins_anew(
     assert left_of(restarted) == []
 
 
+async def test_callers_who_push_at_the_same_time_share_one_room(tmp_path: Path) -> None:
+    both = PushedSnapshots(tmp_path / "pushed", Pushes(total_bytes=300_000))
+    anna, ben = await both.of("anna"), await both.of("ben")
+    async with anna.receiving("a" * 64, 100_000):
+        with pytest.raises(NoCapacityError, match=r"pushes\.total_bytes"):
+            async with ben.receiving("b" * 64, 100_000):
+                pass
+    async with ben.receiving("b" * 64, 100_000):
+        pass
+
+
 async def test_a_caller_has_so_much_room_and_the_disk_keeps_some(
     tmp_path: Path, user: UserRepository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
