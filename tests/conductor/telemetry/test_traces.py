@@ -103,6 +103,26 @@ async def test_spans_that_a_collector_missed_are_told_after_a_restart_under_the_
     assert {told.trace for told in first.told} == {told.trace for told in second.told}
 
 
+async def test_what_ended_too_long_ago_is_left_out_and_the_log_says_how_much(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(traces, "MAX_AGE_SECONDS", -60.0)
+    host, logged = ExecutionHost((started(), finished())), list[str]()
+
+    def is_left_out() -> bool:
+        logged.append("".join(capsys.readouterr()))
+        return "spans_left_out" in "".join(logged)
+
+    async with (
+        collecting(Receiver()) as collector,
+        running_conductor(tmp_path, hosts={"alpha": host}, traces=collector.endpoint) as it,
+    ):
+        await it.settled((await it.create(agent_step("one"))).name)
+        await until(is_left_out)
+
+    assert collector.told == []
+
+
 async def test_a_collector_that_hangs_delays_neither_runs_nor_the_end_of_the_service(tmp_path: Path) -> None:
     host = ExecutionHost((started(), finished()))
     async with collecting(Receiver()) as collector:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from conductor.errors import FetchError
-from conductor.snapshots.fetched import remote
+from conductor.snapshots.fetched import fetching, remote
 from tests.conductor.snapshots.fetched.fetcher import Fetcher
 from tests.conductor.snapshots.fetched.hostile_answers import HOSTILE, OID
 from tests.kit.git_server import GitServer, banded, only, says
@@ -28,6 +28,16 @@ async def test_a_hostile_server_is_told_of_and_nothing_is_left(
     assert told in str(error)
     assert error.metadata == {"field": "workspace.url", "url": server.url()}
     assert "token=1" not in str(error)
+
+
+async def test_a_server_that_sends_too_little_in_its_time_is_given_up(
+    server: GitServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "WAIT_SECONDS", 0.5)
+    server.hostile, revision, _ = HOSTILE["drip"]
+    fetcher = await Fetcher.make(tmp_path, server)
+
+    assert "which is too slow" in str(await fetcher.refused(server.url(), revision))
 
 
 BLOB = b"x"
