@@ -37,6 +37,7 @@ def init(context: Context, /, addresses: tuple[str, ...], pool: str, name: str, 
     """Make the pool's own CA, and this conductor's certificates."""
     from conductor.maintenance.certificates.identity import conductor_id_of
     from conductor.maintenance.certificates.pool import make_pool
+    from servicekit.tls.issuing.membership import listen_address
 
     reached_at = with_port(addresses, CONDUCTOR_PORT)
     folder = tls_folder(data)
@@ -53,6 +54,8 @@ def init(context: Context, /, addresses: tuple[str, ...], pool: str, name: str, 
         say(f"keep a copy of this folder in a safe place: {folder.ca_key.name} is in no backup", err=True)
         say(f"for a host:    conductor certs host NAME --address ADDRESS{named(data)} --out NAME.agenthost", err=True)
         say(f"for a person:  conductor certs client NAME --role operator{named(data)} --out NAME.client", err=True)
+        if reached_at:
+            say(f"to serve:      conductor serve{named(data)} --listen {listen_address(reached_at)}", err=True)
     return 0
 
 

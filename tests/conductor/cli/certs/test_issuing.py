@@ -19,7 +19,7 @@ from tests.conductor.cli.certs.machine import Machine
 def test_a_pool_is_made_and_its_bundles_are_written(
     tmp_path: Path, machine: Machine, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made = machine.certs("init", "--data", str(tmp_path / "other"))
+    made = machine.certs("init", "--data", str(tmp_path / "other"), "--address", "192.168.1.2")
     host = machine.certs("host", "alpha", "--address", "192.168.1.5", "--out", str(tmp_path / "a.agenthost"))
     client = machine.client("ann")
 
@@ -31,6 +31,7 @@ def test_a_pool_is_made_and_its_bundles_are_written(
     assert served.identity.name == conductor_id_of(machine.data)
     assert {stat.S_IMODE(path.stat().st_mode) for path in machine.tls.path.iterdir()} == {0o600}
     assert "ca-key.pem is in no backup" in made
+    assert f"conductor serve --data {tmp_path}/other --listen 192.168.1.2:7410" in made
     assert f"conductor certs host NAME --address ADDRESS --data {tmp_path}/other --out NAME.agenthost" in made
     assert "agenthost join a.agenthost --data DIR" in host
     assert "conductor hosts add alpha 192.168.1.5:7420" in host
