@@ -33,6 +33,11 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
     assert "Usage: conductor" in capsys.readouterr().out
 
 
+def test_a_repository_by_ssh_is_told_the_form_that_is_fetched(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "survey", "git@git.example.org:team/app.git"]) == 2
+    assert "a repository is fetched from https://HOST/PATH.git" in capsys.readouterr().err
+
+
 def test_without_a_conductor_it_says_how_to_start_one(tmp_path: Path) -> None:
     done = _conductor("--address", f"unix:{tmp_path}/none.sock", "runs")
 

@@ -1,5 +1,6 @@
 """The options that say what a run is to be: those of `run`, and of `plan`, which shows it before."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,10 @@ class PathOrUrl(click.Path):
         """Returns a Path, or the text of a URL."""
         if isinstance(value, str) and "://" in value:
             return value
+        if isinstance(value, str) and re.fullmatch(r"[\w.-]+@[\w.-]+:\S+", value) and not Path(value).exists():
+            self.fail(
+                f"'{value}' is git's address for SSH; a repository is fetched from https://HOST/PATH.git", param, ctx
+            )
         return super().convert(value, param, ctx)
 
 
