@@ -87,6 +87,8 @@ class TlsFiles:
         """Reads the files; raises TlsError where one is missing or no file, or where other users can read the key."""
         material = Material(*(read_bounded(path, self.remedy) for path in self.paths))
         refuse_readable(self.key)
+        if self.ca.stat().st_mode & stat.S_IWOTH:
+            raise TlsError(f"other users can write {self.ca}, and so let anyone in", hint=f"chmod 644 {self.ca}")
         return material
 
     def checked(self) -> Material:

@@ -67,6 +67,7 @@ SPOILT: list[tuple[Callable[[TlsFiles], object], str, str]] = [
     (lambda files: files.ca.write_bytes(b"a" * 300_000), "ca.pem has more than 256 KiB", "agenthost join FILE"),
     (lambda files: files.ca.write_bytes(CA.certificate_pem * 9), "ca.pem cannot be used: it holds 9", "agenthost"),
     (lambda files: files.key.chmod(0o604), "other users can read the key", "chmod 600"),
+    (lambda files: files.ca.chmod(0o646), "other users can write .*ca.pem", "chmod 644"),
 ]
 
 
