@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import h11
@@ -16,12 +17,13 @@ import structlog
 from servicekit.addresses import Address, SocketLock
 from servicekit.errors import StatusError
 from servicekit.listeners import open_listeners
+from servicekit.tls.strangers import Strangers
 
 if TYPE_CHECKING:
     from servicekit.tls.readers import ReaderDoor
 
 MAX_READERS = 8
-MAX_CONNECTIONS = 32  # more are closed unread
+MAX_CONNECTIONS = 32  # a newer one ends the oldest of the machine with the most
 MAX_HEAD_BYTES = 8 * 1024
 HANDSHAKE_SECONDS = 5.0
 HEAD_SECONDS = 5.0
@@ -48,7 +50,8 @@ class Exposition:
         self._read = read
         self._content_type = content_type
         self._door = door
-        self._connections = 0
+        self._connections: Strangers[asyncio.Task[None]] = Strangers()
+        self._admitted: set[asyncio.Task[Any] | None] = set()
         self.address = ""
         self.serves = asyncio.Event()
 
@@ -85,15 +88,16 @@ class Exposition:
         loop = asyncio.get_running_loop()
         while True:
             try:
-                link, _ = await loop.sock_accept(listener)
+                link, source = await loop.sock_accept(listener)
             except OSError:  # too many files are open, or the reader has left already
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
-            if self._connections >= MAX_CONNECTIONS:
-                link.close()
-            else:
-                self._connections += 1
-                tasks.create_task(self._serve(link))
+            if len(self._connections) >= MAX_CONNECTIONS and (oldest := self._connections.most_crowded()) is not None:
+                oldest.cancel()
+                await asyncio.wait([oldest])
+            machine, task = source[0] if source else "", tasks.create_task(self._serve(link))
+            self._connections.add(machine, task)
+            task.add_done_callback(partial(self._connections.discard, machine))
 
     async def _serve(self, link: socket.socket) -> None:
         try:
@@ -109,7 +113,7 @@ class Exposition:
         except Exception:  # noqa: BLE001 - the task's top: one reader's trouble must not become the service's
             _log.exception("metrics_not_told")
         finally:
-            self._connections -= 1
+            self._admitted.discard(asyncio.current_task())
             link.close()
 
     async def _open(self, link: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -144,7 +148,8 @@ class Exposition:
             return 405, _PLAIN, b"only GET and HEAD are served\n"
         if head.target.partition(b"?")[0] != b"/metrics":
             return 404, _PLAIN, b"the metrics are at /metrics\n"
-        if self._connections > MAX_READERS:
+        self._admitted.add(asyncio.current_task())
+        if len(self._admitted) > MAX_READERS:
             return 503, _PLAIN, b"too many readers at once\n"
         return 200, self._content_type, await self._read()
 

@@ -10,7 +10,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from servicekit.addresses import Address, AddressInUseError
 from servicekit.metrics import exposition
-from servicekit.metrics.exposition import MAX_HEAD_BYTES, MAX_READERS, Exposition
+from servicekit.metrics.exposition import MAX_CONNECTIONS, MAX_HEAD_BYTES, MAX_READERS, Exposition
 from servicekit.metrics.names import OTHER, BoundedNames
 from servicekit.metrics.page import Page, make_registry
 from tests.kit.metrics import fetch, scrape
@@ -69,13 +69,35 @@ async def test_a_reader_that_sends_no_head_is_cut_off_and_the_next_one_is_served
 
 
 async def test_only_so_many_readers_are_served_at_once(tmp_path: Path) -> None:
+    is_made, path = asyncio.Event(), tmp_path / "m.sock"
+
+    async def make() -> bytes:
+        await is_made.wait()
+        return b"page\n"
+
+    served = Exposition(Address.parse(f"unix:{path}"), make, "text/plain")
+    async with asyncio.TaskGroup() as tasks:
+        serving_task = tasks.create_task(served.run())
+        await served.serves.wait()
+        waiting = [tasks.create_task(fetch(path)) for _ in range(MAX_READERS)]
+        await asyncio.sleep(0.1)
+        refused, _ = await fetch(path)
+        is_made.set()
+        heads = [(await task)[0] for task in waiting]
+        serving_task.cancel()
+
+    assert refused.startswith(b"HTTP/1.1 503")
+    assert all(head.startswith(b"HTTP/1.1 200") for head in heads)
+
+
+async def test_connections_that_ask_nothing_keep_no_reader_out(tmp_path: Path) -> None:
     async with serving(f"unix:{tmp_path}/m.sock"):
-        opened = [await asyncio.open_unix_connection(tmp_path / "m.sock") for _ in range(MAX_READERS)]
+        opened = [await asyncio.open_unix_connection(tmp_path / "m.sock") for _ in range(MAX_CONNECTIONS + 8)]
         head, _ = await fetch(tmp_path / "m.sock")
         for _, writer in opened:
             writer.close()
 
-    assert head.startswith(b"HTTP/1.1 503")
+    assert head.startswith(b"HTTP/1.1 200")
 
 
 async def test_it_serves_on_loopback_and_a_second_server_there_is_refused() -> None:
