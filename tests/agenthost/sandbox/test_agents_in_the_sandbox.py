@@ -215,7 +215,7 @@ def test_no_field_of_a_start_could_widen_what_an_agent_may_do() -> None:
     assert {field.name for field in pb.Start.DESCRIPTOR.fields} == {
         "execution", "agent", "prompt", "snapshot", "parameters", "orphan_timeout", "timeout", "idle_timeout",
         "cancel_grace", "max_output_bytes", "max_answer_bytes", "memory_bytes",
-        "first_output_timeout", "turns", "loading_timeout",
+        "first_output_timeout", "turns", "loading_timeout", "traceparent",
     }  # fmt: skip
     words = {word for field in pb.Start.DESCRIPTOR.fields for word in field.name.split("_")}
     assert not words & {"argv", "command", "env", "environment", "network", "path", "mount", "write", "sandbox", "uid"}

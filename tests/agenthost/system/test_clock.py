@@ -21,6 +21,9 @@ SHOWN = {
     "snapshots/store.py": "where the store is opened without a clock",
     "attempt/records.py": "when an end was found whose file is gone",
     "shim/__main__.py": "when an agent was let go",
+    "joining.py": "until when a certificate lasts, which is a date",
+    "api/renewal.py": "until when a certificate lasts, which is a date",
+    "models/gateway/measured_request.py": "when a request to a model began, for a trace",
 }
 
 
