@@ -44,6 +44,7 @@ def test_the_workflow_opens_no_door_to_strangers(tmp_path: Path) -> None:
     assert "pull_request_target" not in FILES["github.yml"]
 
 
+@pytest.mark.long
 def test_the_review_of_the_example_fails_for_what_a_branch_brings(tmp_path: Path) -> None:
     """Runs the step of the example as a fork's pull request would: the survey, over the change alone."""
     workflow = yaml.safe_load(FILES["github.yml"])

@@ -110,6 +110,7 @@ def answer_of_a_model() -> str:
     return f"I looked at load() and at the cache.\n```json\n{json.dumps({'findings': findings})}\n```\n"
 
 
+@pytest.mark.long
 async def test_the_agent_of_four_files_asks_a_local_model_and_its_quotes_are_checked(tmp_path: Path) -> None:
     folder = written(page("agents").files("model"), tmp_path)
     async with ModelServer.serving() as model:

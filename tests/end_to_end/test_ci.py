@@ -99,6 +99,7 @@ def test_findings_are_listed_by_severity_and_by_how_they_were_judged(conductor: 
     assert "no such findings" in conductor("findings", "last", "--status", "moved").stderr
 
 
+@pytest.mark.long
 def test_a_finding_of_the_baseline_counts_no_more_wherever_its_lines_move(conductor: Command, pair: Pair) -> None:
     """Keeps F11: the same finding twice is dismissed the second time; what is stale is told; a broken file names its line."""
     known, run = (

@@ -140,6 +140,7 @@ def test_a_conductor_killed_again_and_again_still_ends_every_run_once(pair: Pair
     assert len(spawned(pair, *runs)) == len(set(spawned(pair, *runs))) == 2 * STEPS
 
 
+@pytest.mark.long
 def test_twenty_watchers_who_join_at_any_moment_read_one_history(pair: Pair, tmp_path: Path) -> None:
     histories: list[list[bytes]] = []
     with pair.channel() as channel:

@@ -142,6 +142,7 @@ def test_a_short_rate_limit_means_no_request_for_its_time_and_the_run_completes(
     assert sum(gap < 1.9 for gap in later) <= 1  # one that was under way already
 
 
+@pytest.mark.long
 def test_a_long_rate_limit_parks_its_pool_in_sight_and_through_a_restart_while_others_go_on(tmp_path: Path) -> None:
     """C10, I3: nothing is asked meanwhile; GetStep, WatchRun and PoolService say until when."""
     with ServedModel.serving() as model:

@@ -36,6 +36,7 @@ def files_with(text: str, folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file() and text.encode() in path.read_bytes()]
 
 
+@pytest.mark.long
 def test_a_committed_token_is_found_and_verified_and_never_repeated(
     stub: RunServiceStub, pair: Pair, tmp_path: Path
 ) -> None:

@@ -104,6 +104,7 @@ async def test_a_question_is_answered_by_the_model_of_the_one_who_asks(tmp_path:
     assert {json.loads(one.body)["model"] for one in model.asked if one.body} == {"small"}
 
 
+@pytest.mark.long
 @pytest.mark.timeout(120)
 async def test_without_an_endpoint_it_says_what_to_type_and_a_dead_one_is_told(tmp_path: Path) -> None:
     async with up(tmp_path) as it:
@@ -125,6 +126,7 @@ async def test_without_an_endpoint_it_says_what_to_type_and_a_dead_one_is_told(t
         assert "✘ model default on local does not answer" in told
 
 
+@pytest.mark.long
 @pytest.mark.timeout(120)
 async def test_of_several_models_one_that_can_chat_is_asked_and_told(tmp_path: Path, repository: Path) -> None:
     async with ModelServer.serving() as model:
@@ -220,6 +222,7 @@ async def test_a_second_one_over_the_same_data_is_refused_and_leaves_the_firsts_
 REPEATED = "It greets everybody who comes by, and then it greets them again.\n"
 
 
+@pytest.mark.long
 @pytest.mark.timeout(120)
 async def test_an_answer_that_was_cut_is_told_where_it_is_read(tmp_path: Path, repository: Path) -> None:
     """Keeps B5 and F6: the run succeeds, and neither its end, its step nor its report takes a part for the whole."""
@@ -245,6 +248,7 @@ async def test_an_answer_that_was_cut_is_told_where_it_is_read(tmp_path: Path, r
                 assert shown.rstrip().endswith(f"the answer is not whole: {why}")
 
 
+@pytest.mark.long
 @pytest.mark.timeout(120)
 async def test_a_refused_key_is_told_once_and_in_two_sentences(tmp_path: Path, repository: Path) -> None:
     """Keeps D4."""

@@ -113,6 +113,7 @@ def _read(terminal: int) -> bytes:
         return b""
 
 
+@pytest.mark.long
 def test_the_bait_would_be_noticed(
     stub: RunServiceStub, hostile: HostileRepository, before: object, tmp_path: Path
 ) -> None:

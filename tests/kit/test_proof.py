@@ -11,6 +11,7 @@ pytestmark = pytest.mark.processes
 LETS_ALL_THROUGH = b"\x06\x00\x00\x00\x00\x00\xff\x7f"
 
 
+@pytest.mark.long
 async def test_the_same_sandbox_is_proven_once_and_another_one_for_itself(tmp_path: Path) -> None:
     proof = ProofOfTheSession()
     sandbox, report = await prove_host(tmp_path, proof)

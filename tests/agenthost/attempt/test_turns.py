@@ -278,6 +278,7 @@ async def test_between_two_turns_silence_is_no_hang_and_in_the_next_one_it_is(cl
     assert (waited.outcome, waited.reason) == (pb.Finished.OUTCOME_TIMED_OUT, "STEP_TIMEOUT")
 
 
+@pytest.mark.long
 async def test_while_no_stream_is_attached_silence_means_nothing(client: Client) -> None:
     """Nobody then knows whether an agent waits or hangs: only the wall clock and the orphan clock run."""
     start = client.start_of("say one", "sleep 4", "say two", "turn", turns=2, idle_timeout="2s", orphan_timeout="20s")

@@ -86,6 +86,7 @@ async def test_a_host_killed_after_every_frame_and_every_word_sent_loses_and_dou
     assert kills > 12
 
 
+@pytest.mark.long
 async def test_a_follow_up_that_waited_when_the_host_was_killed_is_applied_once(
     short_path: Path, repository: Path
 ) -> None:

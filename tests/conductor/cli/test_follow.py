@@ -150,7 +150,9 @@ def test_output_says_where_to_go_on_when_the_wait_is_over(
     monkeypatch.setattr(follow, "PATIENCE_SECONDS", 0.0)
     request = run_service_pb2.ReadOutputRequest(name="runs/x/steps/a", attempt="x-a-1", channel="CHANNEL_LOG", offset=4)
     with futures.ThreadPoolExecutor(1) as pool:
-        printed = pool.submit(print_output, Context("addr", "plain"), Connection(channel), request, follow=True)
+        printed = pool.submit(
+            print_output, Context("127.0.0.1:7410", "plain"), Connection(channel), request, follow=True
+        )
         _, asked, call = channel.take_unary_stream(READ)
         assert asked.offset == 4
         call.send_response(run_service_pb2.ReadOutputResponse(offset=4, text="né", total_bytes=7))

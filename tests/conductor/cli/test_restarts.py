@@ -31,6 +31,7 @@ def talking(pair: Pair, *directives: str) -> str:
         return str(stub.CreateRun(asked, timeout=30).name)
 
 
+@pytest.mark.long
 def test_output_goes_on_from_its_byte_when_the_conductor_comes_back(pair: Pair) -> None:
     run = talking(pair, *(part for word in WORDS for part in (f"say {word}", "sleep 0.03")))
     command = [sys.executable, "-m", "conductor.cli", "--address", pair.address, "output", run, "talk", "--follow"]

@@ -117,6 +117,7 @@ async def test_a_worker_that_was_killed_at_work_is_replaced_and_what_it_was_at_i
             await asked
 
 
+@pytest.mark.long
 async def test_a_question_whose_workers_are_stopped_again_and_again_fails_as_trouble_of_the_machine() -> None:
     stopped = set[int]()
 
