@@ -367,7 +367,9 @@ async def test_a_damaged_run_is_read_as_far_as_it_goes_and_everything_else_as_ev
 
     async with running_conductor(tmp_path, hosts={"alpha": working}) as it:
         await until(lambda: len(working.executions) == 2)
-        shown = await it.runs.GetRun(pb.GetRunRequest(name=broken.name))
+        async with asyncio.timeout(10):  # the damage is found beside the first calls
+            while (shown := await it.runs.GetRun(pb.GetRunRequest(name=broken.name))).state != pb.Run.STATE_FAILED:
+                await asyncio.sleep(0.01)
         listed = (await it.runs.ListRuns(pb.ListRunsRequest())).runs
         cancelled = await refusal(it.runs.CancelRun(pb.CancelRunRequest(name=broken.name)))
         told: list[pb.WatchRunResponse] = []
