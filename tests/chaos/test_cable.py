@@ -125,6 +125,7 @@ async def test_a_pulled_cable_carries_nothing_and_keeps_the_connection_which_goe
     streams[1].close()
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("far_end")
 async def test_no_host_is_reached_over_a_pulled_cable(cable: Cable) -> None:
     await cable.set_link(is_up=False)

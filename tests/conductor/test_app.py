@@ -84,6 +84,7 @@ async def test_a_second_conductor_on_one_database_says_so_and_exits(tmp_path: Pa
         await until_serving(f"unix:{tmp_path}/c.sock")
 
 
+@pytest.mark.long
 async def test_a_second_conductor_on_one_address_says_so_and_exits(tmp_path: Path) -> None:
     async with process(tmp_path, *listening(tmp_path)):
         await until_serving(f"unix:{tmp_path}/c.sock")

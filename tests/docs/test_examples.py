@@ -195,6 +195,7 @@ async def begun(folder: Path, *arguments: str) -> tuple[asyncio.subprocess.Proce
     return process, address
 
 
+@pytest.mark.long
 def test_the_readmes_line_for_ci_judges_the_findings(tmp_path: Path) -> None:
     """Keeps K8."""
     folder = written({}, tmp_path) / "code"

@@ -118,6 +118,7 @@ def test_a_conductor_that_is_killed_again_and_again_gives_no_slot_twice(tmp_path
     assert (model.most_at_once, len(model.asked)) == (1, 24)
 
 
+@pytest.mark.long
 def test_a_short_rate_limit_means_no_request_for_its_time_and_the_run_completes(tmp_path: Path) -> None:
     """C10: 429 with retry-after 2, for one of two agents on two hosts; both wait, and no step is tried again."""
     times: list[float] = []

@@ -184,6 +184,7 @@ async def test_what_keeps_a_service_from_starting_is_shown_and_ends_the_command(
     assert not os.path.exists(tmp_path / "state" / "agenthost.sock")  # noqa: PTH110
 
 
+@pytest.mark.long
 @pytest.mark.timeout(120)
 async def test_a_hosted_endpoint_gets_the_key_of_a_variable_and_nothing_keeps_it(
     tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch

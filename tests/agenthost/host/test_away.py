@@ -24,6 +24,7 @@ pytestmark = pytest.mark.processes
 AGENTS = 8
 
 
+@pytest.mark.long
 async def test_agents_that_stream_survive_the_kill_of_their_daemon_and_lose_no_byte(
     short_path: Path, repository: Path
 ) -> None:

@@ -79,6 +79,7 @@ def test_groups_of_the_dead_are_swept_and_others_stay(tmp_path: Path) -> None:
                 group.rmdir()
 
 
+@pytest.mark.long
 async def test_a_host_sweeps_what_its_predecessor_left(short_path: Path, repository: Path) -> None:
     """Keeps D6: daemon and shim were both killed."""
     data, listen = short_path / "data", f"unix:{short_path}/s"

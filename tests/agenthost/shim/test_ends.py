@@ -113,6 +113,7 @@ async def test_an_agent_that_stops_the_sandbox_itself_ends_all_the_same(bench: W
     assert (done.status.cause, done.status.exit_code, done.stdout) == ("exited", 0, "over\n")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("agent", ["sleep 100", "exit 3"])
 async def test_an_attempt_whose_bubblewrap_was_stopped_ends_all_the_same(bench: Workbench, agent: str) -> None:
     """Keeps D6: neither a cancel nor a clock waits for a process that was stopped outside of the sandbox."""

@@ -167,6 +167,7 @@ async def test_a_worker_answers_in_order_what_was_asked_of_it_at_once() -> None:
     assert [answer.attachments[0].split()[0] for answer in answers] == [b"%d" % number for number in range(60)]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("patience")
 @pytest.mark.parametrize("seconds", [0.5, 20.0])
 async def test_what_waits_behind_a_question_that_hits_a_limit_is_answered_all_the_same(seconds: float) -> None:
