@@ -1,6 +1,6 @@
 """A cable between network namespaces: real IP packets, and what happens to them. Skipped with the reason where it is not allowed.
 
-Keeps the part of issue 4 that says "hosts in network namespaces where allowed".
+The hosts of chaos worlds live in network namespaces, where the machine allows it.
 """
 
 import asyncio
