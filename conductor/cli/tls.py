@@ -68,7 +68,7 @@ def _read_bundle(path: str) -> ClientTls:
     bundle = read_bundle(read_bounded(Path(path).expanduser()), path, datetime.now(UTC))
     if bundle.client is None:
         raise TlsError(
-            f"{path} is the bundle of the {bundle.identity.kind} '{bundle.identity.name}', which calls nobody",
+            f"{path} is the bundle of the {bundle.identity.kind} '{bundle.identity.name}', which makes no calls",
             hint="make one for yourself:  conductor certs client NAME --role ROLE --out FILE",
         )
     name = conductor_server_name(bundle.identity.pool)

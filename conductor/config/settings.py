@@ -146,5 +146,5 @@ class Settings:
 
 
 def readable(path: Path) -> str:
-    """Returns a path as text, whatever bytes it has: a message of the API is UTF-8."""
+    """Returns a path as text, also one of odd bytes: a message of the API is UTF-8."""
     return os.fsencode(path).decode(errors="backslashreplace")

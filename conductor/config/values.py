@@ -56,7 +56,7 @@ def read_paths(document: Mapping[str, Any], key: str, problems: list[str]) -> Se
 
 
 def read_address(name: str, text: str, problems: list[str]) -> Address:
-    """Returns an address to serve, wherever it is: the caller asks for TLS."""
+    """Returns an address to serve, on any interface: the caller asks for TLS."""
     try:
         return Address.parse(text, is_anywhere=True)
     except AddressError as error:

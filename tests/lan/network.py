@@ -46,7 +46,7 @@ class Network:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Ends whatever lives on its machines as well."""
+        """Ends all processes on its machines as well."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait(STOP_SECONDS)
@@ -66,7 +66,7 @@ class Network:
         self._order(machine, is_plugged=is_plugged)
 
     def move(self, machine: str, address: str) -> None:
-        """Gives a machine another address: what was sent to the old one reaches nobody."""
+        """Gives a machine another address: what was sent to the old one is lost."""
         self._order(machine, address=address)
 
     def _order(self, machine: str, **order: Any) -> None:

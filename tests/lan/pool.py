@@ -51,7 +51,7 @@ class Pool:
         client_bundle(self.folder, "admin", "admin")
 
     def start_host(self, name: str) -> None:
-        """Starts a host on its machine, at whatever address the machine has."""
+        """Starts a host on its machine, at the machine's address."""
         listen = ("--listen", f"0.0.0.0:{HOST_PORT}", "--name", name, "--slots", f"{SLOTS}")
         self._start(name, "agenthost.cli", "serve", "--data", str(self.folder / name), *listen)
 

@@ -1,4 +1,4 @@
-"""A host's door lets in conductors of its own pool, and nobody else, whoever holds which certificate. Keeps K3."""
+"""A host's door lets in conductors of its own pool, and no other caller. Keeps K3."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -99,7 +99,7 @@ TROUBLES = [
     (
         "a host's bundle",
         "good",
-        "is the bundle of the host 'alpha', which calls nobody",
+        "is the bundle of the host 'alpha', which makes no calls",
         "certs client",
         NOT_AUTHORISED,
     ),

@@ -1,4 +1,4 @@
-"""Requests to models as hosts tell them: bounded, whatever is told. Keeps K11."""
+"""Requests to models as hosts tell them: bounded, also where a host tells too much. Keeps K11."""
 
 from conductor.core.model.model_requests import MAX_SECONDS, MAX_TOKENS, ModelRequest, read_requests, write_requests
 

@@ -194,7 +194,7 @@ def test_nothing_starts_on_a_drained_host_and_what_was_started_goes_on() -> None
     bench = with_hosts(h1="a:1")
     attempt = begin(bench)
     drained = bench.take(RequestDrainHost("h1", "token:ci"))
-    report(bench, "h1", "a:1")  # whatever it reports, it stays drained
+    report(bench, "h1", "a:1")  # its report does not undo the drain
     bench.finish("s")
     bench.launch(asks("t"), run="01k" + "b" * 23)
     bench.queue("t", run="01k" + "b" * 23)

@@ -164,7 +164,7 @@ async def test_a_host_that_is_removed_in_the_middle_of_an_exchange_ends_nothing_
 
 
 async def test_a_revoked_host_is_not_dialled(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """gRPC tells no serial of a server, so its name is refused, whatever key the thief has."""
+    """gRPC tells no serial of a server, so its name is refused with any key."""
     monkeypatch.setattr("conductor.hosts.channels.LOOK_SECONDS", 0.01)
     async with world.dialling("a") as (channels, channel, _):
         stub = host_service_pb2_grpc.HostServiceStub(channel)  # type: ignore[call-overload]

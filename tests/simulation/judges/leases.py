@@ -1,4 +1,4 @@
-"""No agent lives on where no conductor is attached, nor where nobody counts on it."""
+"""No agent lives on where no conductor is attached, nor where no run counts on it."""
 
 from collections.abc import Iterable
 
@@ -30,14 +30,14 @@ class Purposes:
         self._needless: dict[str, float] = {}
 
     def check(self, machines: Iterable[Machine], store: JudgedDisk, now: float, well_since: float) -> None:
-        """When all is well again, no agent goes on for long that nobody counts on, or whose run stops."""
+        """When all is well again, no agent goes on for long that no run counts on, or whose run stops."""
         for machine in machines:
             for attempt in machine.living:
                 run = store.runs[attempt.partition("-")[0]]
                 if store.is_live(attempt) and run.stop is None:
                     self._needless.pop(attempt, None)
                 elif now - self._needless.setdefault(attempt, now) > NEEDLESS_SECONDS:
-                    raise Violation(f"the agent of {attempt} goes on, and nobody counts on it")
+                    raise Violation(f"the agent of {attempt} goes on, and no run counts on it")
             for attempt, since in machine.waiting.items():
                 if now - max(since, well_since) > NEEDLESS_SECONDS:
                     raise Violation(f"the agent of {attempt} has ended its turn, and is told nothing")
