@@ -19,6 +19,7 @@ from agenthost.errors import EndUnheardError, InvalidRequestError, StreamSuperse
 from agenthost.host.fences import Fences
 from agenthost.host.supervisor import Supervisor
 from agenthost.v1 import execution_service_pb2 as pb
+from servicekit.calls.headers import send_headers
 
 
 class ExecutionStream:
@@ -47,6 +48,7 @@ class ExecutionStream:
             raise EndUnheardError
 
     async def _write(self, context: Any, after: int) -> None:
+        await send_headers(context)
         async with aclosing(self._execution.open_outbox(after).frames(after)) as frames:
             async for frame in frames:
                 await context.write(write_frame(frame))

@@ -1,7 +1,7 @@
 """The outermost interceptor: every exception becomes a status, every call has its caller and its place, every request its limit.
 
 Servicers only raise. Handlers may be coroutines or async generators, of all four kinds; streaming ones must take requests from
-their iterator, not from `context.read()`, because the limit is kept there. `statuses` decides about errors, and `admit` about
+their iterator, not from `context.read()`, because the limit is kept there, and send headers before they write by themselves. `statuses` decides about errors, and `admit` about
 callers, before anything of the request is read.
 """
 
@@ -19,6 +19,7 @@ from google.protobuf.message import DecodeError
 from google.rpc import status_pb2
 
 from servicekit.calls.callers import Admit, set_caller
+from servicekit.calls.headers import send_headers
 from servicekit.calls.rooms import Rooms
 from servicekit.errors import InvalidRequestError, ShuttingDownError, StatusError, Violation
 from servicekit.statuses import DETAILS_KEY, describe, describe_defect, find_rich
@@ -152,8 +153,12 @@ def _call_of(handler: Any) -> Call:
         return method  # type: ignore[no-any-return]
 
     async def written(request: Any, context: Any) -> None:
+        is_begun = False
         async with aclosing(method(request, context)) as responses:
             async for response in responses:
+                if not is_begun:
+                    await send_headers(context)
+                    is_begun = True
                 await context.write(response)
 
     return written

@@ -1,7 +1,7 @@
 """A real server whose methods of all kinds do what a test says, and how tests call it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -96,11 +96,11 @@ async def refusal(channel: grpc.aio.Channel, kind: str, data: bytes = b"x") -> R
     return read_refusal(caught.value)
 
 
-def add_torrent(server: grpc.aio.Server, failing: asyncio.Event) -> None:
-    """A method whose generator is written to a client that does not read, and has a task that fails meanwhile."""
+def add_torrent(server: grpc.aio.Server, until: Callable[[], Awaitable[object]]) -> None:
+    """A method whose generator is written without end, and has a task that fails when `until` returns."""
 
     async def fail() -> None:
-        await failing.wait()
+        await until()
         raise NoCapacityError
 
     async def torrent(request: BytesValue, context: Any) -> AsyncIterator[BytesValue]:

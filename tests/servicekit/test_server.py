@@ -1,6 +1,8 @@
 """Every server of ours, over real sockets: statuses, limits, cancelling, stopping. Keeps K1 and grpc.md's rules."""
 
 import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import grpc
@@ -55,19 +57,40 @@ async def test_any_other_error_is_internal_and_keeps_its_text_to_itself(
 
 async def test_a_task_that_fails_while_the_client_does_not_read_is_told_all_the_same(tmp_path: Path) -> None:
     failing = asyncio.Event()
-    server = await Server.start(
-        Address.parse(f"unix:{tmp_path}/s"), [(lambda _, it: add_torrent(it, failing), None)], service="conductor"
-    )
-    async with open_channel(server.target) as channel, asyncio.timeout(20):
-        flow = channel.unary_stream("/test.Torrent/Flow", BytesValue.SerializeToString, BytesValue.FromString)
-        flowing = aiter(flow(BytesValue()))
+    async with torrent(tmp_path, failing.wait) as flowing:
         await anext(flowing)
         failing.set()
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             [None async for _ in flowing]
-    await server.stop(0)
 
     assert read_refusal(caught.value).reason == "NO_CAPACITY"
+
+
+@pytest.mark.parametrize("steps", range(6))
+async def test_a_task_that_fails_during_the_first_write_is_told_all_the_same(steps: int, tmp_path: Path) -> None:
+    """gRPC would send the headers twice, refuse its own batch (TOO_MANY_OPERATIONS), and never end the call."""
+
+    async def step() -> None:
+        for _ in range(steps):
+            await asyncio.sleep(0)
+
+    async with torrent(tmp_path, step) as flowing:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            [None async for _ in flowing]
+
+    assert read_refusal(caught.value).reason == "NO_CAPACITY"
+
+
+@asynccontextmanager
+async def torrent(folder: Path, until: Callable[[], Awaitable[object]]) -> AsyncIterator[AsyncIterator[BytesValue]]:
+    served = [(lambda _, server: add_torrent(server, until), None)]
+    server = await Server.start(Address.parse(f"unix:{folder}/s"), served, service="conductor")
+    try:
+        async with open_channel(server.target) as channel, asyncio.timeout(20):
+            flow = channel.unary_stream("/test.Torrent/Flow", BytesValue.SerializeToString, BytesValue.FromString)
+            yield aiter(flow(BytesValue()))
+    finally:
+        await server.stop(0)
 
 
 @pytest.mark.parametrize("kind", KINDS)
