@@ -106,6 +106,9 @@ class _Incoming:
     async def read(self) -> Any:
         return await anext(self, grpc.aio.EOF)
 
+    async def send_initial_metadata(self, _: tuple[()]) -> None:
+        await asyncio.sleep(0)
+
     async def write(self, response: Any) -> None:
         if self._call.is_severed and self._call._network.rng.random() < 0.2:
             raise grpc.aio.InternalError("the connection was lost")
