@@ -8,7 +8,7 @@ import importlib
 import sys
 from pathlib import Path
 
-PROGRAMS = ("acp", "codex", "command", "facts", "pi", "reader")
+PROGRAMS = ("acp", "codex", "command", "facts", "pi", "reader", "survey")
 
 if not __package__:
     folder = Path(__file__).resolve().parent

@@ -1,7 +1,8 @@
 """The outermost interceptor: every exception becomes a status, every call has its caller and its place, every request its limit.
 
 Servicers only raise. Handlers may be coroutines or async generators, of all four kinds; streaming ones must take requests from
-their iterator, not from `context.read()`, because the limit is kept there, and send headers before they write by themselves. `statuses` decides about errors, and `admit` about
+their iterator, not from `context.read()`, because the limit is kept there, and send headers
+before they write by themselves. `statuses` decides about errors, and `admit` about
 callers, before anything of the request is read.
 """
 

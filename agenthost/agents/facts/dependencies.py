@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-from ..survey.reading.classification import is_illustration, is_test, is_vendored
+from ..files import is_example, is_test, is_vendored
 from .subject import Subject
 
 MAX_DEPENDENCIES = 300
@@ -41,7 +41,7 @@ def scan_dependencies(subject: Subject) -> list[dict[str, Any]]:
 
 
 def _is_aside(path: str) -> bool:
-    return is_vendored(path) or is_test(path) or is_illustration(path)
+    return is_vendored(path) or is_test(path) or is_example(path)
 
 
 def _reader(path: str) -> Callable[[str], Found] | None:

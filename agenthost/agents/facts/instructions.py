@@ -6,8 +6,8 @@ It knows forms that such texts often have, so what it does not find may still be
 import re
 from collections.abc import Iterator
 
+from ..files import is_example, is_test
 from ..survey.finding import Finding, Severity, cite
-from ..survey.reading.classification import is_illustration, is_test
 from .subject import Subject
 
 MAX_FINDINGS = 20
@@ -73,7 +73,7 @@ def find_instructions(subject: Subject) -> Iterator[Finding]:
                 subject.miss(f"More than {MAX_FINDINGS} texts address agents; the others are left out.")
                 return
             left -= 1
-            is_material = is_test(path) or is_illustration(path)
+            is_material = is_test(path) or is_example(path)
             yield Finding(
                 category="agent-instructions",
                 severity=Severity.INFO if is_material else Severity.MEDIUM,

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-from ..survey.reading.classification import is_test, language
+from ..files import is_code, is_test
 from .subject import Subject, count_lines
 
 MAX_READ_FILES = 4000
@@ -58,7 +58,7 @@ _DOCUMENTS = frozenset({".md", ".rst", ".adoc", ".txt"})
 def scan_signals(subject: Subject) -> dict[str, Any]:
     """Returns the signals."""
     paths = subject.in_scope
-    sources = [path for path in paths if language(path) or path.endswith((".sql", ".sh"))]
+    sources = [path for path in paths if is_code(path) or path.endswith((".sql", ".sh"))]
     tests = [path for path in sources if is_test(path)]
     documents = [path for path in paths if PurePosixPath(path).suffix.lower() in _DOCUMENTS]
     lines, found = _read(subject, sources)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from ..survey.reading.classification import is_vendored
+from ..files import is_vendored
 from ..survey.reading.snapshot import Snapshot, SourceText
 
 MAX_PROMPT_BYTES = 1024 * 1024

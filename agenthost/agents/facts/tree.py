@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Any
 
-from ..survey.reading.classification import is_test, is_vendored, language
+from ..files import is_code, is_test, is_vendored, language
 from .subject import Subject, count_lines
 
 MAX_FOLDERS = 60
@@ -36,7 +36,7 @@ def scan_languages(subject: Subject) -> list[dict[str, Any]]:
     files, lines, tests = Counter[str](), Counter[str](), Counter[str]()
     for path in subject.snapshot.paths:
         name = language(path)
-        if not name or is_vendored(path) or (source := subject.read(path)) is None:
+        if not is_code(path) or is_vendored(path) or (source := subject.read(path)) is None:
             continue
         count = count_lines(source)
         files[name] += 1

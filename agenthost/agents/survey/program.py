@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
+from ..files import language
 from .documents import lens as documents
 from .finding import Finding, named
 from .hotspots import lens as hotspots
 from .lens import Detector
 from .ranking import choose, rank, summary
-from .reading.classification import language
 from .reading.history import History, read_history
 from .reading.snapshot import UNJUDGED, Snapshot
 from .risks import lens as risks

@@ -1,9 +1,9 @@
 """Orders findings, caps them, and words the summary. It finds nothing itself."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 from .finding import Finding, named
-from .reading.classification import words
 
 MAX_FINDINGS_PER_LENS = 12
 # Words that a question holds anyway: they say nothing about which part of the code is meant.
@@ -71,6 +71,11 @@ _COMMON = frozenset(
         "lib",
     ]
 )
+
+
+def words(texts: Iterable[str]) -> frozenset[str]:
+    """Returns the words of names and sentences, in lower case."""
+    return frozenset(word for text in texts for word in re.findall(r"[a-z][a-z0-9]{2,}", text.lower()))
 
 
 def relevance(finding: Finding, question_words: frozenset[str]) -> int:

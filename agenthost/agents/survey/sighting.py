@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ..files import is_tooling
 from .finding import MAX_EVIDENCE, Evidence, Finding, Severity, named
-from .reading.classification import is_tooling
 
 MAX_DETAILS = 3
 

@@ -8,8 +8,8 @@ import time
 from collections.abc import Iterator
 from functools import cached_property
 
-from .reading import classification
-from .reading.classification import is_generated, language
+from ..files import is_code, is_generated, is_product, is_test, is_vendored, language
+from .ranking import words
 from .reading.history import History
 from .reading.python_source import parse
 from .reading.snapshot import Snapshot, SourceText
@@ -22,7 +22,7 @@ class Survey:
     def __init__(self, snapshot: Snapshot, history: History, voice: Voice, *, question: str, seconds: float) -> None:
         self.snapshot = snapshot
         self.history = history
-        self.question_words = classification.words([question])
+        self.question_words = words([question])
         self._voice = voice
         self._deadline = time.process_time() + seconds
         self._said_late = False
@@ -52,16 +52,12 @@ class Survey:
     @cached_property
     def product(self) -> tuple[str, ...]:
         """Returns the paths of the code that the project ships or runs, hand-written as far as names and headers tell."""
-        return tuple(path for path in self.snapshot.paths if classification.is_product(path) and self._is_written(path))
+        return tuple(path for path in self.snapshot.paths if is_product(path) and self._is_written(path))
 
     @cached_property
     def tests(self) -> tuple[str, ...]:
         """Returns the paths of the code of the tests."""
-        return tuple(
-            path
-            for path in self.snapshot.paths
-            if language(path) and classification.is_test(path) and not classification.is_vendored(path)
-        )
+        return tuple(path for path in self.snapshot.paths if is_code(path) and is_test(path) and not is_vendored(path))
 
     def sources(self, paths: tuple[str, ...], *languages: str) -> Iterator[SourceText]:
         """Reads those of the files that are of these languages (all, when none is named) until the time is used up."""

@@ -7,8 +7,8 @@ in any spelling that option parsers derive names from.
 import re
 from collections.abc import Iterator
 
+from ...files import is_code, is_example, is_vendored
 from ..finding import Finding, Severity, cite
-from ..reading.classification import is_illustration, is_vendored, language
 from ..sighting import Rule, Sighting, merge
 from ..survey import Survey
 
@@ -62,7 +62,7 @@ def _commands(survey: Survey) -> list[str]:
 def _unknown(survey: Survey, wanted: dict[str, int]) -> dict[str, int]:
     unknown = dict(wanted)
     for path in survey.snapshot.paths if unknown else ():
-        if is_illustration(path) or is_vendored(path) or not (language(path) or path.endswith(_CODE_ENDINGS)):
+        if is_example(path) or is_vendored(path) or not (is_code(path) or path.endswith(_CODE_ENDINGS)):
             continue
         source = survey.snapshot.read(path)
         for option in [name for name in unknown if source and _mentions(source.text, name)]:

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from ...files import is_tooling
 from ..finding import Finding, Severity, cite, named
 from ..lens import Detector
-from ..reading.classification import is_tooling
 from ..reading.functions import FunctionSpan, code_lines, first_code_line, tangled_function
 from ..reading.history import Commit
 from ..reading.snapshot import SourceText

@@ -9,7 +9,7 @@ import itertools
 import re
 from dataclasses import dataclass
 
-from .classification import language
+from ...files import language
 from .python_source import functions, parse, walk
 from .snapshot import SourceText
 

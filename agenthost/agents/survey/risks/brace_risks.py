@@ -6,9 +6,9 @@ Each pattern demands that the danger shows in the line itself. Memory handling i
 import re
 from collections.abc import Iterator
 
+from ...files import SCRIPTS, is_tooling, language
 from ..finding import Finding, Severity, cite, shorten
 from ..reading.blanking import blank_comments, blank_comments_and_strings
-from ..reading.classification import SCRIPTS, is_tooling, language
 from ..reading.snapshot import SourceText
 from ..sighting import Rule, Sighting, merge
 from ..survey import Survey

@@ -9,8 +9,8 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
+from ...files import is_example, is_test, is_vendored
 from ..finding import Finding, Severity, cite
-from ..reading.classification import is_illustration, is_test, is_vendored
 from ..reading.snapshot import SourceText
 from ..sighting import Rule, Sighting, merge
 from ..survey import Survey
@@ -58,12 +58,7 @@ def _sightings(survey: Survey) -> Iterator[Sighting]:
     for path in survey.snapshot.paths:
         if survey.is_late():
             return
-        if (
-            survey.snapshot.sizes[path] > MAX_SCANNED_BYTES
-            or is_test(path)
-            or is_illustration(path)
-            or is_vendored(path)
-        ):
+        if survey.snapshot.sizes[path] > MAX_SCANNED_BYTES or is_test(path) or is_example(path) or is_vendored(path):
             continue
         if not _TEST_NAME.search(path) and (source := survey.snapshot.read(path)) and _HINT.search(source.text):
             yield from _scan(source)

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
+from ...files import is_example, is_test, is_vendored
 from ..finding import Finding, Severity, cite
-from ..reading.classification import is_illustration, is_test, is_vendored
 from ..reading.snapshot import SourceText
 from ..sighting import Rule, Sighting, merge
 from ..survey import Survey
@@ -74,7 +74,7 @@ def _containers(survey: Survey) -> Iterator[Sighting]:
     for path in survey.snapshot.paths:
         pure = PurePosixPath(path)
         named = pure.name in {"Dockerfile", "Containerfile"} or pure.suffix == ".dockerfile"
-        if not named or is_test(path) or is_illustration(path) or is_vendored(path) or _DEVELOPMENT.search(path):
+        if not named or is_test(path) or is_example(path) or is_vendored(path) or _DEVELOPMENT.search(path):
             continue
         source = survey.snapshot.read(path)
         if source:

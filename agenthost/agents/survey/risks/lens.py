@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
+from ...files import is_tooling
 from ..finding import Finding
 from ..lens import Detector
-from ..reading.classification import is_tooling
 from ..sighting import Sighting, merge
 from ..survey import Survey
 from . import dangerous_calls, mutable_defaults, swallowed

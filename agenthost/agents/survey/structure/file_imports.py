@@ -9,8 +9,8 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 
+from ...files import language
 from ..reading.blanking import blank_comments
-from ..reading.classification import language
 from ..reading.snapshot import SourceText
 from ..survey import Survey
 from .import_graph import Import

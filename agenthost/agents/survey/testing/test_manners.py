@@ -6,8 +6,8 @@ A comment beside a skip is a reason, and so is a condition. A sleep is only coun
 import re
 from collections.abc import Iterator
 
+from ...files import language
 from ..finding import Evidence, Finding, Severity, cite, named, shorten
-from ..reading.classification import language
 from ..reading.snapshot import SourceText
 from ..sighting import Rule, Sighting, merge
 from ..survey import Survey

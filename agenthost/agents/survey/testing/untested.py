@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from ...files import is_test, is_tooling, language
 from ..finding import Finding, Severity, cite
-from ..reading.classification import is_test, is_tooling, language
 from ..reading.functions import find_functions, first_code_line
 from ..reading.snapshot import SourceText
 from ..survey import Survey

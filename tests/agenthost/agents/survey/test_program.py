@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-import agenthost.agents.survey
+import agenthost.agents
 
 pytestmark = pytest.mark.processes
 
-PROGRAM = Path(agenthost.agents.survey.__file__).parent
+PROGRAM = Path(agenthost.agents.__file__).parent
 
 
 def survey(folder: Path, *arguments: str, prompt: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs the survey as the sandbox does: a directory, isolated, in the repository."""
     return subprocess.run(
-        [sys.executable, "-I", "-S", str(PROGRAM), *arguments],
+        [sys.executable, "-I", "-S", str(PROGRAM), "survey", *arguments],
         cwd=folder,
         input=prompt,
         env=environment,

@@ -4,8 +4,7 @@ from pathlib import Path
 import pytest
 
 from agenthost.agents.survey.finding import MAX_QUOTE_CHARACTERS, Finding, Severity, cite
-from agenthost.agents.survey.ranking import MAX_FINDINGS_PER_LENS, choose, rank
-from agenthost.agents.survey.reading import classification
+from agenthost.agents.survey.ranking import MAX_FINDINGS_PER_LENS, choose, rank, words
 from agenthost.agents.survey.reading.blanking import blank_comments, blank_comments_and_strings
 from agenthost.agents.survey.reading.python_source import parse
 from agenthost.agents.survey.reading.snapshot import (
@@ -96,31 +95,6 @@ def test_blanking_keeps_every_place() -> None:
     assert "h" not in blank_comments_and_strings(text)
 
 
-@pytest.mark.parametrize(
-    ("path", "kind"),
-    [
-        ("src/app/main.py", "product"),
-        ("tests/a.py", "test"),
-        ("app/test_a.py", "test"),
-        ("pkg/a_test.go", "test"),
-        ("src/a.spec.ts", "test"),
-        ("node/vendor/a.js", "vendored"),
-        ("a.min.js", "vendored"),
-        ("docs/conf.py", "illustration"),
-        ("README.md", "nothing"),
-        ("contest/latest.py", "product"),
-    ],
-)
-def test_a_path_tells_what_a_file_is(path: str, kind: str) -> None:
-    told = {
-        "product": classification.is_product,
-        "test": classification.is_test,
-        "vendored": classification.is_vendored,
-        "illustration": classification.is_illustration,
-    }
-    assert [name for name, judge in told.items() if judge(path)] == ([] if kind == "nothing" else [kind])
-
-
 def finding(title: str, severity: Severity = Severity.LOW, path: str = "a.py", weight: float = 0) -> Finding:
     evidence = cite(path, ["x"], 1)
     return Finding("risks", severity, title, "claim", (evidence,) if evidence else (), weight)
@@ -133,9 +107,9 @@ def test_severity_then_the_question_then_weight_decide_the_order() -> None:
         finding("asked", path="billing/invoice.py"),
         finding("worst", Severity.HIGH),
     ]
-    ranked = [item.title for item in rank(findings, classification.words(["How does billing work?"]))]
+    ranked = [item.title for item in rank(findings, words(["How does billing work?"]))]
     assert ranked == ["worst", "asked", "heavy", "light"]
-    assert ranked == [item.title for item in rank(findings[::-1], classification.words(["How does billing work?"]))]
+    assert ranked == [item.title for item in rank(findings[::-1], words(["How does billing work?"]))]
 
 
 def test_a_lens_gives_each_finding_once_and_only_so_many() -> None:

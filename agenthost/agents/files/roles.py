@@ -1,29 +1,10 @@
-"""Tells by its path what a file is: its language, and whether it is product, test, example, vendored or generated.
-
-Names decide, and for generated files the first lines. It reads nothing itself.
-"""
+"""Tells by its path whether a file is product, test, example, tooling or vendored, and by its first lines whether generated."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-LANGUAGES = {
-    **dict.fromkeys((".py", ".pyi"), "Python"),
-    **dict.fromkeys((".js", ".jsx", ".mjs", ".cjs"), "JavaScript"),
-    **dict.fromkeys((".ts", ".tsx", ".mts", ".cts"), "TypeScript"),
-    **dict.fromkeys((".c", ".h"), "C"),
-    **dict.fromkeys((".cc", ".cpp", ".cxx", ".hh", ".hpp", ".hxx"), "C++"),
-    ".go": "Go",
-    ".java": "Java",
-    ".kt": "Kotlin",
-    ".rs": "Rust",
-    ".rb": "Ruby",
-    ".php": "PHP",
-    ".cs": "C#",
-    ".swift": "Swift",
-    ".scala": "Scala",
-}
-SCRIPTS = ("JavaScript", "TypeScript")
+from .languages import is_code
 
 _TEST_FOLDERS = frozenset(
     {
@@ -31,7 +12,7 @@ _TEST_FOLDERS = frozenset(
         *("e2e", "integration", "cypress", "mocks", "test-utils", "testutil", "test_support", "testsuite", "unittest"),
     }
 )
-_OTHER_FOLDERS = frozenset(
+_EXAMPLE_FOLDERS = frozenset(
     {
         *("example", "examples", "sample", "samples", "demo", "demos", "docs", "doc", "docs_src", "documentation"),
         *("tutorial", "tutorials", "benchmark", "benchmarks", "bench", "benches", "website", "playground", "fuzz"),
@@ -102,11 +83,6 @@ _HEAD_LINES = 12
 _MINIFIED_COLUMNS = 2000
 
 
-def language(path: str) -> str:
-    """Names the programming language of a file; empty for any other file."""
-    return LANGUAGES.get(PurePosixPath(path).suffix.lower(), "")
-
-
 def is_test(path: str) -> bool:
     """Tells whether the file belongs to the tests, their data or their support."""
     pure = PurePosixPath(path)
@@ -123,14 +99,14 @@ def is_vendored(path: str) -> bool:
     return bool({part.lower() for part in pure.parts[:-1]} & _VENDORED_FOLDERS or _VENDORED_NAME.search(pure.name))
 
 
-def is_illustration(path: str) -> bool:
+def is_example(path: str) -> bool:
     """Tells whether the file is documentation, an example, a template or a benchmark."""
-    return bool({part.lower() for part in PurePosixPath(path).parts[:-1]} & _OTHER_FOLDERS)
+    return bool({part.lower() for part in PurePosixPath(path).parts[:-1]} & _EXAMPLE_FOLDERS)
 
 
 def is_product(path: str) -> bool:
     """Tells whether the file is code that the project ships or runs."""
-    return bool(language(path)) and not (is_test(path) or is_vendored(path) or is_illustration(path))
+    return is_code(path) and not (is_test(path) or is_vendored(path) or is_example(path))
 
 
 def is_generated(lines: Sequence[str]) -> bool:
@@ -139,11 +115,6 @@ def is_generated(lines: Sequence[str]) -> bool:
     return any(_GENERATED.search(line[:400]) for line in head) or any(
         len(line) > _MINIFIED_COLUMNS for line in lines[:200]
     )
-
-
-def words(texts: Iterable[str]) -> frozenset[str]:
-    """Returns the words of names and sentences, in lower case."""
-    return frozenset(word for text in texts for word in re.findall(r"[a-z][a-z0-9]{2,}", text.lower()))
 
 
 def is_tooling(path: str) -> bool:
