@@ -9,11 +9,7 @@ from .survey import Survey
 
 @dataclass(frozen=True, slots=True)
 class Detector:
-    """One look at the snapshot. `subject` completes the sentence "Looking at …".
-
-    `languages` are those in which it answers for the whole subject; none where it does not matter what a file is written in.
-    """
+    """One look at the snapshot. `subject` completes the sentence "Looking at …"."""
 
     subject: str
     look: Callable[[Survey], Iterable[Finding]]
-    languages: tuple[str, ...] = ()

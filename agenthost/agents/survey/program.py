@@ -14,6 +14,7 @@ from ..files import language
 from .documents import lens as documents
 from .finding import Finding, named
 from .hotspots import lens as hotspots
+from .inventory import take_inventory
 from .lens import Detector
 from .ranking import choose, rank, summary
 from .reading.history import History, read_history
@@ -32,6 +33,7 @@ LENSES: dict[str, tuple[Detector, ...]] = {
     "docs": documents.DETECTORS,
 }
 ALL = "all"
+INVENTORY = "inventory"
 MAX_PROMPT_CHARACTERS = 64_000
 LENS_SECONDS = 60.0
 ALL_SECONDS = 100.0
@@ -40,8 +42,8 @@ ALL_SECONDS = 100.0
 def main(arguments: Sequence[str], *, root: Path | None = None) -> int:
     """Runs one lens, or all of them, over the current folder."""
     lens = arguments[0] if arguments else ALL
-    if len(arguments) > 1 or lens not in {*LENSES, ALL}:
-        sys.stderr.write(f"usage: survey [{'|'.join([*LENSES, ALL])}]\n")
+    if len(arguments) > 1 or lens not in {*LENSES, INVENTORY, ALL}:
+        sys.stderr.write(f"usage: survey [{'|'.join([*LENSES, INVENTORY, ALL])}]\n")
         return 2
     try:
         _investigate(lens, root or Path.cwd(), _read_prompt(sys.stdin), Voice(sys.stdout))
@@ -63,6 +65,9 @@ def _read_prompt(stream: TextIO | None) -> str:
 
 def _investigate(lens: str, root: Path, question: str, voice: Voice) -> None:
     snapshot = Snapshot(root)
+    if lens == INVENTORY:
+        _count(snapshot, voice)
+        return
     needs_history = lens in {"hotspots", ALL}
     history = read_history() if needs_history else History(absence="The history is not needed for this lens")
     seconds = ALL_SECONDS if lens == ALL else LENS_SECONDS
@@ -71,12 +76,21 @@ def _investigate(lens: str, root: Path, question: str, voice: Voice) -> None:
     _tell_emptiness(survey, lens)
     found: list[Finding] = []
     for name in LENSES if lens == ALL else [lens]:
-        _tell_unruled(survey, name)
         chosen, left_out = choose(_look(name, survey), survey.question_words)
         voice.answer(summary(name, chosen, left_out))
         found += chosen
     _tell_omissions(survey)
-    voice.finish(rank(found, survey.question_words), survey.gaps, survey.snapshot.unjudged)
+    tool = "survey" if lens == ALL else f"lens {lens}"
+    unjudged = len(survey.coverage.skipped.union(survey.snapshot.unread))
+    voice.finish(rank(found, survey.question_words), survey.gaps, unjudged, survey.coverage.to_json(tool, found))
+
+
+def _count(snapshot: Snapshot, voice: Voice) -> None:
+    voice.log(f"Counting the {named(len(snapshot.paths), 'file')} of the snapshot by language …")
+    coverage = take_inventory(snapshot)
+    told = [f"{kind} {count:,}" for kind, count in coverage["files"].items()]
+    voice.answer(f"### Inventory\n\n{', '.join(told[:20]) or 'No files'}. History: {coverage['history']}.\n\n")
+    voice.finish([], (), snapshot.unjudged, coverage)
 
 
 def _introduce(survey: Survey) -> None:
@@ -113,17 +127,6 @@ def _tell_emptiness(survey: Survey, lens: str) -> None:
         survey.miss("The snapshot is empty: there is nothing to judge.")
     elif not survey.product and lens != "docs":
         survey.miss(f"Of {named(len(survey.snapshot.paths), 'file')}, none is product code in a language known here.")
-
-
-def _tell_unruled(survey: Survey, lens: str) -> None:
-    """Names the languages of the product that no detector of a lens answers for."""
-    ruled = {name for detector in LENSES[lens] for name in detector.languages}
-    written = Counter(language(path) for path in survey.product)
-    lacking = [(count, name) for name, count in written.items() if ruled and name not in ruled]
-    if lacking:
-        ordered = sorted(lacking, key=lambda item: (-item[0], item[1]))
-        told = ", ".join(f"{name} ({named(count, 'file')})" for count, name in ordered)
-        survey.miss(f"The lens {lens} has no rule for {told}.")
 
 
 def _tell_omissions(survey: Survey) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from .finding import Finding, named
 
-MAX_FINDINGS_PER_LENS = 12
+MAX_FINDINGS_PER_LENS = 200
 # Words that a question holds anyway: they say nothing about which part of the code is meant.
 _COMMON = frozenset(
     [
@@ -107,7 +107,7 @@ def choose(findings: Iterable[Finding], question_words: frozenset[str]) -> tuple
 def summary(lens: str, findings: Sequence[Finding], left_out: int) -> str:
     """Words the findings of a lens as Markdown for a reader in a hurry."""
     if not findings:
-        return f"### {lens.capitalize()}\n\nNothing that would be worth a maintainer's time was seen.\n\n"
+        return f"### {lens.capitalize()}\n\nIts checks ran, and none matched.\n\n"
     lines = [f"### {lens.capitalize()}: {named(len(findings), 'finding')}", ""]
     for finding in findings:
         place = finding.evidence[0]

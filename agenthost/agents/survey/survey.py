@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from functools import cached_property
 
 from ..files import is_code, is_generated, is_product, is_test, is_vendored, language
+from .coverage import Coverage
 from .ranking import words
 from .reading.history import History
 from .reading.python_source import parse
@@ -27,6 +28,7 @@ class Survey:
         self._deadline = time.process_time() + seconds
         self._said_late = False
         self.gaps: list[str] = []
+        self.coverage = Coverage()
 
     def say(self, sentence: str) -> None:
         """Writes a line for people who watch."""
@@ -61,17 +63,25 @@ class Survey:
 
     def sources(self, paths: tuple[str, ...], *languages: str) -> Iterator[SourceText]:
         """Reads those of the files that are of these languages (all, when none is named) until the time is used up."""
-        for path in paths:
-            if self.is_late():
-                return
-            if (not languages or language(path) in languages) and (source := self.snapshot.read(path)):
-                yield source
+        for source in self._read(paths, languages):
+            self.coverage.judge(source.path)
+            yield source
 
     def python(self, paths: tuple[str, ...]) -> Iterator[tuple[SourceText, ast.Module]]:
-        """Parses those of the files that are Python; a file that does not parse is passed over."""
-        for source in self.sources(paths, "Python"):
+        """Parses those of the files that are Python; a file that does not parse is passed over, and not judged."""
+        for source in self._read(paths, ("Python",)):
             if source.path.endswith(".py") and (tree := parse(source)):
+                self.coverage.judge(source.path)
                 yield source, tree
+
+    def _read(self, paths: tuple[str, ...], languages: tuple[str, ...]) -> Iterator[SourceText]:
+        wanted = [path for path in paths if not languages or language(path) in languages]
+        self.coverage.expect(wanted)
+        for path in wanted:
+            if self.is_late():
+                return
+            if source := self.snapshot.read(path):
+                yield source
 
     def _is_written(self, path: str) -> bool:
         source = self.snapshot.read(path)

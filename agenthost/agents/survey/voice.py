@@ -26,13 +26,21 @@ class Voice:
         """Adds to the readable answer."""
         self._write({"type": "answer", "text": text})
 
-    def finish(self, findings: Sequence[Finding], notes: Sequence[str] = (), unjudged: int = 0) -> None:
-        """Ends with the result; `notes` say what it does not speak of, `unjudged` counts files that it could not read."""
+    def finish(
+        self,
+        findings: Sequence[Finding],
+        notes: Sequence[str] = (),
+        unjudged: int = 0,
+        coverage: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Ends with the result; `notes` say what it does not speak of, `unjudged` counts files that it could not judge."""
         result: dict[str, Any] = {"findings": [finding.to_json() for finding in findings]}
         if notes:
             result["notes"] = list(notes)
         if unjudged:
             result["unjudged"] = unjudged
+        if coverage:
+            result["coverage"] = dict(coverage)
         self.result(result)
 
     def result(self, result: Mapping[str, Any]) -> None:

@@ -41,7 +41,7 @@ def find_cochange(survey: Survey) -> Iterator[Finding]:
                 claim=f"{count} of the {alone[first]} commits that touch the one and the {alone[second]} that touch the other "
                 "touch both. An author who changes one must know of the other, and nothing in the code says so.",
                 remedy="Name the tie in a comment, or move what they share to one place.",
-                rule="silent-tie",
+                rule="lens:silent-tie",
                 evidence=tuple(evidence),
                 weight=count,
             )

@@ -108,7 +108,7 @@ def _describe(source: SourceText, item: Activity, total: int, since: str, typica
         severity=Severity.MEDIUM if long and share >= HIGH_SHARE else Severity.LOW,
         title=f"{100 * share:.0f} % of commits to product code change one file of {size:,} lines: {source.path}",
         remedy=f"Begin with `{long.name}`." if long else "Split off the part that these commits are about.",
-        rule="hotspot",
+        rule="lens:hotspot",
         claim=_claim(item, long, f"{total:,} commits to product code {since}", typical),
         evidence=(place,) if place else (),
         weight=item.commits * size,

@@ -10,14 +10,16 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 MAX_COMMITS = 4000
 MAX_LOG_BYTES = 48_000_000
 GIT_TIMEOUT_SECONDS = 60
+NO_COMMITS = "No history came with the snapshot"
 _BEGIN = "\x01"
-_ARGUMENTS = (
-    *("--no-pager", "-c", "log.showSignature=false", "-c", "core.fsmonitor=false", "-c", "diff.external=", "log"),
+_QUIET = ("--no-pager", "-c", "log.showSignature=false", "-c", "core.fsmonitor=false", "-c", "diff.external=", "log")
+_CHANGES = (
     *(
         "--no-merges",
         "--no-renames",
@@ -26,10 +28,11 @@ _ARGUMENTS = (
         "--no-show-signature",
         "--no-color",
         "--numstat",
-        "-z",
     ),
-    *("--no-mailmap", f"--max-count={MAX_COMMITS}", f"--format={_BEGIN}%ct %s"),
+    *("-z", "--no-mailmap", f"--max-count={MAX_COMMITS}", f"--format={_BEGIN}%ct %s"),
 )
+# The commit that pins a working tree on top of its history is the conductor's, not the project's.
+_PIN = "Snapshot of a working tree"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,21 +62,45 @@ class History:
 
 
 def read_history() -> History:
-    """Asks git, if there is one and GIT_DIR names a history."""
+    """Returns the newest commits, if there is a git and GIT_DIR names a history."""
+    output, absence = _ask(*_CHANGES)
+    commits = tuple(commit for commit in _parse(output) if not commit.subject.startswith(_PIN))
+    return History(commits, "" if commits else absence or NO_COMMITS)
+
+
+def describe_history() -> str:
+    """Says how many commits came with the snapshot and since when, or why none did."""
+    output, absence = _ask("--no-show-signature", "--no-color", "--format=%ct %s")
+    times = [
+        int(moment)
+        for moment, _, subject in (line.partition(" ") for line in output.split("\n"))
+        if moment.isdigit() and not subject.startswith(_PIN)
+    ]
+    if not times:
+        return absence or NO_COMMITS
+    newest = "the newest " if _is_cut() else ""
+    return f"{newest}{len(times):,} commit{'s' * (len(times) > 1)} since {datetime.fromtimestamp(min(times), UTC).year}"
+
+
+def _is_cut() -> bool:
+    shallow = Path(os.environ.get("GIT_DIR", ""), "shallow")
+    return shallow.is_file() and shallow.stat().st_size > 0
+
+
+def _ask(*arguments: str) -> tuple[str, str]:
+    """Returns what `git log` prints, and why that may be nothing."""
     folder = os.environ.get("GIT_DIR", "")
     program = shutil.which("git", path="/usr/bin:/bin:/usr/local/bin")
     if not folder:
-        return History(absence="No history was given (GIT_DIR is not set)")
+        return "", "No history was given (GIT_DIR is not set)"
     if program is None:
-        return History(absence="There is no git program here to read the history with")
+        return "", "There is no git program here to read the history with"
     if not Path(folder).is_dir():
-        return History(absence="GIT_DIR names no folder")
-    output, failure = _run_git(program, folder)
-    commits = tuple(_parse(output))
-    return History(commits, "" if commits else failure or "The history has no commits")
+        return "", "GIT_DIR names no folder"
+    return _run_git([program, *_QUIET, *arguments], folder)
 
 
-def _run_git(program: str, folder: str) -> tuple[str, str]:
+def _run_git(command: list[str], folder: str) -> tuple[str, str]:
     environment = {
         "GIT_DIR": folder,
         "HOME": "/nonexistent",
@@ -86,7 +113,7 @@ def _run_git(program: str, folder: str) -> tuple[str, str]:
         "GIT_TERMINAL_PROMPT": "0",
     }
     with subprocess.Popen(
-        [program, *_ARGUMENTS],
+        command,
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -102,7 +129,8 @@ def _run_git(program: str, folder: str) -> tuple[str, str]:
         finally:
             signal.alarm(0)
             signal.signal(signal.SIGALRM, previous)
-    return output.decode("utf-8", "surrogateescape"), "git could not read the history"
+        failure = "git could not read the history" if process.wait() and not output else ""
+    return output.decode("utf-8", "surrogateescape"), failure
 
 
 def _parse(output: str) -> Iterator[Commit]:

@@ -58,9 +58,14 @@ class Snapshot:
         return path in self.sizes or path in self.folders or self._is_link(path)
 
     @property
+    def unread(self) -> frozenset[str]:
+        """Returns the files and folders that could not be read, as far as that is known by now."""
+        return frozenset(path for path, reason in self.left_out.items() if reason in UNJUDGED)
+
+    @property
     def unjudged(self) -> int:
-        """Returns how many files and folders could not be read, as far as that is known by now."""
-        return sum(reason in UNJUDGED for reason in self.left_out.values())
+        """Returns how many files and folders could not be read."""
+        return len(self.unread)
 
     def is_opaque(self, folder: str) -> bool:
         """Tells whether what is below a folder is unknown: it was not walked into, is a link, or holds nothing (a submodule)."""
@@ -80,10 +85,7 @@ class Snapshot:
         return source
 
     def _load(self, path: str) -> SourceText | None:
-        size = self.sizes.get(path)
-        if size is None or size > MAX_FILE_BYTES:
-            if size is not None:
-                self.left_out[path] = TOO_LARGE
+        if path not in self.sizes:
             return None
         content = self._read_bytes(path)
         if content is None:
@@ -91,6 +93,9 @@ class Snapshot:
             return None
         if b"\0" in content:
             self.left_out[path] = NOT_TEXT
+            return None
+        if len(content) > MAX_FILE_BYTES:
+            self.left_out[path] = TOO_LARGE
             return None
         try:
             text = content.decode("utf-8")

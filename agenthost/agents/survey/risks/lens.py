@@ -8,7 +8,7 @@ from ..lens import Detector
 from ..sighting import Sighting, merge
 from ..survey import Survey
 from . import dangerous_calls, mutable_defaults, swallowed
-from .brace_risks import JUDGED, find_brace_risks
+from .brace_risks import find_brace_risks
 from .credentials import find_credentials
 from .deployment import find_deployment_risks
 from .workflows import find_workflow_risks
@@ -32,7 +32,7 @@ def _sightings(survey: Survey) -> Iterator[Sighting]:
 DETECTORS = (
     Detector("the workflows of the repository, for code that strangers could run", find_workflow_risks),
     Detector("every text file, for credentials in known formats", find_credentials),
-    Detector("Python code, for swallowed errors and dangerous calls", find_python_risks, ("Python",)),
-    Detector("JavaScript, Go, Java and C code, for dangerous forms", find_brace_risks, JUDGED),
+    Detector("Python code, for swallowed errors and dangerous calls", find_python_risks),
+    Detector("JavaScript, Go, Java and C code, for dangerous forms", find_brace_risks),
     Detector("container files and requirements", find_deployment_risks),
 )

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from ..finding import Finding, Severity, named
 from ..lens import Detector
 from ..survey import Survey
-from .file_imports import SCANNED, file_imports
+from .file_imports import file_imports
 from .import_graph import Import, ImportGraph
 from .layering import cite_import, find_knots, find_reversals
 from .python_imports import PythonModules
@@ -82,7 +82,7 @@ def _rings(survey: Survey, graph: ImportGraph, *, is_python: bool) -> Iterator[F
                 weight=len(group),
                 remedy="Move what both need to a third module"
                 + (", or import inside the function that uses it." if is_python else "."),
-                rule="import-ring",
+                rule="lens:import-ring",
             )
 
 
@@ -107,6 +107,6 @@ def _claim(group: list[str], ring: list[Import], *, is_python: bool) -> str:
 
 
 DETECTORS = (
-    Detector("which Python modules import which, for rings and layers", find_python_structure, ("Python",)),
-    Detector("includes and imports in other languages", find_other_structure, SCANNED),
+    Detector("which Python modules import which, for rings and layers", find_python_structure),
+    Detector("includes and imports in other languages", find_other_structure),
 )

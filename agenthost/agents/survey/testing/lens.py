@@ -14,7 +14,7 @@ from ..survey import Survey
 from . import hollow_tests
 from .hollow_tests import assertions_and_calls, is_asserting_name, is_collected
 from .test_manners import find_skips, find_sleeps
-from .untested import JUDGED, find_untested
+from .untested import find_untested
 
 MIN_SILENT = 20
 MIN_SILENT_SHARE = 0.15
@@ -86,8 +86,8 @@ def _asserts(item: Body, asserting: set[str]) -> bool:
 
 
 DETECTORS = (
-    Detector("which larger modules no test names", find_untested, JUDGED),
-    Detector("tests that cannot fail, or assert nothing", find_powerless_tests, ("Python",)),
+    Detector("which larger modules no test names", find_untested),
+    Detector("tests that cannot fail, or assert nothing", find_powerless_tests),
     Detector("tests that are skipped or focused", find_skips),
     Detector("tests that wait by the clock", find_sleeps),
 )

@@ -67,7 +67,7 @@ def test_it_speaks_in_words_and_ends_in_findings(repository: Path) -> None:
             assert "\n".join(lines[place["start_line"] - 1 : place["end_line"]]) == place["quote"]
 
 
-@pytest.mark.parametrize("lens", ["hotspots", "structure", "risks", "tests", "docs"])
+@pytest.mark.parametrize("lens", ["hotspots", "structure", "risks", "tests", "docs", "inventory"])
 def test_each_lens_says_the_same_about_the_same_snapshot(repository: Path, lens: str) -> None:
     first, second = (survey(repository, lens, PYTHONHASHSEED=seed) for seed in ("1", "2"))
     assert first.stdout == second.stdout
@@ -85,9 +85,6 @@ def test_an_empty_folder_has_no_findings_and_no_history(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_judged_is_told_with_the_result(repository: Path) -> None:
-    """Silence about a language without rules would read as praise."""
-    for name in ("a.rs", "b.rs", "c.kt"):
-        (repository / name).write_text("fn main() {}\n")
     (repository / "large.py").write_text("0\n" * 600_000)
     unread = "Files not read, so not judged: 1 larger than 1,000,000 bytes."
     notes = {
@@ -97,14 +94,46 @@ def test_what_cannot_be_judged_is_told_with_the_result(repository: Path) -> None
 
     assert notes == {
         "hotspots": ["No history was given (GIT_DIR is not set): no hotspots can be told.", unread],
-        "structure": ["The lens structure has no rule for Rust (2 files), Kotlin (1 file).", unread],
-        "risks": ["The lens risks has no rule for Rust (2 files).", unread],
-        "tests": [
-            "The lens tests has no rule for Rust (2 files), Kotlin (1 file).",
-            "There are too few tests to tell what they leave out.",
-            unread,
-        ],
+        "structure": [unread],
+        "risks": [unread],
+        "tests": ["There are too few tests to tell what they leave out.", unread],
         "docs": [unread],
+    }
+
+
+def test_a_lens_counts_the_files_that_it_judged(repository: Path) -> None:
+    (repository / "shop" / "broken.py").write_text("def (\n")
+    result = messages(survey(repository, "structure"))[-1]["result"]
+
+    assert result["unjudged"] == 1
+    assert result["coverage"] == {
+        "tool": "lens structure",
+        "judged": {"Python": 3},
+        "skipped": {"Python": 1},
+        "rules": {"lens:import-ring": 1},
+    }
+
+
+def test_the_inventory_counts_every_file_by_its_kind(repository: Path) -> None:
+    for name, text in {
+        "prod.Dockerfile": "FROM a",
+        "run": "#!/bin/sh",
+        "a.inl": "",
+        "vendor/a.c": "",
+        "a.bin": "\0",
+    }.items():
+        (repository / name).parent.mkdir(exist_ok=True)
+        (repository / name).write_text(text)
+    result = messages(survey(repository, "inventory"))[-1]["result"]
+
+    assert result == {
+        "findings": [],
+        "coverage": {
+            "tool": "lens inventory",
+            "files": {"Python": 4, ".inl": 1, "Dockerfile": 1, "Markdown": 1, "Shell": 1},
+            "left_out": {"not text": 1, "vendored": 1},
+            "history": "No history was given (GIT_DIR is not set)",
+        },
     }
 
 
@@ -120,7 +149,7 @@ def test_a_snapshot_without_code_is_said_to_be_one(tmp_path: Path) -> None:
 def test_an_unknown_lens_is_refused(tmp_path: Path) -> None:
     completed = survey(tmp_path, "everything")
     assert completed.returncode == 2
-    assert "hotspots|structure|risks|tests|docs|all" in completed.stderr
+    assert "hotspots|structure|risks|tests|docs|inventory|all" in completed.stderr
 
 
 def test_a_hostile_repository_is_survived_and_nothing_of_it_is_run(tmp_path: Path) -> None:

@@ -1,0 +1,47 @@
+"""Counts the files of a snapshot by language, and tells whether a history came with it: the lens `inventory`.
+
+It judges nothing. The report sets what lenses and analyzers covered against it.
+"""
+
+from collections import Counter
+from typing import Any
+
+from ..files import is_generated, is_vendored, language
+from .reading.history import describe_history
+from .reading.snapshot import NOT_TEXT, Snapshot
+
+MAX_KINDS = 200
+WITHOUT_EXTENSION = "no extension"
+# Written by tools and read by tools.
+_LOCKS = frozenset({".lock", ".sum", ".snap", ".map"})
+
+
+def take_inventory(snapshot: Snapshot) -> dict[str, Any]:
+    """Returns the coverage of this lens: the files that could be judged, by kind, and the others by the reason."""
+    kinds, left_out = Counter[str](), Counter[str]()
+    for path in snapshot.paths:
+        kind, reason = _classified(snapshot, path)
+        if reason:
+            left_out[reason] += 1
+        else:
+            kinds[kind] += 1
+    return {
+        "tool": "lens inventory",
+        "files": dict(sorted(kinds.most_common(MAX_KINDS), key=lambda item: (-item[1], item[0]))),
+        "left_out": dict(sorted(left_out.items())),
+        "history": describe_history(),
+    }
+
+
+def _classified(snapshot: Snapshot, path: str) -> tuple[str, str]:
+    """Returns the kind of a file, and why it is nothing to judge; empty where it is."""
+    kind = language(path)
+    if is_vendored(path) or kind in _LOCKS:
+        return kind, "vendored"
+    source = snapshot.read(path)
+    if source is None:
+        reason = snapshot.left_out.get(path)
+        return kind or WITHOUT_EXTENSION, "not text" if reason == NOT_TEXT else ""
+    if is_generated(source.lines):
+        return kind, "generated"
+    return kind or language(path, source.lines[0]) or WITHOUT_EXTENSION, ""
