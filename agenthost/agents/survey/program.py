@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from ..files import language
+from .delivery import lens as delivery
 from .documents import lens as documents
 from .finding import Finding, named
 from .hotspots import lens as hotspots
@@ -31,6 +32,7 @@ LENSES: dict[str, tuple[Detector, ...]] = {
     "risks": risks.DETECTORS,
     "tests": testing.DETECTORS,
     "docs": documents.DETECTORS,
+    "delivery": delivery.DETECTORS,
 }
 ALL = "all"
 INVENTORY = "inventory"

@@ -1,0 +1,163 @@
+"""Tells what commands of pipelines do, following them into Makefiles, package.json, tox.ini and scripts of the repository.
+
+It reads them as text: nothing is run. What cannot be followed counts as itself.
+"""
+
+import json
+import posixpath
+import re
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from pathlib import PurePosixPath
+from typing import Any
+
+from ..reading.snapshot import Snapshot, SourceText
+from .pipelines import Command, Job, Pipeline, Step
+
+MAX_DEPTH = 5
+MAX_LINES = 3000
+_PREFIX = re.compile(
+    r"^(?:[({!@\s-]+|(?:sudo|time|exec|env|command|xvfb-run|npx|then|do|else|if|poetry run|uv run|pdm run|pipenv run|hatch run)\s+"
+    r"|[A-Za-z_]\w*=(?:\"[^\"]*\"|'[^']*'|\S*)\s+)+"
+)
+_SEPARATOR = re.compile(r"&&|\|\||;|\|")
+# What may run tests, read generously: nobody is accused of untested publishing because a name is unusual.
+_TESTING = re.compile(
+    r"(?<![\w-])(py\.?test|unittest|tox|nox|nosetests?|ctest|jest|vitest|mocha|cypress|playwright|rspec|phpunit|bats|ginkgo|gotestsum"
+    r"|tarpaulin|nextest|trial|check|verify|spec|ci)(?![\w-])|tests?(?![a-z])|[Tt]est(?:Debug|Release)?|connectedCheck",
+)
+_HARMLESS = re.compile(
+    r"^\s*(echo|printf|git|cp|mv|rm|mkdir|cd|pip3? install|apt|export|curl|wget|tar|docker (?:login|pull)|\[|test -)"
+)
+_MAKE = re.compile(r"^(?:make|gmake)\b(?P<words>.*)")
+_SCRIPT_RUN = re.compile(r"^(?P<tool>npm|yarn|pnpm|bun)\s+(?P<words>.*)")
+_FILE_RUN = re.compile(r"^(?:(?:ba|z)?sh\s+(?:-\w+\s+)*|python3?\s+|node\s+|source\s+|\.\s+)?(?P<path>[\w.-]*(?:/[\w.-]+)+|[\w-]+\.(?:sh|py|js|mjs|cmd))")
+_TARGET = re.compile(r"^(?P<names>[A-Za-z0-9_][\w .\-/]*?)\s*::?(?!=)(?P<needs>[^#=]*)")
+
+
+class Recipes:
+    """The named commands of a repository: targets of make, scripts of packages, sessions of tox and nox, and files."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+
+    @cached_property
+    def targets(self) -> dict[str, list[str]]:
+        """Maps the targets of the root's Makefile to their recipes, with `make` before each prerequisite."""
+        source = self._snapshot.read("Makefile") or self._snapshot.read("GNUmakefile")
+        found: dict[str, list[str]] = {}
+        current: list[str] = []
+        for line in source.lines if source else ():
+            match = None if line.startswith(("\t", "#", ".")) else _TARGET.match(line)
+            if match:
+                current = [f"make {need}" for need in match["needs"].split()]
+                found.update((name, current) for name in match["names"].split())
+            elif line.startswith("\t"):
+                current.append(line.strip().lstrip("@-"))
+        return found
+
+    @cached_property
+    def packages(self) -> dict[str, dict[str, Any]]:
+        """Maps the folders that hold a package.json to its content."""
+        found = {}
+        for path in self._snapshot.paths:
+            if PurePosixPath(path).name == "package.json" and len(found) < 200:
+                content = _parsed(self._snapshot.read(path))
+                if content:
+                    found[path.rpartition("/")[0]] = content
+        return found
+
+    def scripts(self, folder: str = "") -> dict[str, str]:
+        """Returns the scripts of the package in a folder."""
+        own = self.packages.get(folder, {}).get("scripts")
+        return {key: value for key, value in own.items() if isinstance(value, str)} if isinstance(own, dict) else {}
+
+    def expand(self, commands: Iterable[str], folder: str = "") -> list[str]:
+        """Returns the commands and everything that they start, as far as the repository shows it."""
+        found: list[str] = []
+        seen: set[str] = set()
+        waiting = [(command, 0) for command in commands]
+        while waiting and len(found) < MAX_LINES:
+            command, depth = waiting.pop(0)
+            for part in simple(command):
+                if part not in seen:
+                    seen.add(part)
+                    found.append(part)
+                    waiting += [(line, depth + 1) for line in self._started(part, folder)] if depth < MAX_DEPTH else []
+        return found
+
+    def of_step(self, step: Step) -> list[str]:
+        """Returns everything that a step runs; of a foreign action only its name."""
+        if step.uses.startswith("./"):
+            return self.expand(self._file_lines(step.uses.removeprefix("./")))
+        uses = [step.uses.partition("@")[0], step.setting("script"), step.setting("args"), step.setting("arguments")]
+        return [*uses, *self.expand((command.text for command in step.commands), step.folder)]
+
+    def of_job(self, job: Job) -> list[str]:
+        """Returns everything that a job runs."""
+        called = self._file_lines(job.uses.removeprefix("./")) if job.uses.startswith("./") else [job.uses]
+        return [*self.expand(called), *(line for step in job.steps for line in self.of_step(step))]
+
+    def of_pipelines(self, pipelines: Iterable[Pipeline]) -> list[str]:
+        """Returns everything that the pipelines run."""
+        return [line for pipeline in pipelines for job in pipeline.jobs for line in self.of_job(job)]
+
+    def _started(self, command: str, folder: str) -> list[str]:
+        if match := _MAKE.match(command):
+            words = [word for word in match["words"].split() if "=" not in word and not word.startswith("-")]
+            return [line for word in words or list(self.targets)[:1] for line in self.targets.get(word, ())]
+        if match := _SCRIPT_RUN.match(command):
+            return self._run_scripts(match["words"].split(), folder)
+        name = command.split()[0] if command.split() else ""
+        configured = {"tox": "tox.ini", "nox": "noxfile.py", "just": "justfile", "pre-commit": ".pre-commit-config.yaml"}
+        if name in configured:
+            return self._file_lines(configured[name])
+        match = _FILE_RUN.match(command)
+        return self._file_lines(posixpath.normpath(posixpath.join(folder, match["path"]))) if match else []
+
+    def _run_scripts(self, words: list[str], folder: str) -> list[str]:
+        names = [word for word in words if not word.startswith("-") and word not in {"run", "run-script", "workspace"}]
+        everywhere = any(word.startswith(("-r", "--filter", "-F", "--recursive", "-w", "--workspace")) or word == "workspace" for word in words)
+        folders = list(self.packages) if everywhere else [folder, ""]
+        return [
+            scripts[name]
+            for place in folders
+            for scripts in [self.scripts(place)]
+            for word in names
+            for name in (f"pre{word}", word, f"post{word}")
+            if name in scripts
+        ]
+
+    def _file_lines(self, path: str) -> list[str]:
+        found = path if self._snapshot.has(path) else ""
+        for name in ("action.yml", "action.yaml"):
+            found = found if found in self._snapshot.sizes else f"{path}/{name}"
+        source = self._snapshot.read(found)
+        lines = source.text.replace("\\\n", " ").split("\n") if source else []
+        return [re.sub(r"^\s*-?\s*(run|script|entry|command|commands):\s*", "", line).strip() for line in lines[:MAX_LINES] if not line.lstrip().startswith("#")]
+
+
+def simple(command: str) -> Iterator[str]:
+    """Yields the single commands of a command line, without what only wraps them."""
+    for part in _SEPARATOR.split(command):
+        bare = _PREFIX.sub("", part.strip()).strip()
+        if bare:
+            yield bare
+
+
+def may_test(lines: Iterable[str]) -> bool:
+    """Tells whether some of the commands may be tests."""
+    return any(_TESTING.search(line) and not _HARMLESS.match(line) for line in lines)
+
+
+def is_called(command: Command, pattern: re.Pattern[str]) -> bool:
+    """Tells whether one of the single commands of a line matches from its beginning."""
+    return any(pattern.match(part) for part in simple(command.text))
+
+
+def _parsed(source: SourceText | None) -> dict[str, Any]:
+    try:
+        content = json.loads(source.text) if source else {}
+    except (ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -1,0 +1,65 @@
+"""Finds installs in pipelines that may ignore the lock file, so that CI tests other versions than the repository names.
+
+pnpm and Yarn from 2 on freeze in CI by themselves and are not judged.
+"""
+
+import posixpath
+import re
+from collections.abc import Iterator
+
+from ..finding import Severity, cite
+from ..reading.snapshot import Snapshot
+from ..sighting import Rule, Sighting
+from .commands import Recipes, simple
+from .pipelines import Command, Pipeline
+
+UNFROZEN = Rule(
+    "unfrozen-install",
+    Severity.LOW,
+    "CI installs without holding to the lock file",
+    "{count} installs in CI do not hold to the lock file",
+    "Where the lock file lags behind package.json, CI resolves other versions, and a release is built from them.",
+    "Use `npm ci`, or `yarn install --frozen-lockfile`.",
+)
+_NPM = re.compile(r"^npm (?:install|i)(?:\s+--?[\w-]+(?:=\S+)?)*$")
+_YARN = re.compile(r"^yarn(?: install)?(?:\s+--?[\w-]+(?:=\S+)?)*$")
+_FROZEN = re.compile(r"--(?:frozen-lockfile|immutable|package-lock-only|version|global)\b|\s-g\b|-v$")
+_CHANGE = re.compile(r"^(?:cd|pushd)\s+[\"']?(?P<folder>[\w./-]+)[\"']?$")
+
+
+def find_unfrozen(pipeline: Pipeline, recipes: Recipes, snapshot: Snapshot) -> Iterator[Sighting]:
+    """Yields each install that a lock file stands beside and that does not hold to it."""
+    for job in pipeline.jobs:
+        for step in job.steps:
+            folder = step.folder
+            for command in step.commands:
+                for part in simple(command.text):
+                    if match := _CHANGE.match(part):
+                        folder = posixpath.normpath(posixpath.join(folder, match["folder"]))
+                    elif lock := _ignored_lock(part.rstrip(") "), folder.strip("."), recipes, snapshot):
+                        yield _sighting(pipeline, command, job.name, part, lock)
+
+
+def _sighting(pipeline: Pipeline, command: Command, job: str, part: str, lock: str) -> Sighting:
+    place = cite(pipeline.source.path, pipeline.source.lines, command.line)
+    return Sighting(UNFROZEN, place, f"job `{job}` runs `{part.rstrip(") ")}` although there is {lock}")
+
+
+def _ignored_lock(part: str, folder: str, recipes: Recipes, snapshot: Snapshot) -> str:
+    """Returns the lock file that an install does not hold to; empty for any other command."""
+    if _FROZEN.search(part):
+        return ""
+    for pattern, names in ((_NPM, ("package-lock.json", "npm-shrinkwrap.json")), (_YARN, ("yarn.lock",))):
+        if pattern.match(part):
+            places = [f"{place}/{name}".lstrip("/") for place in (folder, "") for name in names]
+            lock = next((place for place in places if place in snapshot.sizes), "")
+            return lock if names[0] != "yarn.lock" or not _is_modern_yarn(lock, recipes, snapshot) else ""
+    return ""
+
+
+def _is_modern_yarn(lock: str, recipes: Recipes, snapshot: Snapshot) -> bool:
+    folder = lock.rpartition("/")[0]
+    manager = str(recipes.packages.get(folder, {}).get("packageManager", ""))
+    source = snapshot.read(lock)
+    berry = source is not None and "__metadata:" in source.text[:2000]
+    return berry or manager.startswith(("yarn@2", "yarn@3", "yarn@4", "yarn@5"))

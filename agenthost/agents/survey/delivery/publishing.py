@@ -1,0 +1,87 @@
+"""Finds workflows that publish without running tests first: nothing stands between a broken commit and its users.
+
+A workflow that only people start, or that follows another one, is not judged. "May test" is read generously.
+"""
+
+import re
+from collections.abc import Iterator
+
+from ..finding import Severity, cite
+from ..sighting import Rule, Sighting
+from .commands import Recipes, may_test, simple
+from .pipelines import Job, Pipeline, Step
+from .yaml_tree import child, line
+
+PACKAGE = Rule(
+    "untested-release",
+    Severity.MEDIUM,
+    "A release is published without running tests",
+    "{count} releases are published without running tests",
+    "A tag on a commit that fails its tests reaches every user, and a published version cannot be taken back.",
+    "Let the job need one that runs the tests.",
+)
+IMAGE = Rule(
+    "untested-image",
+    Severity.LOW,
+    "A container image is pushed without running tests",
+    "{count} container images are pushed without running tests",
+    "A commit that fails its tests becomes the image that users pull.",
+    "Let the job need one that runs the tests.",
+)
+_PACKAGE_ACTIONS = re.compile(
+    r"^(pypa/gh-action-pypi-publish|JS-DevTools/npm-publish|katyo/publish-crates|goreleaser/goreleaser-action"
+    r"|softprops/action-gh-release|svenstaro/upload-release-action|ncipollo/release-action)@",
+    re.IGNORECASE,
+)
+_PACKAGE_COMMANDS = re.compile(
+    r"(?:^|[\"'`(])(?:(?:python3? -m )?twine upload|(?:npm|pnpm|yarn|yarn npm|lerna|cargo|poetry|flit|uv|hatch|pdm|bun) publish"
+    r"|gem push|goreleaser release|semantic-release|dotnet nuget push|gh release create|(?:mvn|\./mvnw)\b.* deploy\b|vsce publish)(?!.*--dry-run)"
+)
+_IMAGE_COMMANDS = re.compile(r"^docker (?:image )?push\b|^docker (?:buildx )?build\b.*\s--push\b")
+_STARTS = frozenset({"push", "release", "create"})
+
+
+def find_untested_releases(pipeline: Pipeline, recipes: Recipes) -> Iterator[Sighting]:
+    """Yields the first publishing step of each job that nothing tested before."""
+    if pipeline.system != "GitHub" or not _STARTS & pipeline.triggers or "workflow_run" in pipeline.triggers:
+        return
+    for job in pipeline.jobs:
+        for number, step in enumerate(job.steps):
+            rule, where, what = _publishes(step, recipes)
+            if rule is None:
+                continue
+            before = [text for earlier in job.steps[: number + 1] for text in recipes.of_step(earlier)]
+            if not may_test([*before, *_needed(pipeline, job, recipes)]):
+                place = cite(pipeline.source.path, pipeline.source.lines, where)
+                yield Sighting(rule, place, f"job `{job.name}` runs `{what}`, and neither it nor a job that it needs runs tests")
+            break
+
+
+def _publishes(step: Step, recipes: Recipes) -> tuple[Rule | None, int, str]:
+    first = line(child(step.node, "uses") or step.node)
+    if _PACKAGE_ACTIONS.match(step.uses) and "test.pypi" not in step.setting("repository-url") + step.setting("repository_url"):
+        return PACKAGE, first, step.uses
+    pushes = step.setting("push") == "true" or "push=true" in step.setting("outputs")
+    if step.uses.startswith("docker/build-push-action@") and pushes:
+        return IMAGE, first, step.uses
+    for command in step.commands:
+        for part in recipes.expand([command.text], step.folder):
+            if _PACKAGE_COMMANDS.search(part) and "testpypi" not in part:
+                return PACKAGE, command.line, next(simple(command.text), command.text)[:80]
+            if _IMAGE_COMMANDS.match(part):
+                return IMAGE, command.line, next(simple(command.text), command.text)[:80]
+    return None, 0, ""
+
+
+def _needed(pipeline: Pipeline, job: Job, recipes: Recipes) -> list[str]:
+    """Returns what the jobs run that must succeed before this one, and their names."""
+    found: list[str] = []
+    waiting, seen = list(job.needs), set[str]()
+    while waiting:
+        name = waiting.pop()
+        needed = pipeline.job(name)
+        if needed is not None and name not in seen:
+            seen.add(name)
+            found += [name, *recipes.of_job(needed)]
+            waiting += needed.needs
+    return found

@@ -1,0 +1,90 @@
+"""Finds references in workflows that name nothing: keys that the matrix has not, steps and jobs that are not there.
+
+GitHub replaces such a reference by nothing and goes on, so a condition on it is never true.
+"""
+
+import re
+from collections.abc import Iterator
+
+from ..finding import Severity, cite
+from ..sighting import Rule, Sighting
+from .pipelines import Job, Pipeline
+from .yaml_tree import Node, child, entries, items, last_line, text, texts
+
+UNDEFINED = Rule(
+    "undefined-reference",
+    Severity.MEDIUM,
+    "A workflow reads a value that nothing defines",
+    "{count} places in workflows read a value that nothing defines",
+    "The CI replaces it by nothing and goes on: a step with such a condition never runs.",
+    "Define the value, or correct the name.",
+)
+UNSHOWN = Rule(
+    "undefined-label",
+    Severity.LOW,
+    "A name in a workflow reads a value that nothing defines",
+    "{count} names in workflows read a value that nothing defines",
+    "The name is shown with a gap.",
+    "Define the value, or leave it out of the name.",
+)
+_EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}")
+_CONDITION = re.compile(r"^\s*(?:-\s+)?if:\s*(?P<text>.*)$")
+_NAMED = re.compile(r"(?<![\w.'-])(?P<context>matrix|steps|needs)\.(?P<key>[A-Za-z_][\w-]*)")
+
+
+def find_undefined(pipeline: Pipeline) -> Iterator[Sighting]:
+    """Yields each line that reads a value which nothing defines; a name that repeats within a job is given once per line."""
+    if pipeline.system != "GitHub":
+        return
+    for job in pipeline.jobs:
+        known = _defined(pipeline, job)
+        for number in range(job.line, min(last_line(job.node), len(pipeline.source.lines)) + 1):
+            raw = pipeline.source.lines[number - 1]
+            for match in _references(raw):
+                context, key = match["context"], match["key"]
+                names = known[context]
+                if names is not None and key not in names:
+                    rule = UNSHOWN if re.match(r"^\s*(?:-\s+)?name:", raw) else UNDEFINED
+                    place = cite(pipeline.source.path, pipeline.source.lines, number)
+                    yield Sighting(rule, place, f"`{context}.{key}` is read by job `{job.name}`, {_LACKS[context]}")
+
+
+_LACKS = {
+    "matrix": "whose matrix has no such key",
+    "steps": "which has no step of that id",
+    "needs": "which does not list that job in `needs`",
+}
+
+
+def _references(raw: str) -> Iterator[re.Match[str]]:
+    if raw.lstrip().startswith("#") or len(raw) > 2000:
+        return
+    condition = _CONDITION.match(raw)
+    parts = [condition["text"].partition(" #")[0]] if condition else _EXPRESSION.findall(raw)
+    for part in parts:
+        yield from _NAMED.finditer(part)
+
+
+def _defined(pipeline: Pipeline, job: Job) -> dict[str, frozenset[str] | None]:
+    """Maps each context to the names that it has; None where they are not known before it runs."""
+    ids = [text(child(step.node, "id")) for step in job.steps]
+    return {
+        "matrix": _matrix_keys(child(job.node, "strategy")),
+        "steps": None if job.uses else frozenset(ids),
+        "needs": frozenset(job.needs),
+    }
+
+
+def _matrix_keys(strategy: Node | None) -> frozenset[str] | None:
+    matrix = child(strategy, "matrix")
+    if strategy is not None and (text(strategy) or text(matrix)):
+        return None
+    found: set[str] = set()
+    for key, _, value in entries(matrix):
+        if key == "include":
+            if text(value) or any(text(item) for item in items(value)):
+                return None
+            found |= {name for item in items(value) for name in texts(item)}
+        elif key != "exclude":
+            found.add(key)
+    return frozenset(found)

@@ -1,0 +1,80 @@
+"""Reads YAML into nodes that know their lines, within bounds. It builds no objects and expands no aliases.
+
+PyYAML is looked for beside the other packages of the host; where it is missing, nothing is parsed, and the lens says so.
+"""
+
+from collections.abc import Iterator
+
+from ..reading.snapshot import SourceText
+
+try:
+    import yaml
+except ImportError:  # the sandbox was given no packages
+    yaml = None  # type: ignore[assignment]
+
+MAX_CHARACTERS = 300_000
+MAX_ENTRIES = 400
+Node = object
+
+
+def is_available() -> bool:
+    """Tells whether there is a parser."""
+    return yaml is not None
+
+
+def parse(source: SourceText) -> Node | None:
+    """Returns the document's root; None for text that is no YAML, too large or too deep."""
+    if yaml is None or len(source.text) > MAX_CHARACTERS:
+        return None
+    try:
+        # The parser in Python: its recursion ends in an error, where the one in C could end the process.
+        return yaml.compose(source.text, Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, RecursionError, ValueError):
+        return None
+
+
+def entries(node: Node | None) -> Iterator[tuple[str, int, Node]]:
+    """Yields key, line and value of a mapping, in the order of the text."""
+    if yaml is not None and isinstance(node, yaml.MappingNode):
+        for key, value in node.value[:MAX_ENTRIES]:
+            if isinstance(key, yaml.ScalarNode):
+                yield key.value, line(key), value
+
+
+def child(node: Node | None, *path: str) -> Node | None:
+    """Returns the value below keys; None where one is missing."""
+    for name in path:
+        node = next((value for key, _, value in entries(node) if key == name), None)
+    return node
+
+
+def items(node: Node | None) -> list[Node]:
+    """Returns the items of a sequence."""
+    return list(node.value[:MAX_ENTRIES]) if yaml is not None and isinstance(node, yaml.SequenceNode) else []
+
+
+def text(node: Node | None) -> str:
+    """Returns the text of a scalar; empty for anything else."""
+    return str(node.value) if yaml is not None and isinstance(node, yaml.ScalarNode) else ""
+
+
+def texts(node: Node | None) -> list[str]:
+    """Returns the texts of a scalar, of a sequence of scalars, or the keys of a mapping."""
+    own = text(node)
+    return [own] if own else [text(item) for item in items(node)] or [key for key, _, _ in entries(node)]
+
+
+def is_plain(node: Node | None) -> bool:
+    """Tells whether a scalar was written without quotes."""
+    return yaml is not None and isinstance(node, yaml.ScalarNode) and node.style is None
+
+
+def line(node: Node) -> int:
+    """Returns the first line of a node, counted from 1."""
+    return int(node.start_mark.line) + 1  # type: ignore[attr-defined]
+
+
+def last_line(node: Node) -> int:
+    """Returns the last line of a node, counted from 1."""
+    mark = node.end_mark  # type: ignore[attr-defined]
+    return int(mark.line) + bool(mark.column)
