@@ -43,10 +43,11 @@ def _finding(category: str, rule: Rule, places: list[tuple[Evidence, str]]) -> F
     places = sorted(places, key=lambda place: (is_tooling(place[0].path), place[0].path, place[0].start_line))
     files = len({evidence.path for evidence, _ in places})
     title = rule.one if len(places) == 1 else rule.many
-    details = "; ".join(
-        f"{detail} ({evidence.path}:{evidence.start_line})" for evidence, detail in places[:MAX_DETAILS]
-    )
-    more = f"; and {len(places) - MAX_DETAILS} more" if len(places) > MAX_DETAILS else ""
+    told: dict[str, list[Evidence]] = {}
+    for evidence, detail in places:
+        told.setdefault(detail, []).append(evidence)
+    details = "; ".join(f"{detail} ({_where(told[detail])})" for detail in list(told)[:MAX_DETAILS])
+    more = f"; and {len(told) - MAX_DETAILS} more" if len(told) > MAX_DETAILS else ""
     return Finding(
         category=category,
         severity=rule.severity,
@@ -57,3 +58,8 @@ def _finding(category: str, rule: Rule, places: list[tuple[Evidence, str]]) -> F
         evidence=tuple(evidence for evidence, _ in places[:MAX_EVIDENCE]),
         weight=len(places),
     )
+
+
+def _where(places: list[Evidence]) -> str:
+    first = f"{places[0].path}:{places[0].start_line}"
+    return first if len(places) == 1 else f"{first} and {named(len(places) - 1, 'other place')}"

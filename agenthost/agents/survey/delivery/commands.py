@@ -31,7 +31,9 @@ _HARMLESS = re.compile(
 )
 _MAKE = re.compile(r"^(?:make|gmake)\b(?P<words>.*)")
 _SCRIPT_RUN = re.compile(r"^(?P<tool>npm|yarn|pnpm|bun)\s+(?P<words>.*)")
-_FILE_RUN = re.compile(r"^(?:(?:ba|z)?sh\s+(?:-\w+\s+)*|python3?\s+|node\s+|source\s+|\.\s+)?(?P<path>[\w.-]*(?:/[\w.-]+)+|[\w-]+\.(?:sh|py|js|mjs|cmd))")
+_FILE_RUN = re.compile(
+    r"^(?:(?:ba|z)?sh\s+(?:-\w+\s+)*|python3?\s+|node\s+|source\s+|\.\s+)?(?P<path>[\w.-]*(?:/[\w.-]+)+|[\w-]+\.(?:sh|py|js|mjs|cmd))"
+)
 _TARGET = re.compile(r"^(?P<names>[A-Za-z0-9_][\w .\-/]*?)\s*::?(?!=)(?P<needs>[^#=]*)")
 
 
@@ -59,7 +61,7 @@ class Recipes:
     @cached_property
     def packages(self) -> dict[str, dict[str, Any]]:
         """Maps the folders that hold a package.json to its content."""
-        found = {}
+        found: dict[str, dict[str, Any]] = {}
         for path in self._snapshot.paths:
             if PurePosixPath(path).name == "package.json" and len(found) < 200:
                 content = _parsed(self._snapshot.read(path))
@@ -108,8 +110,13 @@ class Recipes:
             return [line for word in words or list(self.targets)[:1] for line in self.targets.get(word, ())]
         if match := _SCRIPT_RUN.match(command):
             return self._run_scripts(match["words"].split(), folder)
-        name = command.split()[0] if command.split() else ""
-        configured = {"tox": "tox.ini", "nox": "noxfile.py", "just": "justfile", "pre-commit": ".pre-commit-config.yaml"}
+        name = command.split(maxsplit=1)[0] if command.split() else ""
+        configured = {
+            "tox": "tox.ini",
+            "nox": "noxfile.py",
+            "just": "justfile",
+            "pre-commit": ".pre-commit-config.yaml",
+        }
         if name in configured:
             return self._file_lines(configured[name])
         match = _FILE_RUN.match(command)
@@ -117,7 +124,10 @@ class Recipes:
 
     def _run_scripts(self, words: list[str], folder: str) -> list[str]:
         names = [word for word in words if not word.startswith("-") and word not in {"run", "run-script", "workspace"}]
-        everywhere = any(word.startswith(("-r", "--filter", "-F", "--recursive", "-w", "--workspace")) or word == "workspace" for word in words)
+        everywhere = any(
+            word.startswith(("-r", "--filter", "-F", "--recursive", "-w", "--workspace")) or word == "workspace"
+            for word in words
+        )
         folders = list(self.packages) if everywhere else [folder, ""]
         return [
             scripts[name]
@@ -134,7 +144,11 @@ class Recipes:
             found = found if found in self._snapshot.sizes else f"{path}/{name}"
         source = self._snapshot.read(found)
         lines = source.text.replace("\\\n", " ").split("\n") if source else []
-        return [re.sub(r"^\s*-?\s*(run|script|entry|command|commands):\s*", "", line).strip() for line in lines[:MAX_LINES] if not line.lstrip().startswith("#")]
+        return [
+            re.sub(r"^\s*-?\s*(run|script|entry|command|commands):\s*", "", line).strip()
+            for line in lines[:MAX_LINES]
+            if not line.lstrip().startswith("#")
+        ]
 
 
 def simple(command: str) -> Iterator[str]:

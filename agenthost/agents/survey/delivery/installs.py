@@ -14,7 +14,7 @@ from .commands import Recipes, simple
 from .pipelines import Command, Pipeline
 
 UNFROZEN = Rule(
-    "unfrozen-install",
+    "lens:unfrozen-install",
     Severity.LOW,
     "CI installs without holding to the lock file",
     "{count} installs in CI do not hold to the lock file",
@@ -42,7 +42,7 @@ def find_unfrozen(pipeline: Pipeline, recipes: Recipes, snapshot: Snapshot) -> I
 
 def _sighting(pipeline: Pipeline, command: Command, job: str, part: str, lock: str) -> Sighting:
     place = cite(pipeline.source.path, pipeline.source.lines, command.line)
-    return Sighting(UNFROZEN, place, f"job `{job}` runs `{part.rstrip(") ")}` although there is {lock}")
+    return Sighting(UNFROZEN, place, f"job `{job}` runs `{part.rstrip(') ')}` although there is {lock}")
 
 
 def _ignored_lock(part: str, folder: str, recipes: Recipes, snapshot: Snapshot) -> str:

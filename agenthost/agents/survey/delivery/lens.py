@@ -8,7 +8,7 @@ from ..sighting import Sighting, merge
 from ..survey import Survey
 from .commands import Recipes
 from .installs import find_unfrozen
-from .pipelines import other_systems, read_pipelines
+from .pipelines import is_pipeline, other_systems, read_pipelines
 from .publishing import find_untested_releases
 from .references import find_undefined
 from .yaml_tree import is_available
@@ -16,8 +16,10 @@ from .yaml_tree import is_available
 
 def find_in_pipelines(survey: Survey) -> list[Finding]:
     """Returns what the pipelines themselves show, and says which CI systems no rule covers."""
+    survey.coverage.expect(filter(is_pipeline, survey.snapshot.paths))
     if not is_available():
-        survey.miss("The workflows were not judged: the package PyYAML is missing beside the host.")
+        if any(map(is_pipeline, survey.snapshot.paths)):
+            survey.miss("The workflows were not judged: the host has no PyYAML.")
         return []
     for system, files in other_systems(survey.snapshot).items():
         others = f" and {named(len(files) - 1, 'other file')}" if files[1:] else ""
@@ -28,6 +30,7 @@ def find_in_pipelines(survey: Survey) -> list[Finding]:
 def _sightings(survey: Survey) -> Iterator[Sighting]:
     recipes = Recipes(survey.snapshot)
     for pipeline in read_pipelines(survey.snapshot):
+        survey.coverage.judge(pipeline.source.path)
         yield from find_undefined(pipeline)
         yield from find_untested_releases(pipeline, recipes)
         yield from find_unfrozen(pipeline, recipes, survey.snapshot)

@@ -6,15 +6,26 @@ It judges nothing. Which other systems there are is only named, for no rule know
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 
 from ..reading.snapshot import Snapshot, SourceText
 from .yaml_tree import Node, child, entries, items, last_line, line, parse, text, texts
 
 MAX_COMMANDS = 400
 _WORKFLOW = re.compile(r"^\.github/workflows/[^/]+\.ya?ml$")
+_GITLAB = ".gitlab-ci.yml"
 _GITLAB_WORDS = frozenset(
-    ("stages", "variables", "default", "include", "workflow", "image", "services", "cache", "before_script", "after_script")
+    (
+        "stages",
+        "variables",
+        "default",
+        "include",
+        "workflow",
+        "image",
+        "services",
+        "cache",
+        "before_script",
+        "after_script",
+    )
 )
 # Systems that are known by their files only.
 OTHER_SYSTEMS: tuple[tuple[str, re.Pattern[str]], ...] = (
@@ -40,7 +51,7 @@ class Command:
     text: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Step:
     """One step of a job. A GitLab job is one step."""
 
@@ -67,7 +78,7 @@ class Step:
         return text(child(self.node, "with", name))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Job:
     """One job of a pipeline; `line` is where its name stands."""
 
@@ -88,7 +99,7 @@ class Job:
         return text(child(self.node, "uses"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Pipeline:
     """One file that a CI system reads."""
 
@@ -97,7 +108,7 @@ class Pipeline:
     root: Node
     jobs: tuple[Job, ...]
 
-    @cached_property
+    @property
     def triggers(self) -> frozenset[str]:
         """Returns the events that start it."""
         return frozenset(texts(child(self.root, "on")))
@@ -107,13 +118,18 @@ class Pipeline:
         return next((job for job in self.jobs if job.name == name), None)
 
 
+def is_pipeline(path: str) -> bool:
+    """Tells whether a file is a pipeline that is read here."""
+    return path == _GITLAB or bool(_WORKFLOW.match(path))
+
+
 def read_pipelines(snapshot: Snapshot) -> list[Pipeline]:
     """Returns the pipelines that parse."""
     found: list[Pipeline] = []
     for path in snapshot.paths:
-        github = bool(_WORKFLOW.match(path))
-        if not github and path != ".gitlab-ci.yml":
+        if not is_pipeline(path):
             continue
+        github = path != _GITLAB
         source = snapshot.read(path)
         root = parse(source) if source else None
         if source and root is not None:
@@ -145,7 +161,7 @@ def _gitlab_jobs(source: SourceText, root: Node) -> Iterator[Job]:
             yield Job(name, number, node, (Step(node, _commands(source, items(script) or [script])),))
 
 
-def _commands(source: SourceText, scripts: list[Node | None]) -> tuple[Command, ...]:
+def _commands(source: SourceText, scripts: list[Node]) -> tuple[Command, ...]:
     found: list[Command] = []
     for script in scripts:
         joined = re.sub(r"\\\n\s*", " ", text(script)) if script is not None else ""
@@ -160,7 +176,7 @@ def _commands(source: SourceText, scripts: list[Node | None]) -> tuple[Command, 
 
 def _line_of(source: SourceText, command: str, begin: int, end: int) -> int:
     """Returns the line in which a command begins: of folded text, YAML tells only where the whole begins."""
-    head = command.split("  ")[0][:40]
+    head = command.partition("  ")[0][:40]
     words = head.rsplit(" ", 1)[0]
     for number in range(begin, min(end, len(source.lines)) + 1):
         if head in source.lines[number - 1] or source.lines[number - 1].strip().startswith(words):

@@ -13,7 +13,7 @@ from .pipelines import Job, Pipeline, Step
 from .yaml_tree import child, line
 
 PACKAGE = Rule(
-    "untested-release",
+    "lens:untested-release",
     Severity.MEDIUM,
     "A release is published without running tests",
     "{count} releases are published without running tests",
@@ -21,7 +21,7 @@ PACKAGE = Rule(
     "Let the job need one that runs the tests.",
 )
 IMAGE = Rule(
-    "untested-image",
+    "lens:untested-image",
     Severity.LOW,
     "A container image is pushed without running tests",
     "{count} container images are pushed without running tests",
@@ -35,7 +35,8 @@ _PACKAGE_ACTIONS = re.compile(
 )
 _PACKAGE_COMMANDS = re.compile(
     r"(?:^|[\"'`(])(?:(?:python3? -m )?twine upload|(?:npm|pnpm|yarn|yarn npm|lerna|cargo|poetry|flit|uv|hatch|pdm|bun) publish"
-    r"|gem push|goreleaser release|semantic-release|dotnet nuget push|gh release create|(?:mvn|\./mvnw)\b.* deploy\b|vsce publish)(?!.*--dry-run)"
+    r"|gem push|goreleaser release|semantic-release|dotnet nuget push|gh release create|(?:mvn|\./mvnw)\b.* deploy\b|vsce publish)"
+    r"(?!.*--dry-run)"
 )
 _IMAGE_COMMANDS = re.compile(r"^docker (?:image )?push\b|^docker (?:buildx )?build\b.*\s--push\b")
 _STARTS = frozenset({"push", "release", "create"})
@@ -53,13 +54,17 @@ def find_untested_releases(pipeline: Pipeline, recipes: Recipes) -> Iterator[Sig
             before = [text for earlier in job.steps[: number + 1] for text in recipes.of_step(earlier)]
             if not may_test([*before, *_needed(pipeline, job, recipes)]):
                 place = cite(pipeline.source.path, pipeline.source.lines, where)
-                yield Sighting(rule, place, f"job `{job.name}` runs `{what}`, and neither it nor a job that it needs runs tests")
+                yield Sighting(
+                    rule, place, f"job `{job.name}` runs `{what}`, and neither it nor a job that it needs runs tests"
+                )
             break
 
 
 def _publishes(step: Step, recipes: Recipes) -> tuple[Rule | None, int, str]:
     first = line(child(step.node, "uses") or step.node)
-    if _PACKAGE_ACTIONS.match(step.uses) and "test.pypi" not in step.setting("repository-url") + step.setting("repository_url"):
+    if _PACKAGE_ACTIONS.match(step.uses) and "test.pypi" not in step.setting("repository-url") + step.setting(
+        "repository_url"
+    ):
         return PACKAGE, first, step.uses
     pushes = step.setting("push") == "true" or "push=true" in step.setting("outputs")
     if step.uses.startswith("docker/build-push-action@") and pushes:

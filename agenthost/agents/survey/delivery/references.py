@@ -12,7 +12,7 @@ from .pipelines import Job, Pipeline
 from .yaml_tree import Node, child, entries, items, last_line, text, texts
 
 UNDEFINED = Rule(
-    "undefined-reference",
+    "lens:undefined-reference",
     Severity.MEDIUM,
     "A workflow reads a value that nothing defines",
     "{count} places in workflows read a value that nothing defines",
@@ -20,7 +20,7 @@ UNDEFINED = Rule(
     "Define the value, or correct the name.",
 )
 UNSHOWN = Rule(
-    "undefined-label",
+    "lens:undefined-label",
     Severity.LOW,
     "A name in a workflow reads a value that nothing defines",
     "{count} names in workflows read a value that nothing defines",
@@ -37,7 +37,7 @@ def find_undefined(pipeline: Pipeline) -> Iterator[Sighting]:
     if pipeline.system != "GitHub":
         return
     for job in pipeline.jobs:
-        known = _defined(pipeline, job)
+        known = _defined(job)
         for number in range(job.line, min(last_line(job.node), len(pipeline.source.lines)) + 1):
             raw = pipeline.source.lines[number - 1]
             for match in _references(raw):
@@ -65,7 +65,7 @@ def _references(raw: str) -> Iterator[re.Match[str]]:
         yield from _NAMED.finditer(part)
 
 
-def _defined(pipeline: Pipeline, job: Job) -> dict[str, frozenset[str] | None]:
+def _defined(job: Job) -> dict[str, frozenset[str] | None]:
     """Maps each context to the names that it has; None where they are not known before it runs."""
     ids = [text(child(step.node, "id")) for step in job.steps]
     return {
@@ -75,7 +75,7 @@ def _defined(pipeline: Pipeline, job: Job) -> dict[str, frozenset[str] | None]:
     }
 
 
-def _matrix_keys(strategy: Node | None) -> frozenset[str] | None:
+def _matrix_keys(strategy: Node) -> frozenset[str] | None:
     matrix = child(strategy, "matrix")
     if strategy is not None and (text(strategy) or text(matrix)):
         return None

@@ -3,18 +3,21 @@
 PyYAML is looked for beside the other packages of the host; where it is missing, nothing is parsed, and the lens says so.
 """
 
+import importlib
 from collections.abc import Iterator
+from typing import Any
 
 from ..reading.snapshot import SourceText
 
+yaml: Any
 try:
-    import yaml
+    yaml = importlib.import_module("yaml")
 except ImportError:  # the sandbox was given no packages
-    yaml = None  # type: ignore[assignment]
+    yaml = None
 
 MAX_CHARACTERS = 300_000
 MAX_ENTRIES = 400
-Node = object
+Node = Any
 
 
 def is_available() -> bool:
@@ -22,8 +25,8 @@ def is_available() -> bool:
     return yaml is not None
 
 
-def parse(source: SourceText) -> Node | None:
-    """Returns the document's root; None for text that is no YAML, too large or too deep."""
+def parse(source: SourceText) -> Node:
+    """Returns the root of the document; None for text that is no YAML, too large or too deep."""
     if yaml is None or len(source.text) > MAX_CHARACTERS:
         return None
     try:
@@ -33,7 +36,7 @@ def parse(source: SourceText) -> Node | None:
         return None
 
 
-def entries(node: Node | None) -> Iterator[tuple[str, int, Node]]:
+def entries(node: Node) -> Iterator[tuple[str, int, Node]]:
     """Yields key, line and value of a mapping, in the order of the text."""
     if yaml is not None and isinstance(node, yaml.MappingNode):
         for key, value in node.value[:MAX_ENTRIES]:
@@ -41,40 +44,40 @@ def entries(node: Node | None) -> Iterator[tuple[str, int, Node]]:
                 yield key.value, line(key), value
 
 
-def child(node: Node | None, *path: str) -> Node | None:
+def child(node: Node, *path: str) -> Node:
     """Returns the value below keys; None where one is missing."""
     for name in path:
         node = next((value for key, _, value in entries(node) if key == name), None)
     return node
 
 
-def items(node: Node | None) -> list[Node]:
+def items(node: Node) -> list[Node]:
     """Returns the items of a sequence."""
     return list(node.value[:MAX_ENTRIES]) if yaml is not None and isinstance(node, yaml.SequenceNode) else []
 
 
-def text(node: Node | None) -> str:
+def text(node: Node) -> str:
     """Returns the text of a scalar; empty for anything else."""
     return str(node.value) if yaml is not None and isinstance(node, yaml.ScalarNode) else ""
 
 
-def texts(node: Node | None) -> list[str]:
+def texts(node: Node) -> list[str]:
     """Returns the texts of a scalar, of a sequence of scalars, or the keys of a mapping."""
     own = text(node)
     return [own] if own else [text(item) for item in items(node)] or [key for key, _, _ in entries(node)]
 
 
-def is_plain(node: Node | None) -> bool:
+def is_plain(node: Node) -> bool:
     """Tells whether a scalar was written without quotes."""
     return yaml is not None and isinstance(node, yaml.ScalarNode) and node.style is None
 
 
 def line(node: Node) -> int:
     """Returns the first line of a node, counted from 1."""
-    return int(node.start_mark.line) + 1  # type: ignore[attr-defined]
+    return int(node.start_mark.line) + 1
 
 
 def last_line(node: Node) -> int:
     """Returns the last line of a node, counted from 1."""
-    mark = node.end_mark  # type: ignore[attr-defined]
+    mark = node.end_mark
     return int(mark.line) + bool(mark.column)

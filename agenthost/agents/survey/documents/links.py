@@ -17,7 +17,7 @@ from ..sighting import Rule, Sighting, merge
 from ..survey import Survey
 
 DEAD = Rule(
-    "dead-link",
+    "lens:dead-link",
     Severity.LOW,
     "A link leads to a file that does not exist, in {path}",
     "{count} links in {files} lead to files that do not exist",
@@ -25,7 +25,7 @@ DEAD = Rule(
     "Point it at where the file is now, or remove it.",
 )
 ANCHOR = Rule(
-    "dead-anchor",
+    "lens:dead-anchor",
     Severity.LOW,
     "A link leads to a section that its document does not have, in {path}",
     "{count} links lead to sections that their documents do not have",

@@ -16,7 +16,7 @@ from ..sighting import Rule, Sighting, merge
 from ..survey import Survey
 
 MISSING_FILE = Rule(
-    "missing-file",
+    "lens:missing-file",
     Severity.LOW,
     "A file that the text names does not exist, in {path}",
     "{count} files that the documents tell of do not exist",
@@ -24,7 +24,7 @@ MISSING_FILE = Rule(
     "Name the file that took its place.",
 )
 MISSING_COMMAND = Rule(
-    "missing-command",
+    "lens:missing-command",
     Severity.MEDIUM,
     "A command that the text tells to run does not exist in the repository, in {path}",
     "{count} commands that the documents tell to run do not exist in the repository",

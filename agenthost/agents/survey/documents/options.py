@@ -13,7 +13,7 @@ from ..sighting import Rule, Sighting, merge
 from ..survey import Survey
 
 UNKNOWN = Rule(
-    "unknown-option",
+    "lens:unknown-option",
     Severity.MEDIUM,
     "An option that the text shows is known to no code, in {path}",
     "{count} options that the text shows are known to no code, in {path}",

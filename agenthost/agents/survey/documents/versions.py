@@ -67,7 +67,7 @@ def _package_versions(survey: Survey) -> Iterator[Finding]:
                 (project, declared[0]),
                 (source, stated[0]),
                 remedy="Keep the version in one place and read it from there.",
-                rule="two-versions",
+                rule="lens:two-versions",
             )
 
 
@@ -95,7 +95,7 @@ def _supported_versions(survey: Survey) -> Iterator[Finding]:
                 (readme, stated[0]),
                 (source, found[0]),
                 remedy="Correct the text, or the requirement if it was not meant.",
-                rule="two-requirements",
+                rule="lens:two-requirements",
             )
 
 
@@ -111,7 +111,7 @@ def _licence(survey: Survey) -> Iterator[Finding]:
             claim,
             (project, pointed[0]),
             remedy="Add the file, or correct the name.",
-            rule="missing-licence",
+            rule="lens:missing-licence",
         )
         return
     if any(_LICENCE_NAMES.match(name) for name in [*roots, *survey.snapshot.folders]) or survey.snapshot.has(
@@ -132,7 +132,7 @@ def _licence(survey: Survey) -> Iterator[Finding]:
                 claim,
                 (source, declared[0]),
                 remedy="Add the text as LICENSE.",
-                rule="missing-licence",
+                rule="lens:missing-licence",
             )
             return
 

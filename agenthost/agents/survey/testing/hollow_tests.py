@@ -14,7 +14,7 @@ from ..reading.snapshot import SourceText
 from ..sighting import Rule, Sighting
 
 SHADOWED = Rule(
-    "shadowed-test",
+    "lens:shadowed-test",
     Severity.MEDIUM,
     "A test never runs, because a later one has its name, in {path}",
     "{count} tests in {files} never run, because later ones have their names",
@@ -22,7 +22,7 @@ SHADOWED = Rule(
     "Rename one of the two.",
 )
 VAIN = Rule(
-    "vain-comparison",
+    "lens:vain-comparison",
     Severity.MEDIUM,
     "A comparison in a test is never checked in {path}",
     "{count} comparisons in tests are never checked",
@@ -30,7 +30,7 @@ VAIN = Rule(
     "Put the `assert` in front that seems to be missing.",
 )
 TUPLE = Rule(
-    "tuple-assertion",
+    "lens:tuple-assertion",
     Severity.MEDIUM,
     "An assertion can never fail, since it asserts a tuple, in {path}",
     "{count} assertions can never fail, since they assert a tuple",
@@ -38,7 +38,7 @@ TUPLE = Rule(
     "Remove the parentheses.",
 )
 MOCKED = Rule(
-    "uncalled-mock-assertion",
+    "lens:uncalled-mock-assertion",
     Severity.MEDIUM,
     "A mock assertion is never made in {path}",
     "{count} mock assertions are never made",
@@ -46,7 +46,7 @@ MOCKED = Rule(
     "Call one of the mock's own assertions.",
 )
 TWO_ARGUMENTS = Rule(
-    "assert-true-of-two",
+    "lens:assert-true-of-two",
     Severity.MEDIUM,
     "assertTrue is given a second value as if it compared, in {path}",
     "assertTrue is given a second value as if it compared in {count} places",

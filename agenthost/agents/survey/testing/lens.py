@@ -75,7 +75,7 @@ def _silent(bodies: list[Body]) -> Iterator[Finding]:
         f"{named(len({item.path for item in silent}), 'file')}, neither assert nor call a helper that does: they fail only when "
         "something raises.",
         remedy="Where a result exists, check it.",
-        rule="silent-tests",
+        rule="lens:silent-tests",
         evidence=tuple(silent[:MAX_QUOTED]),
         weight=len(silent),
     )

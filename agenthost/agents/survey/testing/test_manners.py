@@ -13,7 +13,7 @@ from ..sighting import Rule, Sighting, merge
 from ..survey import Survey
 
 SKIPPED = Rule(
-    "skip-without-reason",
+    "lens:skip-without-reason",
     Severity.LOW,
     "A test in {path} is skipped without a reason",
     "{count} tests in {files} are skipped without a reason",
@@ -21,7 +21,7 @@ SKIPPED = Rule(
     "Write the reason down, or delete the test.",
 )
 FOCUSED = Rule(
-    "focused-test",
+    "lens:focused-test",
     Severity.MEDIUM,
     "A focused test keeps all others of its file from running in {path}",
     "{count} focused tests keep all others of their files from running",
@@ -104,7 +104,7 @@ def find_sleeps(survey: Survey) -> Iterator[Finding]:
         claim=f"Sleeps with a written length stand in {named(files, 'file')}; the longest waits {longest[0][0]:g} seconds. Each "
         "is too long on a fast machine and too short on a busy one.",
         remedy="Wait for the condition, or give the code a clock to turn.",
-        rule="sleeping-tests",
+        rule="lens:sleeping-tests",
         evidence=tuple(evidence for _, evidence in longest),
         weight=total,
     )

@@ -68,7 +68,7 @@ def find_untested(survey: Survey) -> Iterator[Finding]:
         f"code; the tests name neither it nor anything public in it{_others(unnamed)}. It may be run in passing, but nothing "
         "says what it should do.",
         remedy="Begin with the branches that handle errors.",
-        rule="unnamed-module",
+        rule="lens:unnamed-module",
         evidence=tuple(place for place in places if place),
         weight=len(unnamed),
     )

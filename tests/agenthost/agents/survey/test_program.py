@@ -149,7 +149,7 @@ def test_a_snapshot_without_code_is_said_to_be_one(tmp_path: Path) -> None:
 def test_an_unknown_lens_is_refused(tmp_path: Path) -> None:
     completed = survey(tmp_path, "everything")
     assert completed.returncode == 2
-    assert "hotspots|structure|risks|tests|docs|inventory|all" in completed.stderr
+    assert "hotspots|structure|risks|tests|docs|delivery|inventory|all" in completed.stderr
 
 
 def test_a_hostile_repository_is_survived_and_nothing_of_it_is_run(tmp_path: Path) -> None:
