@@ -238,7 +238,7 @@ def test_the_agent_of_the_docs_finds_with_its_persona_and_its_parameter(folder: 
 
     assert done.returncode == 0, done.stderr
     assert "Left to do in app.py" in done.stdout
-    assert "every citation was verified" in done.stdout
+    assert "Quotes checked; conclusions are yours." in done.stdout
     assert "You are a surveyor of code." in shown
 
 

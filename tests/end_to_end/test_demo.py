@@ -92,7 +92,7 @@ def test_the_demo_streams_from_two_hosts_and_ends_in_checked_findings(
     assert "survey on beta" in demo.progress()
     assert "Risks │ " in demo.progress()
     assert "src/load.py:4" in demo.out.read_text()
-    assert "every citation was verified in the snapshot" in demo.out.read_text()
+    assert "Quotes checked; conclusions are yours." in demo.out.read_text()
     assert repository.state() == before
     assert demo.processes() == []
     assert list(place.iterdir()) == []

@@ -23,7 +23,8 @@ FAILED_THEN = re.compile(r"^(- \*\*\w+\*\* failed(?: before it began)?): `(\w+)`
 MISSING_NOW = re.compile(r"^✗ missing · (?:critical|high|medium|low|info) ·")
 # Of the disk of the machine that reads, which may have a folder of this name.
 OF_THE_DISK = "- Whether the workspace changed"
-MADE_OF_FILES = "made from files alone, without a commit below it"
+SNAPSHOT_THEN = re.compile(r"^- Snapshot (`\w+`), made from a directory without git$")
+SNAPSHOT_NOW = r"- `/tmp/conductor-yesterday/workspace`, files without a commit below them, as snapshot \1"
 
 EVERY_STATE = {
     *(f"run STATE_{state}" for state in ("QUEUED", "RUNNING", "CANCELLING")),
@@ -75,8 +76,7 @@ def told_then(report: str) -> set[str]:
 
 def _in_words_of_today(line: str) -> str:
     line = FAILED_THEN.sub(r"\1: \3 (\2)", line)
-    line = line.replace("- Snapshot `", "- `/tmp/conductor-yesterday/workspace`, as snapshot `")
-    return line.replace("made from a directory without git", MADE_OF_FILES)
+    return SNAPSHOT_THEN.sub(SNAPSHOT_NOW, line)
 
 
 def told_now(report: str) -> set[str]:

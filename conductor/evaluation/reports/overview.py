@@ -4,10 +4,11 @@ A thing to do has a place, why it matters, and a remedy. What was not proven, wa
 under review is never one: it is seen too, with a mark that says why. It is pure, and works on the JSON of any version.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from conductor.evaluation.evidence.ranking import REFUTED
+from conductor.evaluation.reports.bands import beside, seen_too
 
 MAX_THINGS = 5
 MAX_LINES = 40
@@ -21,12 +22,14 @@ def overview(values: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the first screen of a report with these values."""
     findings = values["findings"]
     todo = [finding for finding in findings if _is_to_do(finding)][:MAX_THINGS]
-    rest = [finding for finding in findings if not any(finding is chosen for chosen in todo)]
+    rest = _without(findings, todo)
+    lines = beside(rest, values["band"])
     return {
         "scope": scope(values),
         "todo": [_thing(finding) for finding in todo],
-        "also": [_line(finding) for finding in rest[:MAX_LINES]],
-        "more": max(0, len(rest) - MAX_LINES),
+        "also": [line_of(finding) for finding in lines[:MAX_LINES]],
+        "more": max(0, len(lines) - MAX_LINES),
+        "seen_too": seen_too(_without(rest, lines), values["band"]),
     }
 
 
@@ -114,15 +117,21 @@ def primary(finding: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return next(found, finding["evidence"][0] if finding["evidence"] else None)
 
 
+def _without(findings: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    known = {id(finding) for finding in others}
+    return [finding for finding in findings if id(finding) not in known]
+
+
 def _is_to_do(finding: Mapping[str, Any]) -> bool:
     return finding["severity"] != _LEAST and not marks(finding)
 
 
 def _thing(finding: Mapping[str, Any]) -> dict[str, Any]:
-    return {**_line(finding), "why": _why(finding["claim"]), "remedy": finding.get("remedy", "")}
+    return {**line_of(finding), "why": _why(finding["claim"])}
 
 
-def _line(finding: Mapping[str, Any]) -> dict[str, Any]:
+def line_of(finding: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a finding as a line shows it."""
     where = primary(finding)
     return {
         "id": finding["id"],
@@ -131,6 +140,7 @@ def _line(finding: Mapping[str, Any]) -> dict[str, Any]:
         "place": place(where) if where else "",
         "places": len(finding["evidence"]),
         "marks": marks(finding),
+        "remedy": finding.get("remedy", ""),
     }
 
 

@@ -14,7 +14,8 @@ from conductor.evaluation.evidence.citations import Unread
 from conductor.evaluation.evidence.findings import SEVERITIES, STATUSES, read_document
 from conductor.evaluation.evidence.places import check_places, named_places
 from conductor.evaluation.evidence.ranking import REFUTED, order
-from conductor.evaluation.reports.overview import finders, is_proven, overview
+from conductor.evaluation.reports.bands import LARGE, is_in_full
+from conductor.evaluation.reports.overview import finders, is_proven, line_of, overview
 from conductor.evaluation.reports.results import Result, shortened, whole
 from conductor.evaluation.reports.run_facts import list_answering
 from conductor.evaluation.reports.shortening import leave_out, shorter
@@ -34,7 +35,7 @@ LAST_SECTION = "Refuted, or not found in the snapshot"
 UNJUDGED = ", but not everything could be judged: see what was not checked"
 UNFOUND = "whose quote was not found"
 # Code compares quotes with files; whether a claim is true, it cannot.
-CHECKED = "(quotes checked; conclusions are yours)"
+CHECKED = "Quotes checked; conclusions are yours."
 
 
 class ReportError(Exception):
@@ -100,11 +101,27 @@ def _sections(values: Mapping[str, Any]) -> list[dict[str, Any]]:
     findings = [{**finding, "finders": finders(finding, values)} for finding in values["findings"]]
     last = [finding for finding in findings if not is_proven(finding)]
     sections = [
-        {"title": severity.capitalize(), "findings": found}
+        _section(severity.capitalize(), found, values)
         for severity in SEVERITIES
         if (found := [one for one in findings if one["severity"] == severity and is_proven(one)])
     ]
-    return [*sections, {"title": LAST_SECTION, "findings": last}] if last else sections
+    told = [*sections, _section(LAST_SECTION, last, values)] if last else sections
+    return [section for section in told if section["findings"] or section["lines"]]
+
+
+def _section(title: str, found: Sequence[dict[str, Any]], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a section: how many findings it has, those that the band shows in full, and the others as lines."""
+    first = {thing["id"] for thing in values["overview"]["todo"]}
+    shown = [one for one in found if is_in_full(one, first, values["band"])]
+    others = [one for one in found if not is_in_full(one, first, values["band"])]
+    lines = [line_of(one) for one in others] if values["band"] == LARGE else []
+    told = len(shown) + len(lines)
+    return {
+        "title": title,
+        "count": f"{told} of {len(found)}" if told < len(found) else f"{told}",
+        "findings": shown,
+        "lines": lines,
+    }
 
 
 def built_in_markdown(values: Mapping[str, Any]) -> str:
@@ -174,10 +191,10 @@ def _found(findings: Sequence[Mapping[str, Any]], sources: Sources, *, has_texts
 def _judged(findings: Sequence[Mapping[str, Any]]) -> str:
     found = f"{_counted(len(findings), 'finding')} ({'; '.join(weighed(findings))})"
     counts = {status: sum(finding["status"] == status for finding in findings) for status in STATUSES}
-    if counts["verified"] == len(findings):
-        return f"{found}; every citation was verified in the snapshot {CHECKED}."
+    if counts["verified"] + counts["placed"] == len(findings):
+        return f"{found}. {CHECKED}"
     judged = ", ".join(f"{number} {status}" for status, number in counts.items() if number)
-    return f"{found}; citations: {judged} {CHECKED}."
+    return f"{found}; citations: {judged}. {CHECKED}"
 
 
 def weighed(findings: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -350,8 +350,7 @@ async def test_a_flow_may_bring_its_own_template(story: Story, workspace: Path) 
     await story.agent("risks", result={"findings": [claim("*x*")]})
     markdown, _ = await story.report()
 
-    judged = "every citation was verified in the snapshot (quotes checked; conclusions are yours)"
-    assert markdown == f"1 finding (1 medium); {judged}. succeeded small \\*x\\*\n"
+    assert markdown == "1 finding (1 medium). Quotes checked; conclusions are yours. succeeded small \\*x\\*\n"
 
 
 async def test_a_template_that_does_not_fit_is_a_failure_with_its_line(story: Story, workspace: Path) -> None:

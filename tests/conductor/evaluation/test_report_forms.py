@@ -221,7 +221,7 @@ def test_html_tells_what_the_snapshot_is_and_what_it_was_compared_with() -> None
     text = rendered("html", values, a__py="")
     del values["snapshot"]["scope"]
 
-    assert f"<code>{commit}</code>, which is that commit</li>" in text
+    assert f"a clean checkout of commit <code>{commit}</code></li>" in text
     told = "commit <code>ba5e</code>, where the branch left <code>main</code>: <code>b.py</code> (before: <code>a.py</code>)"
     assert f"<li>Compared with {told}</li>" in text
     assert "<li>Band small: 1 file</li>" in text

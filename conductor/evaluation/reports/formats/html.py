@@ -14,12 +14,13 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from conductor.evaluation.reports.bands import LARGE, is_in_full
 from conductor.evaluation.reports.formats.answers import answer_html, line_html, prose_html
 from conductor.evaluation.reports.formats.cited_files import CitedFiles
 from conductor.evaluation.reports.formats.excerpts import excerpt
 from conductor.evaluation.reports.formats.options import Options
 from conductor.evaluation.reports.formats.timeline import duration, timeline
-from conductor.evaluation.reports.overview import finders, marks, overview
+from conductor.evaluation.reports.overview import finders, line_of, marks, overview
 from conductor.evaluation.reports.unchecked import unchecked
 from conductor.flows.language.markdown import visible
 
@@ -31,13 +32,16 @@ _FOLDER = "conductor.evaluation.reports.formats"
 def render_html(values: Mapping[str, Any], files: CitedFiles, _: Options) -> str:
     """Returns the report as HTML."""
     style = _read("report.css")
+    first, findings, band = overview(values), values["findings"], values["band"]
+    todo = {thing["id"] for thing in first["todo"]}
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return _template().render(
         report=values,
         style=Markup(style),  # noqa: S704 - ours
         policy=f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
-        first=overview(values),
-        findings=[_finding(finding, files, values) for finding in values["findings"]],
+        first=first,
+        findings=[_finding(finding, files, values) for finding in findings if is_in_full(finding, todo, band)],
+        lines=[line_of(one) for one in findings if band == LARGE and not is_in_full(one, todo, band)],
         not_checked=unchecked(values),
         timeline=timeline(values),
         attempts=values["execution"]["attempts"][:MAX_ATTEMPTS],

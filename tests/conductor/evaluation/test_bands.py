@@ -1,0 +1,53 @@
+"""What each band shows of findings that tools' rules made. Nothing is dropped because there is much of it."""
+
+from typing import Any
+
+import pytest
+
+from conductor.evaluation.reports.bands import beside, is_in_full, seen_too
+
+
+def found(severity: str, number: int, **more: Any) -> list[dict[str, Any]]:
+    rule = {"rule": f"ruff:{severity}"}
+    return [
+        {"id": f"{severity}{one}", "severity": severity, "status": "placed", **rule, **more} for one in range(number)
+    ]
+
+
+REST = [*found("high", 3), *found("medium", 12), *found("low", 30)]
+
+
+@pytest.mark.parametrize(
+    ("band", "lines", "told"),
+    [
+        ("small", 10, "5 medium, 30 low seen too, shown by band large"),
+        ("medium", 15, "30 low seen too, shown by band large"),
+        ("large", 15, "30 low: all below, a line each"),
+    ],
+)
+def test_a_band_has_lines_for_some_findings_of_tools_and_counts_the_others(band: str, lines: int, told: str) -> None:
+    shown = beside(REST, band)
+
+    assert len(shown) == lines
+    assert seen_too([one for one in REST if one not in shown], band) == told
+
+
+@pytest.mark.parametrize(("band", "full"), [("small", ["low0"]), ("medium", ["high0", "medium0", "low0"])])
+def test_a_band_shows_the_things_to_do_in_full_and_a_larger_one_everything_of_weight(
+    band: str, full: list[str]
+) -> None:
+    listed = [*found("high", 1), *found("medium", 1), *found("low", 2)]
+
+    assert [one["id"] for one in listed if is_in_full(one, {"low0"}, band)] == full
+
+
+@pytest.mark.parametrize("more", [{"rule": ""}, {"status": "missing"}, {"verdict": "refuted"}])
+def test_what_a_model_found_or_was_judged_is_always_shown_in_full(more: dict[str, Any]) -> None:
+    (finding,) = found("low", 1, **more)
+
+    assert is_in_full(finding, (), "small")
+    assert beside([*REST, finding], "small")[-1] is finding
+
+
+def test_nothing_is_said_where_every_finding_has_a_line() -> None:
+    assert seen_too([], "small") == ""
