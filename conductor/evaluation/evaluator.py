@@ -182,6 +182,7 @@ class Evaluator:
             "personas": sorted(library.personas),
             "contracts": sorted(library.contracts),
             "unusable": sorted(library.unusable),
+            "tables": sorted(library.tables),
         }
         try:
             answer = await self._call(Frame({"task": task, "path": path, **names}, (data,)))

@@ -298,7 +298,10 @@ class Gathering:
         # A character that was cut in its middle is lost.
         value |= {"text": data.decode(errors="ignore"), "text_bytes": total}
         if step.findings:
-            value["findings"] = (await self._findings(run, step))["findings"]
+            document = await self._findings(run, step)
+            value["findings"] = document["findings"]
+            if "coverage" in document:
+                value["coverage"] = document["coverage"]
         if step.output_blob:
             name = "items" if isinstance(step.plan.work, ForeachPlan | LoopPlan) else "output"
             value[name] = json.loads(await self._blob(run, step.output_blob))

@@ -129,7 +129,8 @@ def render_stored(frame: Frame) -> Frame:
 
 def _library(header: Mapping[str, Any]) -> Library:
     unusable = frozenset((name, why) for name, why in header["unusable"])
-    return Library(frozenset(header["personas"]), frozenset(header["contracts"]), unusable)
+    tables = frozenset((name, path, text) for name, path, text in header["tables"])
+    return Library(frozenset(header["personas"]), frozenset(header["contracts"]), unusable, tables)
 
 
 def _judgement(judgement: Judgement) -> Frame:

@@ -1,4 +1,4 @@
-"""The personas, contracts and called flows that a client sends along with its flow. Nothing of them is looked up."""
+"""The personas, contracts, tables of rules and called flows that a client sends along with its flow. It looks nothing up."""
 
 from collections.abc import Iterator, Mapping
 
@@ -23,9 +23,12 @@ def read_library(library: pb.Library) -> Sent:
         for name, text in personas.items()
         if len(text) > MAX_PERSONA_CHARACTERS
     ]
+    rules = dict(library.rules)
+    violations += _wrong_names(rules, "library.rules")
     violations += [
-        Violation(f"library.contracts.{name}", f"has at most {MAX_TEXT_BYTES} bytes, this has {size}")
-        for name, text in contracts.items()
+        Violation(f"library.{kind}.{name}", f"has at most {MAX_TEXT_BYTES} bytes, this has {size}")
+        for kind, texts in (("contracts", contracts), ("rules", rules))
+        for name, text in texts.items()
         if (size := len(text.encode())) > MAX_TEXT_BYTES
     ]
     if len(library.flows) > MAX_FLOWS:
@@ -37,7 +40,7 @@ def read_library(library: pb.Library) -> Sent:
     ]
     if violations:
         raise InvalidRequestError(*violations)
-    return Sent(Texts(personas, contracts), dict(library.flows))
+    return Sent(Texts(personas, contracts, rules), dict(library.flows))
 
 
 def _wrong_names(texts: Mapping[str, str], where: str) -> Iterator[Violation]:

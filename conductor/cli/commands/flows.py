@@ -183,7 +183,9 @@ def read_flow(path: Path, project: Path | None = None) -> tuple[flow_service_pb2
         raise CommandError(f"{path} is no flow that can be run", lines=tuple(shown))
     # A text that begins with a line of dashes is not taken for front matter below an empty line.
     personas = {name: f"\n{text}" for name, text in sent.texts.personas.items()}
-    return flow, flow_service_pb2.Library(personas=personas, contracts=sent.texts.contracts, flows=sent.flows)
+    return flow, flow_service_pb2.Library(
+        personas=personas, contracts=sent.texts.contracts, flows=sent.flows, rules=sent.texts.rules
+    )
 
 
 def refused(error: CommandError, path: Path) -> CommandError:

@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Any
 
 from conductor.core.numbers import wrong_numbers
+from conductor.evaluation.evidence.coverage import read_coverage
 from conductor.evaluation.evidence.findings import (
     MAX_CLAIM_CHARACTERS,
     MAX_EVIDENCE,
@@ -62,7 +63,9 @@ def read_result(data: bytes, step: str) -> Found | None:
     if not isinstance(result["findings"], list):
         raise ResultError("the result's findings are not a list")
     found = _read_list(result["findings"], _read_notes(result.get("notes")), step)
-    return replace(found, unjudged=line_number(result.get("unjudged")))
+    coverage = read_coverage(result.get("coverage"))
+    told = ({"step": step, **coverage},) if coverage else ()
+    return replace(found, unjudged=line_number(result.get("unjudged")), coverage=told)
 
 
 def _wrong_members(result: Any) -> list[str]:

@@ -22,6 +22,8 @@ OPTIONAL = (
     "fingerprint",
     "former_fingerprint",
     "outside_scope",
+    "cause",
+    "count",
     "verdict",
     "verdict_reason",
     "rank",
@@ -89,6 +91,9 @@ class Finding:
     fingerprint: str = ""
     former_fingerprint: str = ""
     outside_scope: bool = False
+    # Of a finding that a table of rules folded: its identity, and the true number of its places (see `folding`).
+    cause: str = ""
+    count: int = 0
     # The distinct models that found it; an agent's name stands for one that asks no model.
     models: tuple[str, ...] = ()
     # After a merge: a sceptic's verdict with its own quotes, the ids of findings that say the opposite, and its place in the order.
@@ -101,6 +106,8 @@ class Finding:
     @property
     def id(self) -> str:
         """Returns an id that is the same in every run, for the same claim at the same place, wherever its lines have moved to."""
+        if self.cause:
+            return hashlib.sha256(f"cause\0{self.cause}".encode()).hexdigest()[:16]
         path, quote = (self.evidence[0].path, self.evidence[0].quote.strip()) if self.evidence else ("", "")
         text = f"{self.category}\0{self.title}\0{path}\0{quote}" + (f"\0{self.occurrence}" if self.occurrence else "")
         return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -159,6 +166,7 @@ class Found:
     notes: tuple[str, ...] = ()
     unread: bool = False
     unjudged: int = 0  # files that its agent should have judged, and could not
+    coverage: tuple[dict[str, Any], ...] = ()  # of each step that told some (see `coverage`)
 
     def as_json(self) -> dict[str, Any]:
         """Returns the findings document."""
@@ -171,6 +179,8 @@ class Found:
             value["unread"] = True
         if self.unjudged:
             value["unjudged"] = self.unjudged
+        if self.coverage:
+            value["coverage"] = list(self.coverage)
         return value
 
 

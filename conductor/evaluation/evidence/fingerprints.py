@@ -5,7 +5,8 @@
    word a title differently each time, so title, claim and severity do not count. No line number counts.
 3. Equal lines of a file are told apart by how many stand before; findings that are still equal are numbered in their order.
 4. A finding whose quote was not found has the first line of that quote. One without a place has its title: it has nothing else.
-5. A renamed file: `anchor` is everything but the path, so `follow` computes the fingerprint under the file's former path.
+5. A folded finding is its cause, without a path (see `folding`).
+6. A renamed file: `anchor` is everything but the path, so `follow` computes the fingerprint under the file's former path.
 
 The place is that of the first evidence that was found. It is pure, and walks each file at most once.
 """
@@ -53,6 +54,12 @@ def identify(
 def follow(anchor: str, path: str) -> str:
     """Returns the fingerprint of a finding with this anchor in a file of this path."""
     return _digest(anchor, path)
+
+
+def fingerprint_of_cause(cause: str) -> tuple[str, str]:
+    """Returns anchor and fingerprint of a folded finding, which no path belongs to."""
+    anchor = _digest(VERSION, "cause", cause)
+    return anchor, follow(anchor, "")
 
 
 def primary(finding: Finding) -> Evidence | None:

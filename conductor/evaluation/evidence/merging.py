@@ -15,6 +15,7 @@ from typing import Any
 
 from conductor.evaluation.evidence import ranking
 from conductor.evaluation.evidence.contradictions import contradict, overlap, similar, with_contradictions
+from conductor.evaluation.evidence.coverage import gather_coverage
 from conductor.evaluation.evidence.findings import (
     MAX_CLAIM_CHARACTERS,
     MAX_EVIDENCE,
@@ -66,9 +67,12 @@ class _Group:
         )
 
 
-def merge(findings: Iterable[Finding], max_findings: int) -> Found:
-    """Returns the merged findings, the most important first, and how many did not fit."""
-    return order(_joined(findings), max_findings)
+def merge(findings: Iterable[Finding], max_findings: int, apart: Iterable[Finding] = ()) -> Found:
+    """Returns the merged findings, the most important first, and how many did not fit.
+
+    Those `apart` are not merged with others: each is all that a rule has to say (see `rulings`).
+    """
+    return order((*_joined(findings), *apart), max_findings)
 
 
 def order(findings: Iterable[Finding], max_findings: int) -> Found:
@@ -109,7 +113,9 @@ def gather(documents: Sequence[dict[str, Any]]) -> Found:
     notes = dict.fromkeys(note for document in documents for note in document.get("notes", ()))
     left_out = sum(document.get("left_out", 0) for document in documents) + len(dropped)
     unread = all(document.get("unread", False) for document in documents)
-    return Found(kept, left_out, (*_notes(dropped, MAX_FINDINGS), *notes)[:MAX_NOTES], unread=unread)
+    coverage = gather_coverage(document.get("coverage", ()) for document in documents)
+    told = (*_notes(dropped, MAX_FINDINGS), *notes)[:MAX_NOTES]
+    return Found(kept, left_out, told, unread=unread, coverage=coverage)
 
 
 def _both(one: Finding, other: Finding) -> Finding:
@@ -128,7 +134,7 @@ def agree(documents: Sequence[dict[str, Any]], min_agree: int) -> Found:
         which = "1 finding was" if lonely == 1 else f"{lonely} findings were"
         notes = (f"{which} left out, which fewer than {min_agree} agents name", *notes)
     left_out = merged.left_out + found.left_out + lonely
-    return Found(kept, left_out, notes[:MAX_NOTES], unread=found.unread)
+    return Found(kept, left_out, notes[:MAX_NOTES], unread=found.unread, coverage=found.coverage)
 
 
 def _notes(left_out: Sequence[Finding], limit: int) -> tuple[str, ...]:

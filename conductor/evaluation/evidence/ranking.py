@@ -23,6 +23,7 @@ def rank(finding: Finding) -> tuple[object, ...]:
         -agreement(finding),
         STATUSES.index(finding.status),
         -len(finding.finders),
+        -finding.count,
         place.path,
         place.start_line,
         finding.title,

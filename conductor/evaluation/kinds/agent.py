@@ -136,7 +136,8 @@ def check(frame: Frame) -> Frame:
         return _invalid((_too_few(len(checked), spec.min_items), *found.notes))
     scope = ChangedPlaces(read_snapshot(frame))
     checked = tuple(scope.mark(finding) for finding in checked)
-    document = canonical_json(replace(found, findings=checked).as_json())
+    coverage = tuple({**one, "agent": frame.header.get("agent", "")} for one in found.coverage)
+    document = canonical_json(replace(found, findings=checked, coverage=coverage).as_json())
     if spec.findings:
         typed, errors = document, [*missing_evidence(checked), *unreadable(found)]
     return Frame({"counts": count(checked), "errors": errors}, (document, typed))

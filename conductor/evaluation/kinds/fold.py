@@ -12,8 +12,10 @@ from typing import Any
 from conductor.evaluation.answers.guards import judge_places, places_in
 from conductor.evaluation.answers.typed_answers import Form, judge_json
 from conductor.evaluation.evidence.citations import CitationCheck, cited_paths
-from conductor.evaluation.evidence.findings import Found, count, read_document
+from conductor.evaluation.evidence.coverage import Coverage, count_rules, gather_coverage
+from conductor.evaluation.evidence.findings import MAX_NOTES, Finding, Found, count, read_document
 from conductor.evaluation.evidence.merging import DEFAULT_MAX_FINDINGS, merge, order
+from conductor.evaluation.evidence.rulings import Ruled, judge_by_rules
 from conductor.evaluation.evidence.verdicts import join_verdicts
 from conductor.evaluation.pinned import failed, read_files, read_kept_bundle, read_pinned, read_seen
 from conductor.evaluation.workers.frames import Frame, Task
@@ -21,7 +23,8 @@ from conductor.flows.checks.output_rules import has_schema, output_schema
 from conductor.flows.language.markdown import cell
 from conductor.flows.language.nesting import inner_steps
 from conductor.flows.language.templates import TemplateError, render
-from conductor.flows.library.bundle import canonical_json
+from conductor.flows.library.bundle import Bundle, canonical_json
+from conductor.flows.library.rule_table import read_rule_table
 from conductor.v1 import flow_service_pb2
 
 Flow = flow_service_pb2.Flow
@@ -66,18 +69,27 @@ def _merge(frame: Frame) -> Frame:
     work = step.fold.merge
     needs = [need for need in step.needs if need in results and need != work.verdicts]
     given = read_document({"findings": [finding for need in needs for finding in results[need].findings]})
+    coverage = gather_coverage(results[need].coverage for need in needs)
+    ruled = _ruled(bundle, work.rules, given, coverage)
     limit = work.max_findings or DEFAULT_MAX_FINDINGS[inputs["band"]]
     if not work.verdicts:
-        found = merge(given, limit)
-        return _merged(found)
+        found = merge(ruled.others, limit, ruled.kept)
+        return _merged(replace(found, notes=(*found.notes, *ruled.notes)[:MAX_NOTES], coverage=coverage))
     asked = results[work.verdicts].items if work.verdicts in results else ()
     parent, dot, _ = frame.header["step"].rpartition(".")
     checked = _checked(bundle.step(f"{parent}{dot}{work.verdicts}"))
     if wanted := _judged(frame, _unchecked_outputs(asked, checked)):
         return wanted
-    judged, notes = join_verdicts(merge(given, len(given)).findings, asked)
+    judged, notes = join_verdicts(merge(ruled.others, len(given), ruled.kept).findings, asked)
     ordered = order(judged, limit)
-    return _merged(replace(ordered, notes=(*ordered.notes, *notes)))
+    return _merged(replace(ordered, notes=(*ordered.notes, *ruled.notes, *notes)[:MAX_NOTES], coverage=coverage))
+
+
+def _ruled(bundle: Bundle, rules: str, given: tuple[Finding, ...], coverage: tuple[Coverage, ...]) -> Ruled:
+    """Returns findings as the merge's table of rules wants them; without a table as they are."""
+    if not rules:
+        return Ruled((), given)
+    return judge_by_rules(given, read_rule_table(bundle.texts.rules[rules]), count_rules(coverage))
 
 
 def _merged(found: Found) -> Frame:

@@ -27,6 +27,7 @@ class Result(NamedTuple):
     items: tuple[dict[str, Any], ...] = ()  # of a step with items or rounds: {item, state, steps: {ID: value}}
     attempts: int = 0
     error: dict[str, str] | None = None
+    coverage: tuple[dict[str, Any], ...] = ()
 
 
 def read_results(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Result]:
@@ -41,6 +42,7 @@ def read_results(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Result]:
             items=tuple(value.get("items", ())),
             attempts=value.get("attempts", 0),
             error=value.get("error"),
+            coverage=tuple(value.get("coverage", ())),
         )
         for step, value in values.items()
     }

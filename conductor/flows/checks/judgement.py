@@ -9,11 +9,15 @@ from conductor.v1 import flow_service_pb2
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """The names of the personas and contracts that a flow may use. `unusable` are names of files, and why they cannot serve."""
+    """The names of the personas and contracts that a flow may use. `unusable` are names of files, and why they cannot serve.
+
+    `tables` are its tables of rules: the name, where it was found, and the text, which is judged with a flow that names it.
+    """
 
     personas: frozenset[str] = frozenset()
     contracts: frozenset[str] = frozenset()
     unusable: frozenset[tuple[str, str]] = frozenset()
+    tables: frozenset[tuple[str, str, str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from conductor.flows.defaults import agents_in, with_defaults
 from conductor.flows.language.counts import excesses
 from conductor.flows.language.document import DocumentError, Node, read_document
 from conductor.flows.language.marks import is_template
+from conductor.flows.language.nesting import walk
 from conductor.flows.language.problems import Problems
 from conductor.flows.language.shape import Shape
 from conductor.flows.library.layers import Folder, flow_files, folders, name_of, read_file
@@ -110,7 +111,10 @@ def _named(flow: Flow, known: Library) -> Library:
     unusable = {name for name, _ in known.unusable}
     personas = {agent.persona for agent in agents} - unusable
     contracts = {name for agent in agents for name in agent.contracts} - unusable
-    return Library(known.personas | personas, known.contracts | contracts, known.unusable)
+    named = {step.fold.merge.rules for _, step in walk(flow.steps) if step.HasField("fold")}
+    unknown = named - unusable - {name for name, _, _ in known.tables}
+    tables = known.tables | {(name, name, "") for name in unknown}
+    return Library(known.personas | personas, known.contracts | contracts, known.unusable, tables)
 
 
 def line_of(data: bytes, field: str) -> int:

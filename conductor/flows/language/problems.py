@@ -48,6 +48,12 @@ class Problems:
         if problem not in self.found and len(self.found) < MAX_PROBLEMS:
             self.found.append(problem)
 
+    def add_elsewhere(self, path: str, line: int, name: str, text: str) -> None:
+        """Adds a problem of another file that the flow names."""
+        problem = FlowProblem(path, line, name, text[:MAX_TEXT])
+        if problem not in self.found and len(self.found) < MAX_PROBLEMS:
+            self.found.append(problem)
+
     def add_excess(self, name: str, text: str) -> None:
         """Adds a list that is too long: then nothing else of the flow is judged."""
         self.add(name, text)

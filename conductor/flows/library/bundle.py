@@ -1,4 +1,4 @@
-"""The bundle of a run: its flow, personas and contracts as they were at launch, as one canonical JSON text.
+"""The bundle of a run: its flow, personas, contracts and tables of rules as they were at launch, as one canonical JSON text.
 
 Workers read the bundle only, so that editing a file during a run changes nothing.
 """
@@ -46,6 +46,8 @@ def write_bundle(
         "personas": dict(texts.personas),
         "contracts": dict(texts.contracts),
     }
+    if texts.rules:  # absent in bundles of flows without a table, which stay byte for byte the same
+        values["rules"] = dict(texts.rules)
     if calls:
         values["calls"] = {name: _as_json(called) for name, called in calls.items()}
     return canonical_json(values)
@@ -55,7 +57,9 @@ def read_bundle(data: bytes) -> Bundle:
     """Returns the bundle in these bytes."""
     values = json.loads(data)
     calls = {name: _from_json(flow) for name, flow in values.get("calls", {}).items()}
-    return Bundle(_from_json(values["flow"]), Texts(values["personas"], values["contracts"]), calls)
+    return Bundle(
+        _from_json(values["flow"]), Texts(values["personas"], values["contracts"], values.get("rules", {})), calls
+    )
 
 
 def _as_json(flow: flow_service_pb2.Flow) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import conductor
 
 FLOW_SUFFIXES = (".yaml", ".yml", ".json")
 MAX_FILES_PER_FOLDER = 500
+MAX_TABLE_FOLDERS = 50
 MAX_FILE_BYTES = 1024 * 1024
 
 
@@ -96,6 +97,18 @@ def sources(layer: Layer, folder: Path, suffixes: tuple[str, ...]) -> Iterator[S
             continue
         if stat.S_ISREG(status.st_mode):
             yield Source(layer, path, (status.st_mtime_ns, status.st_size, status.st_ino))
+
+
+def table_files(place: Folder) -> Iterator[tuple[str, Source]]:
+    """Yields the tables of rules in the folders beside flows, with their names, as `survey/rules.toml`."""
+    try:
+        names = sorted(name for name in os.listdir(place.flows) if _is_named(name))  # noqa: PTH208
+    except OSError:
+        return
+    folders = [name for name in names if (place.flows / name).is_dir()]
+    for name in folders[:MAX_TABLE_FOLDERS]:
+        for source in sources(place.layer, place.flows / name, (".toml",)):
+            yield f"{name}/{source.path.name}", source
 
 
 def _is_named(name: str) -> bool:

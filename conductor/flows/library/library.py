@@ -1,4 +1,4 @@
-"""Reads the library: personas and contracts.
+"""Reads the library: personas, contracts and tables of rules.
 
 A contract is a plain text that prompts include by name; evidence, output, read_only, simplicity and verdict are built in. A persona
 has its file's name, and also the name in its front matter where no file has that name.
@@ -15,7 +15,8 @@ from google.protobuf import json_format
 from conductor.flows.checks.judgement import Library
 from conductor.flows.defaults import agents_in
 from conductor.flows.language.marks import is_template
-from conductor.flows.library.layers import Folder, Source, read_file, sources
+from conductor.flows.language.nesting import walk
+from conductor.flows.library.layers import Folder, Source, read_file, sources, table_files
 from conductor.flows.library.personas import MAX_PERSONA_CHARACTERS, parse_persona
 from conductor.v1 import flow_service_pb2
 
@@ -28,17 +29,19 @@ _KINDS = (".agent", ".chatmode", ".persona", ".prompt", ".instructions")
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """The texts of personas and contracts, by name."""
+    """The texts of personas, contracts and tables of rules, by name."""
 
     personas: Mapping[str, str] = field(default_factory=dict)
     contracts: Mapping[str, str] = field(default_factory=dict)
+    rules: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_library(places: Iterable[Folder]) -> tuple[Library, Texts]:
-    """Returns every persona and contract; an earlier folder shadows a later one, also with a file that cannot be used."""
+    """Returns every persona, contract and table; an earlier folder shadows a later one, also with a file that cannot be used."""
     personas: dict[str, _File] = {}
     declared: dict[str, _File] = {}
     contracts: dict[str, _File] = {}
+    rules: dict[str, _File] = {}
     for place in places:
         for name, read in _texts(sources(place.layer, place.personas, _SUFFIXES)):
             own_name, persona = _persona(read, name)
@@ -46,10 +49,17 @@ def read_library(places: Iterable[Folder]) -> tuple[Library, Texts]:
             declared.setdefault(own_name, persona)
         for name, read in _texts(sources(place.layer, place.contracts, _SUFFIXES)):
             contracts.setdefault(name, read)
+        for name, source in table_files(place):
+            rules.setdefault(name, _read(source.path))
     personas = {**declared, **personas}
-    texts = Texts(_usable(personas), {name: text.strip() for name, text in _usable(contracts).items()})
-    unusable = [(name, read.trouble) for kind in (personas, contracts) for name, read in kind.items() if read.trouble]
-    return Library(frozenset(texts.personas), frozenset(texts.contracts), frozenset(unusable)), texts
+    texts = Texts(_usable(personas), {name: text.strip() for name, text in _usable(contracts).items()}, _usable(rules))
+    kinds = (personas, contracts, rules)
+    unusable = [(name, read.trouble) for kind in kinds for name, read in kind.items() if read.trouble]
+    tables = [(name, str(read.path), read.text) for name, read in rules.items() if not read.trouble]
+    return (
+        Library(frozenset(texts.personas), frozenset(texts.contracts), frozenset(unusable), frozenset(tables)),
+        texts,
+    )
 
 
 def texts_for(
@@ -66,9 +76,11 @@ def texts_for(
         written = " ".join((said, *(json_format.MessageToJson(one, ensure_ascii=False) for one in flows)))
         personas |= {name for name in texts.personas if re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", written)}
     contracts = {name for agent in named for name in contracts_of(agent)}
+    rules = {step.fold.merge.rules for one in flows for _, step in walk(one.steps) if step.HasField("fold")}
     return Texts(
         personas={name: text for name, text in texts.personas.items() if name in personas},
         contracts={name: text for name, text in texts.contracts.items() if name in contracts},
+        rules={name: text for name, text in texts.rules.items() if name in rules},
     )
 
 
@@ -82,11 +94,20 @@ class Sent:
 
 def with_sent(library: Library, texts: Texts, sent: Texts) -> tuple[Library, Texts]:
     """Returns a library with what a client sent along; that goes first, also before a file that cannot be used."""
-    both = Texts({**texts.personas, **sent.personas}, {**texts.contracts, **sent.contracts})
+    both = Texts(
+        {**texts.personas, **sent.personas}, {**texts.contracts, **sent.contracts}, {**texts.rules, **sent.rules}
+    )
     unusable = {
-        (name, why) for name, why in library.unusable if name not in both.personas and name not in both.contracts
+        (name, why)
+        for name, why in library.unusable
+        if name not in both.personas and name not in both.contracts and name not in both.rules
     }
-    return Library(frozenset(both.personas), frozenset(both.contracts), frozenset(unusable)), both
+    tables = {table for table in library.tables if table[0] not in sent.rules}
+    tables |= {(name, name, text) for name, text in sent.rules.items()}
+    return (
+        Library(frozenset(both.personas), frozenset(both.contracts), frozenset(unusable), frozenset(tables)),
+        both,
+    )
 
 
 def contracts_of(agent: flow_service_pb2.AgentWork) -> tuple[str, ...]:

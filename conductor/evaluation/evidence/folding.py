@@ -1,0 +1,112 @@
+"""Folds the findings of one rule into one, with its places: twelve unpinned actions are one finding with one remedy.
+
+The identity of a folded finding is its `cause`, never a place, a number or a title, which all change with the code:
+
+1. The cause is the rule. Where the table says `fold = false`, it is the rule with the tool's own title ("`requests` is not
+   declared"), so that each cause is one finding.
+2. `id` and `fingerprint` are made from the cause alone. When a thirteenth place comes, or the first one goes, and when a file is
+   renamed, the finding is the same: it persists in a comparison of runs, and stays known in a baseline.
+3. It is fixed when its last place is gone, and new when a first place comes. Where each new place must count, as in a gate on
+   changes, a run over the change's scope shows the places inside of it, and a finding without one is outside.
+4. A finding whose gravity the table leaves to its maker, as those of lenses, and that is not folded, is about itself: it keeps the
+   identity that its check gave it (see `fingerprints`).
+
+Shown are up to `MAX_EVIDENCE` places: those inside the run's scope, then product code, then by path. `count` is the true number,
+also of those that the tool only counted.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from conductor.evaluation.evidence.findings import (
+    MAX_CLAIM_CHARACTERS,
+    MAX_EVIDENCE,
+    SEVERITIES,
+    Evidence,
+    Finding,
+)
+from conductor.evaluation.evidence.fingerprints import fingerprint_of_cause
+from conductor.evaluation.evidence.test_code import is_test
+from conductor.flows.library.rule_table import Rule, filled
+
+MAX_TITLE_CHARACTERS = 200
+MAX_CAUSE_CHARACTERS = 300
+MAX_TOLD_TITLES = 5
+
+
+def cause_of(finding: Finding, rule: Rule) -> str:
+    """Returns what a finding is folded by; empty where it stays alone."""
+    if rule.fold:
+        return finding.rule
+    return f"{finding.rule} {finding.title}"[:MAX_CAUSE_CHARACTERS] if rule.severity else ""
+
+
+def fold(cause: str, findings: Sequence[Finding], rule: Rule, uncounted: int = 0) -> Finding:
+    """Returns the findings of one cause as one. `uncounted` are those that its tool counted and did not hand in."""
+    ordered = sorted(findings, key=_weight)
+    first = ordered[0]
+    places = sorted(
+        dict.fromkeys(place for finding in ordered for place in finding.evidence), key=_place_order(ordered)
+    )
+    count = len(ordered) + uncounted
+    files = len({place.path for place in places})
+    severity = rule.severity or min((finding.severity for finding in ordered), key=SEVERITIES.index)
+    anchor, fingerprint = fingerprint_of_cause(cause) if cause else (first.anchor, first.fingerprint)
+    return replace(
+        first,
+        severity=severity,
+        title=_title(rule, first, count, files)[:MAX_TITLE_CHARACTERS],
+        claim=_claim(rule, ordered),
+        remedy=rule.remedy or first.remedy,
+        evidence=tuple(places)[:MAX_EVIDENCE],
+        found_by=tuple(dict.fromkeys(step for finding in ordered for step in finding.finders)),
+        models=tuple(dict.fromkeys(model for finding in ordered for model in finding.models)),
+        outside_scope=all(finding.outside_scope for finding in ordered),
+        occurrence=0 if cause else first.occurrence,
+        former_fingerprint="" if cause else first.former_fingerprint,
+        anchor=anchor,
+        fingerprint=fingerprint,
+        cause=cause,
+        count=count if cause else 0,
+    )
+
+
+def _title(rule: Rule, first: Finding, count: int, files: int) -> str:
+    if count > 1 and rule.titles:
+        return filled(rule.titles, count, files)
+    own = first.title if not rule.title else rule.title if rule.fold else f"{rule.title}: {first.title}"
+    return f"{own} ({count:,} places)" if count > 1 else own
+
+
+def _claim(rule: Rule, findings: Sequence[Finding]) -> str:
+    """Returns why a maintainer acts, and what the tool itself says of it."""
+    if not rule.fold and not rule.title:
+        said = [findings[0].claim]
+    else:
+        said = _own_words(findings)
+    return "\n\n".join(part for part in (rule.why, *said) if part)[:MAX_CLAIM_CHARACTERS]
+
+
+def _own_words(findings: Sequence[Finding]) -> list[str]:
+    titles = list(dict.fromkeys(finding.title for finding in findings))
+    told = "; ".join(titles[:MAX_TOLD_TITLES])
+    more = f"; and {len(titles) - MAX_TOLD_TITLES} more" if len(titles) > MAX_TOLD_TITLES else ""
+    tool = findings[0].rule.partition(":")[0]
+    return [f"{tool} says: {told}{more}."]
+
+
+def _weight(finding: Finding) -> tuple[object, ...]:
+    """Returns a key that puts findings inside the scope and in product code first."""
+    for place in finding.evidence[:1]:
+        return finding.outside_scope, is_test(place.path), place.path, place.first_line, finding.title
+    return True, True, "", 0, finding.title
+
+
+def _place_order(ordered: Sequence[Finding]) -> Callable[[Evidence], tuple[object, ...]]:
+    """Returns a key for places: what is not missing, inside the scope and in product code comes first."""
+    outside = {place for finding in ordered if finding.outside_scope for place in finding.evidence}
+
+    def key(place: Evidence) -> tuple[object, ...]:
+        return place.status == "missing", place in outside, is_test(place.path), place.path, place.first_line
+
+    return key

@@ -1,0 +1,37 @@
+"""Tells by its path whether a file belongs to tests: where a rule speaks of product code, its places there do not count."""
+
+import re
+from functools import lru_cache
+
+_FOLDERS = frozenset(
+    {
+        *("test", "tests", "testing", "testsuite", "__tests__", "spec", "specs", "e2e", "integration", "cypress"),
+        *(
+            "fixtures",
+            "testdata",
+            "test_data",
+            "mocks",
+            "__mocks__",
+            "test-utils",
+            "testutil",
+            "test_support",
+            "unittest",
+        ),
+    }
+)
+_FOLDER_ENDS = ("_test", "_tests", "-test", "-tests")
+_NAME = re.compile(
+    r"(test_.*|.*_tests?|tests?|conftest)\.(py|go|rs|c|cc|cpp|rb|sh|bats)|.*\.(test|spec|e2e)\.[cm]?[jt]sx?"
+    r"|.*(Test|Tests|IT|TestCase)\.(java|kt|scala|cs)|.*_spec\.rb|.*\.bats"
+)
+
+
+@lru_cache(4096)
+def is_test(path: str) -> bool:
+    """Returns whether a file belongs to the tests, their data or their support."""
+    *folders, name = path.split("/")
+    return bool(_NAME.fullmatch(name)) or any(_is_of_tests(folder.lower()) for folder in folders)
+
+
+def _is_of_tests(folder: str) -> bool:
+    return folder in _FOLDERS or folder.startswith(("test_", "tests_", "test-")) or folder.endswith(_FOLDER_ENDS)

@@ -1,0 +1,157 @@
+"""Tables of rules over findings: kept, folded, dropped and counted, and one identity however many places come."""
+
+from collections.abc import Mapping
+
+from conductor.evaluation.evidence.findings import Evidence, Finding, Found, read_document
+from conductor.evaluation.evidence.rulings import Ruled, judge_by_rules
+from conductor.evaluation.evidence.test_code import is_test
+from conductor.flows.library.rule_table import read_rule_table
+
+TABLE = """
+[zizmor.unpinned-uses]
+severity = "medium"
+why = "A tag can move."
+title = "An action is not pinned"
+titles = "{count} actions in {files} files are not pinned"
+remedy = "Pin it."
+[ruff.F821]
+severity = "high"
+why = "It raises NameError."
+[ruff.E501]
+drop = "Long lines harm nobody."
+[deptry.DEP001]
+severity = "medium"
+why = "It is not installed."
+fold = false
+[lens.import-ring]
+why = "None of them loads alone."
+fold = false
+[lens.hollow-test]
+why = "It cannot fail."
+tests = true
+"""
+
+
+def found(rule: str, path: str = "a.py", line: int = 1, title: str = "", **members: object) -> Finding:
+    place = Evidence(path, line, line, "quoted", "placed")
+    given = {"severity": "info", "claim": "", "category": "tools", "step": rule.partition(":")[0], **members}
+    return Finding(title=title or f"says {rule}", evidence=(place,), rule=rule, **given)  # type: ignore[arg-type]
+
+
+def ruled(*findings: Finding, counts: Mapping[str, int] | None = None) -> Ruled:
+    return judge_by_rules(findings, read_rule_table(TABLE), counts or {})
+
+
+def test_a_kept_rule_has_our_severity_reason_title_and_remedy() -> None:
+    (kept,) = ruled(found("zizmor:unpinned-uses", title="unpinned action reference")).kept
+
+    assert (kept.severity, kept.title, kept.remedy) == ("medium", "An action is not pinned", "Pin it.")
+    assert kept.claim == "A tag can move.\n\nzizmor says: unpinned action reference."
+
+
+def test_twelve_places_are_one_finding_with_one_remedy() -> None:
+    places = [found("zizmor:unpinned-uses", f".github/workflows/{number % 3}.yml", number + 1) for number in range(12)]
+    (kept,) = ruled(*places).kept
+
+    assert (kept.title, kept.count) == ("12 actions in 3 files are not pinned", 12)
+    assert len(kept.evidence) == 12
+    assert [place.path for place in kept.evidence] == sorted(place.path for place in kept.evidence)
+
+
+def test_the_number_is_the_true_one_beyond_what_a_tool_hands_in() -> None:
+    (kept,) = ruled(*(found("ruff:F821", line=line) for line in range(1, 41)), counts={"ruff:F821": 300}).kept
+
+    assert (kept.count, len(kept.evidence), kept.title) == (300, 20, "says ruff:F821 (300 places)")
+
+
+def test_a_folded_finding_is_the_same_when_a_place_comes_before_the_others_and_when_the_first_goes() -> None:
+    places = [found("zizmor:unpinned-uses", f"{letter}.yml") for letter in "bcd"]
+    more = [found("zizmor:unpinned-uses", "a.yml"), *places]
+    identities = {
+        (one.id, one.fingerprint, one.former_fingerprint)
+        for given in (places, more, places[1:], places[:1])
+        for one in ruled(*given).kept
+    }
+
+    assert len(identities) == 1
+    (kept,) = ruled(*places).kept
+    assert kept.fingerprint
+    assert read_document(Found((kept,)).as_json()) == (kept,)
+    assert kept.id == read_document(Found((kept,)).as_json())[0].id
+
+
+def test_each_cause_is_one_finding_where_the_table_does_not_fold() -> None:
+    kept = ruled(
+        found("deptry:DEP001", "a.py", title="'yaml' is not declared"),
+        found("deptry:DEP001", "b.py", title="'yaml' is not declared"),
+        found("deptry:DEP001", "b.py", title="'attr' is not declared"),
+    ).kept
+
+    assert {(one.title, one.count) for one in kept} == {
+        ("'yaml' is not declared (2 places)", 2),
+        ("'attr' is not declared", 1),
+    }
+    assert len({one.fingerprint for one in kept}) == 2
+
+
+def test_a_lens_rates_its_own_findings_and_each_keeps_its_identity() -> None:
+    one = found("lens:import-ring", severity="high", claim="a and b.", anchor="1", fingerprint="2")
+    other = found("lens:import-ring", "c.py", severity="low", claim="c and d.", anchor="3", fingerprint="4")
+    kept = ruled(one, other).kept
+
+    assert [(kept_one.severity, kept_one.fingerprint, kept_one.id) for kept_one in kept] == [
+        ("high", "2", one.id),
+        ("low", "4", other.id),
+    ]
+    assert kept[0].claim == "None of them loads alone.\n\na and b."
+
+
+def test_what_is_dropped_or_not_in_the_table_of_its_tool_is_counted_and_other_tools_stay_as_they_are() -> None:
+    other = [found("semgrep:x"), found(""), found("no-colon")]
+    result = ruled(found("ruff:E501"), found("ruff:F999"), *other, counts={"ruff:E501": 1200})
+
+    assert result.kept == ()
+    assert result.others == tuple(other)
+    assert result.notes == (
+        "1,201 findings were left out, whose rules this flow's table does not keep: ruff:E501 (1,200), ruff:F999 (1)",
+    )
+
+
+def test_places_in_test_code_count_only_where_the_table_says_so() -> None:
+    result = ruled(
+        found("ruff:F821", "tests/a.py"), found("ruff:F821", "src/a.py"), found("lens:hollow-test", "tests/a.py")
+    )
+
+    assert [(one.rule, [place.path for place in one.evidence]) for one in result.kept] == [
+        ("ruff:F821", ["src/a.py"]),
+        ("lens:hollow-test", ["tests/a.py"]),
+    ]
+    assert result.notes == ("1 finding in test code left out, of rules that speak of other code",)
+
+
+def test_a_folded_finding_goes_through_a_second_merge_as_it_is() -> None:
+    (kept,) = ruled(*(found("ruff:F821", line=line) for line in range(1, 4))).kept
+
+    assert ruled(kept, counts={"ruff:F821": 3}).kept == (kept,)
+
+
+def test_test_code_is_told_by_its_path() -> None:
+    inside = (
+        "tests/a.py",
+        "src/test_a.py",
+        "a/b_test.go",
+        "web/x.spec.ts",
+        "src/FooTest.java",
+        "test/run.sh",
+        "a.bats",
+    )
+    outside = (
+        "src/a.py",
+        ".github/workflows/tests.yml",
+        "src/testament.py",
+        "contest/a.py",
+        "Dockerfile",
+        "a/latest.js",
+    )
+
+    assert [is_test(path) for path in (*inside, *outside)] == [True] * len(inside) + [False] * len(outside)
