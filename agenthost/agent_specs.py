@@ -32,6 +32,7 @@ from agenthost.errors import AgentUnavailableError, ProgramError, Violation
 from agenthost.models.settings import ModelSettings
 from agenthost.packages.prefix import missing, prefix_of
 from agenthost.packages.trials import Trial, digest_of, last_trial
+from agenthost.sandbox.analyzers import absent_analyzer, seen_of_host, version_in, with_host_places
 from agenthost.sandbox.find import python_runtime
 from agenthost.sandbox.programs import absent
 from agenthost.sandbox.special_files import special_file
@@ -89,16 +90,16 @@ class Agent:
     @property
     def own_paths(self) -> tuple[Path, ...]:
         """Returns what it reads at its own path: the Python that it asks for."""
-        needs_python = self.spec is not None and ("{python}" in self.spec.argv or self.spec.bridge is not None)
+        needs_python = self.spec is not None and ("{python}" in self.spec.argv or self.spec.is_driven)
         return python_runtime() if needs_python else ()
 
     @property
     def mounts(self) -> Mapping[str, Path]:
-        """Returns the folders that it sees below /opt, by their names there."""
+        """Returns the folders that it sees below /opt, by their names there, and the program that its spec names."""
         if self.spec is None:
             return {}
         own = {name: (self.source.parent / Path(path).expanduser()).resolve() for name, path in self.spec.mounts}
-        return own | ({"bridge": BUILT_IN} if self.spec.bridge else {})
+        return own | ({"bridge": BUILT_IN} if self.spec.is_driven else {}) | seen_of_host(self.spec)
 
     @property
     def folders(self) -> Mapping[str, Path]:
@@ -144,7 +145,7 @@ class Agent:
 
     def argv(self, parameters: Mapping[str, str]) -> tuple[str, ...]:
         """Returns the command line inside the sandbox, for checked parameters."""
-        return command_line(self.usable(), str(interpreter()), self._values(parameters))
+        return command_line(self.usable(), str(interpreter()), self._values(parameters), self.version)
 
     def environment(self, parameters: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
         """Returns the variables that its spec passes and sets, and those that name its model's address."""
@@ -254,6 +255,8 @@ def _identity(folder: Path) -> tuple[int, int]:
 
 
 def _missing(agent: Agent, spec: AgentSpec) -> str:
+    if why := absent_analyzer(spec, is_built_in=agent.source.parent == BUILT_IN):
+        return why if agent.source.parent == BUILT_IN else f"{agent.source}: {why}"
     for program in spec.requires:
         if why := absent(program, {}):
             return f"{why}, then restart the host"
@@ -274,7 +277,7 @@ def _absent_program(agent: Agent, spec: AgentSpec) -> str:
 
 def _unfit_mount(agent: Agent) -> str:
     for name, folder in agent.mounts.items():
-        if not folder.is_dir():
+        if not folder.is_dir() and not name.startswith("program/"):
             return f"{agent.source}: mounts.{name} names {folder}, which is no folder"
     folders = [*([agent.install] if agent.install else []), *agent.mounts.values()]
     if special := special_file(folders):
@@ -315,6 +318,7 @@ async def _with_version(agent: Agent) -> Agent:
     command = agent.spec.version_command if agent.spec and agent.available else ()
     if not command:
         return agent
+    command = with_host_places(agent.spec, command) if agent.spec else command
     try:
         result = await programs.run(*command, timeout_seconds=VERSION_SECONDS, max_output_bytes=MAX_SPEC_BYTES)
     except ProgramError as error:
@@ -323,5 +327,7 @@ async def _with_version(agent: Agent) -> Agent:
         return replace(
             agent, unavailable_reason=f"its version command failed with code {result.returncode}: {result.complaint}"
         )
-    lines = result.stdout.decode(errors="replace").split("\n")
-    return replace(agent, version=lines[0].strip()[:MAX_VERSION_LENGTH])
+    told = result.stdout.decode(errors="replace")
+    is_analyzer = agent.spec is not None and agent.spec.analyzer is not None
+    version = version_in(told) if is_analyzer else told.split("\n")[0].strip()
+    return replace(agent, version=version[:MAX_VERSION_LENGTH])

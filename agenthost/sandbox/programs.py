@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,6 +10,17 @@ from agenthost.core.sandbox.policy import SANDBOX_PATH
 
 SYSTEM = ("/usr/", "/bin/", "/sbin/", "/lib/", "/lib64/")
 UNKNOWN_YET = ("/workspace/", "/home/agent/", "/tmp/", "/dev/shm/")  # noqa: S108 - what lies there comes with an attempt
+
+BESIDE_US = ("/usr/local/bin", "/usr/bin", "/bin")
+
+
+def host_program(name: str) -> Path | None:
+    """Returns the file of a program that the host has: beside its own commands, as packages put it there, or of the system."""
+    for folder in (sysconfig.get_path("scripts"), *BESIDE_US):
+        place = Path(folder, name)
+        if place.is_file() and os.access(place, os.X_OK):
+            return place.resolve()
+    return None
 
 
 def absent(program: str, folders: Mapping[str, Path], path: str = "") -> str:

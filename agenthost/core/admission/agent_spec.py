@@ -11,6 +11,15 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from agenthost.core.admission.analyzers import (
+    LAUNCHER,
+    PROGRAM_FOLDER,
+    SARIF,
+    Analyzer,
+    read_analyzer,
+    read_evidence,
+    read_program,
+)
 from agenthost.core.admission.file_texts import PLACEHOLDER, filled
 from agenthost.core.admission.order import Parameter
 from agenthost.core.admission.releases import read_tested
@@ -46,7 +55,7 @@ _KEYS = frozenset(
     {
         "name", "description", "argv", "prompt", "dialect", "environment", "network", "model", "input", "parameters",
         "version", "version_command", "enforcement", "features", "requires", "install", "mounts", "files", "resources",
-        "bridge", "hides", "turns", "tested",
+        "bridge", "hides", "turns", "tested", "program", "packages", "evidence", "analyzer",
     }
 )  # fmt: skip
 
@@ -89,12 +98,22 @@ class AgentSpec:
     resources: tuple[tuple[str, int], ...] = ()  # those that differ from the usual
     bridge: Bridge | None = None
     hides: tuple[str, ...] = ()  # names at the root of a snapshot that it does not see: its own configuration
+    program: str = ""  # a program of a Python package or of the system, bound alone below /opt/program
+    has_packages: bool = False  # it sees the host's Python packages at /opt/packages
+    names_places: bool = False  # its findings may name a place without a quote
+    analyzer: Analyzer | None = None
 
     @property
     def offers(self) -> tuple[str, ...]:
-        """Returns its features. Only the setting says that it has turns: conductors count on that."""
-        words = tuple(word for word in self.features if word != "turns")
-        return (*words, "turns") if self.has_turns else words
+        """Returns its features. Only settings say that it has turns or names places: conductors count on that."""
+        settings = {"places": self.names_places, "turns": self.has_turns}
+        words = tuple(word for word in self.features if word not in settings)
+        return (*words, *(word for word, is_set in settings.items() if is_set))
+
+    @property
+    def is_driven(self) -> bool:
+        """Returns whether a program of ours runs as the agent and drives it: a bridge, or `analyzer`."""
+        return self.bridge is not None or self.analyzer is not None
 
 
 def parse_spec(table: Mapping[str, Any]) -> AgentSpec:
@@ -130,16 +149,20 @@ def parse_spec(table: Mapping[str, Any]) -> AgentSpec:
         resources=read_resources(table.get("resources", {})),
         bridge=read_bridge(table.get("bridge")),
         hides=read_hides(table.get("hides", [])),
+        program=read_program(_string(table, "program", "")),
+        has_packages=_flag(table, "packages"),
     )
-    spec = _driven(spec, table)
+    spec = _driven(_analyzing(spec, table), table)
     _check(spec)
     return spec
 
 
-def command_line(spec: AgentSpec, python: str, parameters: Mapping[str, str]) -> tuple[str, ...]:
-    """Returns the agent's arguments inside the sandbox."""
-    values = {**parameters, "python": python}
+def command_line(spec: AgentSpec, python: str, parameters: Mapping[str, str], version: str = "") -> tuple[str, ...]:
+    """Returns the agent's arguments inside the sandbox. `version` is told to our program that drives an analyzer."""
+    values = {**parameters, "python": python, **_places(spec)}
     own = tuple(_replaced(argument, values) for argument in spec.argv)
+    if spec.analyzer is not None:
+        return (python, "-I", "-S", "/opt/bridge", "analyzer", spec.analyzer.settings(spec.name, version), "--", *own)
     if spec.bridge is None:
         return own
     bridge = spec.bridge
@@ -171,6 +194,12 @@ def secrets_of(spec: AgentSpec, surroundings: Mapping[str, str]) -> tuple[str, .
     return tuple(environment[name] for name in spec.secret_environment if name in environment)
 
 
+def _places(spec: AgentSpec) -> dict[str, str]:
+    """Returns what the host itself puts into argv."""
+    program = {"program": f"{PROGRAM_FOLDER}/{spec.program}"} if spec.program else {}
+    return program | ({"launcher": LAUNCHER} if spec.has_packages else {})
+
+
 def _replaced(argument: str, values: Mapping[str, str]) -> str:
     match = PLACEHOLDER.fullmatch(argument)
     return values.get(match[1], argument) if match else argument
@@ -185,6 +214,23 @@ def _driven(spec: AgentSpec, table: Mapping[str, Any]) -> AgentSpec:
     return replace(spec, prompt=PromptDelivery.FILE, dialect="jsonl")
 
 
+def _analyzing(spec: AgentSpec, table: Mapping[str, Any]) -> AgentSpec:
+    """Returns the spec with what it says of an analyzer: our program reads no prompt and speaks jsonl."""
+    is_analyzer = spec.dialect == SARIF
+    places = read_evidence(_string(table, "evidence", ""), is_analyzer=is_analyzer, asks_model=bool(spec.model))
+    if not is_analyzer:
+        if "analyzer" in table:
+            raise SpecError("analyzer needs dialect = 'sarif'")
+        return replace(spec, names_places=places)
+    if given := sorted({"prompt", "input", "turns", "bridge"} & set(table)):
+        raise SpecError(f"{given[0]} is not for dialect = 'sarif': an analyzer gets no prompt. Leave it out")
+    features = tuple(dict.fromkeys(("findings", *spec.features)))
+    analyzer = read_analyzer(table.get("analyzer", {}), spec.argv)
+    return replace(
+        spec, dialect="jsonl", prompt=PromptDelivery.FILE, features=features, names_places=places, analyzer=analyzer
+    )
+
+
 def _check(spec: AgentSpec) -> None:
     if not spec.argv:
         raise SpecError("argv is required: the command line, one string for each argument")
@@ -192,7 +238,11 @@ def _check(spec: AgentSpec) -> None:
         raise SpecError("an agent with input = true needs prompt = 'file': on stdin nothing would end the prompt")
     if spec.has_turns and spec.dialect == "text":
         raise SpecError("turns = true needs dialect = 'jsonl' or 'stream-json': text does not tell the end of a turn")
-    known = {"python", *(parameter.name for parameter in spec.parameters)}
+    parameters = {parameter.name for parameter in spec.parameters}
+    own = {*_places(spec), *(("files", "result") if spec.analyzer is not None else ())}
+    if both := sorted(parameters & own):
+        raise SpecError(f"parameters.{both[0]} must have another name: argv's {{{both[0]}}} is the host's own here")
+    known = {"python"} | parameters | own
     for argument in spec.argv:
         match = PLACEHOLDER.fullmatch(argument)
         if match and match[1] not in known:
@@ -224,8 +274,8 @@ def _model(table: Mapping[str, Any]) -> str:
 
 def _dialect(table: Mapping[str, Any]) -> str:
     name = _string(table, "dialect", "text")
-    if name not in DIALECTS:
-        raise SpecError(f"dialect is '{name}': it must be one of {', '.join(DIALECTS)}")
+    if name not in {*DIALECTS, SARIF}:
+        raise SpecError(f"dialect is '{name}': it must be one of {', '.join([*DIALECTS, SARIF])}")
     return name
 
 

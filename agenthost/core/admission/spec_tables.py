@@ -16,6 +16,7 @@ MAX_MOUNTS = 8
 MAX_FILES = 32
 MAX_FILE_BYTES = 64 * 1024
 BRIDGES = ("acp", "codex", "pi")
+OWN_MOUNTS = frozenset({"agent", "bridge", "packages", "program"})
 _MOUNT = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 _FILE = re.compile(r"(?:[A-Za-z0-9_.-]{1,80}/){0,7}[A-Za-z0-9_.-]{1,80}")
 _HIDDEN = re.compile(r"[A-Za-z0-9_.-]{1,80}")
@@ -54,8 +55,8 @@ def read_mounts(table: Any) -> tuple[tuple[str, str], ...]:
             f"mounts is {shown(table)}: it must be a table of at most {MAX_MOUNTS} folders, as node = '/usr/local/lib/node'"
         )
     for name, path in table.items():
-        if not _MOUNT.fullmatch(name) or name in {"agent", "bridge"}:
-            raise SpecError(f"mounts.{name} must match {_MOUNT.pattern} and be neither 'agent' nor 'bridge'")
+        if not _MOUNT.fullmatch(name) or name in OWN_MOUNTS:
+            raise SpecError(f"mounts.{name} must match {_MOUNT.pattern} and be none of {', '.join(sorted(OWN_MOUNTS))}")
         if not isinstance(path, str) or not path or "\0" in path:
             raise SpecError(f"mounts.{name} is {shown(path)}: it must be the path of a folder")
     return tuple(sorted(table.items()))

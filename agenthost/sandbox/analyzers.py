@@ -1,0 +1,52 @@
+"""Finds on this host what an analyzer's spec names: its program, the Python packages, the adapter and the narrowing. Blocking."""
+
+import re
+import sys
+import sysconfig
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from agenthost.core.admission.agent_spec import AgentSpec
+from agenthost.core.admission.analyzers import PACKAGES
+from agenthost.sandbox.programs import BESIDE_US, host_program
+
+OURS = Path(__file__).parent.parent / "agents/analyzer"
+_VERSION = re.compile(r"\d+(?:\.\d+)+[0-9A-Za-z.+-]*")
+
+
+def seen_of_host(spec: AgentSpec) -> Mapping[str, Path]:
+    """Returns what an analyzer sees of the host below /opt, by its name there: one program, and the Python packages."""
+    program = host_program(spec.program) if spec.program else None
+    seen = {f"program/{spec.program}": program} if program else {}
+    return seen | ({PACKAGES: Path(sysconfig.get_path("purelib"))} if spec.has_packages else {})
+
+
+def absent_analyzer(spec: AgentSpec, *, is_built_in: bool) -> str:
+    """Returns what an analyzer lacks on this host, and what to do; nothing where all is there."""
+    if spec.program and host_program(spec.program) is None:
+        if is_built_in:
+            return f"{spec.program} is not installed: pip install 'conductor-agenthost[survey]' (./dev brings it), then restart the host"
+        places = ", ".join((sysconfig.get_path("scripts"), *BESIDE_US))
+        return f"program names '{spec.program}', which is in none of {places}: install it there, then restart the host"
+    if spec.analyzer is None:
+        return ""
+    for field, folder, name in (
+        ("adapter", "adapters", spec.analyzer.adapter),
+        ("narrowing", "narrowing", spec.analyzer.narrowing),
+    ):
+        there = sorted(path.stem for path in (OURS / folder).glob("[a-z]*.py"))
+        if name and name.replace("-", "_") not in there:
+            return f"analyzer.{field} names '{name}', and there are {', '.join(there) or 'none'}"
+    return ""
+
+
+def with_host_places(spec: AgentSpec, command: Sequence[str]) -> tuple[str, ...]:
+    """Returns a version command as it runs on the host itself: `{program}` is the program's file, `{python}` our Python."""
+    places = {"{program}": str(host_program(spec.program) or spec.program), "{python}": sys.executable}
+    return tuple(places.get(argument, argument) for argument in command)
+
+
+def version_in(text: str) -> str:
+    """Returns the version that a tool prints of itself, wherever it stands in its words."""
+    found = _VERSION.search(text[:10_000])
+    return found[0] if found else text.split("\n")[0].strip()
