@@ -3,10 +3,11 @@
 It runs nothing but an agent's version command, through `servicekit.programs`.
 """
 
+import asyncio
 import os
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -44,6 +45,7 @@ MAX_SPECS = 200
 PREFIX = "{prefix}"  # as `install`: the folder that `agenthost agents install` makes
 MAX_VERSION_LENGTH = 100
 VERSION_SECONDS = 5.0
+VERSIONS_AT_ONCE = 4
 
 _log = structlog.get_logger()
 
@@ -204,7 +206,11 @@ async def find_agents(
     for folder in (BUILT_IN, *folders):
         for path in sorted(folder.glob("*.toml"))[:MAX_SPECS]:
             agent = _with_fit_values(_with_model(_read(path), models))
-            found[agent.name] = await _with_version(agent)
+            found[agent.name] = agent
+    at_once = asyncio.Semaphore(VERSIONS_AT_ONCE)
+    found = {
+        agent.name: agent for agent in await asyncio.gather(*(_with_version(one, at_once) for one in found.values()))
+    }
     for name, spec in commands.items():
         digest = digest_of(spec.name, repr(spec).encode())
         found[spec.name] = _with_fit_values(examined(Agent(spec.name, Path(f"commands.{name}"), spec, digest=digest)))
@@ -218,8 +224,19 @@ def warn_of_unusable(agents: Mapping[str, Agent]) -> None:
             _log.warning("agent_unavailable", agent=agent.name, reason=agent.unavailable_reason)
 
 
+def name_of(path: Path) -> str:
+    """Returns the name that a spec's file has: NAME.toml, or NAME.agent.toml where a tool would take NAME.toml for its own."""
+    return path.stem.removesuffix(".agent")
+
+
+def find_spec(name: str, folders: Iterable[Path]) -> Path | None:
+    """Returns the first file of that name in folders."""
+    paths = (folder / f"{name}{ending}" for folder in folders for ending in (".toml", ".agent.toml"))
+    return next((path for path in paths if path.is_file()), None)
+
+
 def _read(path: Path) -> Agent:
-    name = path.stem if NAME.fullmatch(path.stem) else "unreadable"
+    name = name_of(path) if NAME.fullmatch(name_of(path)) else "unreadable"
     try:
         with path.open("rb") as file:
             data = file.read(MAX_SPEC_BYTES + 1)
@@ -314,13 +331,14 @@ def _with_fit_values(agent: Agent) -> Agent:
     return replace(agent, unavailable_reason=reason)
 
 
-async def _with_version(agent: Agent) -> Agent:
+async def _with_version(agent: Agent, at_once: asyncio.Semaphore) -> Agent:
     command = agent.spec.version_command if agent.spec and agent.available else ()
     if not command:
         return agent
     command = with_host_places(agent.spec, command) if agent.spec else command
     try:
-        result = await programs.run(*command, timeout_seconds=VERSION_SECONDS, max_output_bytes=MAX_SPEC_BYTES)
+        async with at_once:
+            result = await programs.run(*command, timeout_seconds=VERSION_SECONDS, max_output_bytes=MAX_SPEC_BYTES)
     except ProgramError as error:
         return replace(agent, unavailable_reason=f"its version command failed: {error}")
     if result.returncode != 0:

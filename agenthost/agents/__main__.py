@@ -1,4 +1,4 @@
-"""Starts one of our agents or bridges: `python -I -S /opt/agent reader …`, `python -I -S /opt/bridge acp …`.
+"""Starts one of our agents, bridges or the analyzer: `python -I -S /opt/agent reader …`, `python -I -S /opt/bridge acp …`.
 
 The interpreter puts this folder itself first on the path, where our modules would hide those of the standard library; so its
 parent goes to the end instead, and the program is imported by its name there.
@@ -8,7 +8,7 @@ import importlib
 import sys
 from pathlib import Path
 
-PROGRAMS = ("acp", "codex", "command", "facts", "pi", "reader", "survey")
+PROGRAMS = ("acp", "analyzer", "codex", "command", "facts", "pi", "reader", "survey")
 
 if not __package__:
     folder = Path(__file__).resolve().parent

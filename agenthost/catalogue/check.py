@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from agenthost.agent_specs import BUILT_IN, Agent, find_agents
+from agenthost.agent_specs import BUILT_IN, Agent, find_agents, find_spec, name_of
 from agenthost.catalogue.played_model import MODEL
 from agenthost.catalogue.red_team import try_agent
 from agenthost.catalogue.spec_check import placed, read_spec
@@ -25,7 +25,7 @@ async def check_agent(name: str, folders: tuple[Path, ...], config: Path | None,
     """Reports on an agent by its name, or by the path of its spec file; returns 0 when a host can run it, else 1."""
     path = find_file(name, folders)
     if path is None:
-        known = sorted({file.stem for folder in (BUILT_IN, *folders) for file in folder.glob("*.toml")})
+        known = sorted({name_of(file) for folder in (BUILT_IN, *folders) for file in folder.glob("*.toml")})
         say(f"{BAD} {name}: there is no such agent; there are {', '.join(known)}")
         return 1
     spec = read_spec(path)
@@ -48,9 +48,7 @@ def find_file(name: str, folders: tuple[Path, ...]) -> Path | None:
     """Returns the spec file that a name or a path means; of several the last folder's, as for a host."""
     if name.endswith(".toml"):
         return Path(name).absolute()
-    return next(
-        (path for folder in (*reversed(folders), BUILT_IN) if (path := folder / f"{name}.toml").is_file()), None
-    )
+    return find_spec(name, (*reversed(folders), BUILT_IN))
 
 
 def _played(spec: AgentSpec) -> Mapping[str, ModelSettings]:

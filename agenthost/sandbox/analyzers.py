@@ -3,7 +3,7 @@
 import re
 import sys
 import sysconfig
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from agenthost.core.admission.agent_spec import AgentSpec
@@ -11,10 +11,11 @@ from agenthost.core.admission.analyzers import PACKAGES
 from agenthost.sandbox.programs import BESIDE_US, host_program
 
 OURS = Path(__file__).parent.parent / "agents/analyzer"
+INSTALL = "pip install 'conductor-agenthost[survey]' (./dev brings it)"
 _VERSION = re.compile(r"\d+(?:\.\d+)+[0-9A-Za-z.+-]*")
 
 
-def seen_of_host(spec: AgentSpec) -> Mapping[str, Path]:
+def seen_of_host(spec: AgentSpec) -> dict[str, Path]:
     """Returns what an analyzer sees of the host below /opt, by its name there: one program, and the Python packages."""
     program = host_program(spec.program) if spec.program else None
     seen = {f"program/{spec.program}": program} if program else {}
@@ -25,7 +26,7 @@ def absent_analyzer(spec: AgentSpec, *, is_built_in: bool) -> str:
     """Returns what an analyzer lacks on this host, and what to do; nothing where all is there."""
     if spec.program and host_program(spec.program) is None:
         if is_built_in:
-            return f"{spec.program} is not installed: pip install 'conductor-agenthost[survey]' (./dev brings it), then restart the host"
+            return f"{spec.program} is not installed: {INSTALL}, then restart the host"
         places = ", ".join((sysconfig.get_path("scripts"), *BESIDE_US))
         return f"program names '{spec.program}', which is in none of {places}: install it there, then restart the host"
     if spec.analyzer is None:
@@ -49,4 +50,4 @@ def with_host_places(spec: AgentSpec, command: Sequence[str]) -> tuple[str, ...]
 def version_in(text: str) -> str:
     """Returns the version that a tool prints of itself, wherever it stands in its words."""
     found = _VERSION.search(text[:10_000])
-    return found[0] if found else text.split("\n")[0].strip()
+    return found[0] if found else text.split("\n", maxsplit=1)[0].strip()

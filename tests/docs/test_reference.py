@@ -17,7 +17,7 @@ import conductor.cli.text.failure as exit_codes
 import conductor.config
 import conductor.errors
 from agenthost.catalogue.commands import agents
-from agenthost.core.admission import agent_spec
+from agenthost.core.admission import agent_spec, analyzers
 from agenthost.core.models import ending as model_ending
 from agenthost.core.models import endpoint
 from agenthost.core.output.dialects import jsonl
@@ -327,6 +327,7 @@ def test_every_setting_of_a_spec_and_of_a_model_is_explained() -> None:
     models = {name for row in page("agents").table("Models") for name in re.findall(r"`(\w+)`", row[0])}
 
     assert settings == agent_spec._KEYS
+    assert {plain(row[0]) for row in page("agents").table("An analyzer of your own")} == analyzers._KEYS
     assert models == endpoint._KEYS
 
 
@@ -342,6 +343,7 @@ def test_every_folder_of_the_packages_has_its_line() -> None:
     assert told == there - lenses - {"conductor/v1/", "agenthost/v1/"}
 
 
+@pytest.mark.processes
 def test_the_table_of_agents_is_the_one_that_the_command_prints() -> None:
     printed = CliRunner().invoke(agents, ["list", "--markdown"], standalone_mode=False).output
 

@@ -62,7 +62,9 @@ def read_analyzer(table: Any, argv: tuple[str, ...]) -> Analyzer:
         _name(table, "category", _WORD),
     )
     if FILES in argv and not found.files:
-        raise SpecError("analyzer.files is required where argv holds {files}: names as '*.py', or shebangs as '#!python'")
+        raise SpecError(
+            "analyzer.files is required where argv holds {files}: names as '*.py', or shebangs as '#!python'"
+        )
     if (found.result == "file") != (RESULT in argv):
         raise SpecError("analyzer.result = 'file' and {result} in argv belong together")
     return found

@@ -38,6 +38,7 @@ def read_command(name: str, table: Any, programs: str) -> AgentSpec:
             "argv": ["{python}", "-I", "-S", "/opt/agent", PROGRAM, "--", *argv],
             "install": programs,
             "dialect": "jsonl",
+            "evidence": "places",
             "parameters": {key: _parameter(key, value) for key, value in _parameters(table).items()},
             "enforcement": "writes into a copy of its own, in memory; the snapshot is read-only",
         }

@@ -37,6 +37,7 @@ def call(*arguments: str) -> Result:
     return CliRunner().invoke(agents, arguments, standalone_mode=False)
 
 
+@pytest.mark.processes
 def test_the_list_has_a_line_for_every_agent_that_begins_with_its_name() -> None:
     heading, *lines, _, last = call("list").output.splitlines()
 
@@ -90,7 +91,7 @@ def test_remove_says_when_there_is_nothing() -> None:
         (
             "argv =",
             "promt =",
-            ":3: 'promt' is not a setting of an agent: did you mean 'prompt'? There are argv, bridge,",
+            ":3: 'promt' is not a setting of an agent: did you mean 'prompt'? There are analyzer, argv,",
         ),
         (
             "\n[parameters",

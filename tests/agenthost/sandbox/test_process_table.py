@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agenthost.agent_specs import BUILT_IN, find_agents
+from agenthost.agent_specs import BUILT_IN, find_agents, name_of
 from agenthost.models.settings import read_models
 from agenthost.packages.prefix import MARKER, prefix_of, shipped_lock
 from tests.agenthost.running_host import Client, open_host
@@ -16,7 +16,7 @@ from tests.kit.processes import tree_of
 
 pytestmark = pytest.mark.processes
 
-SHIPPED = tuple(sorted(path.stem for path in BUILT_IN.glob("*.toml")))
+SHIPPED = tuple(sorted(name_of(path) for path in BUILT_IN.glob("*.toml")))
 PROMPT, FOREIGN = "prompt-that-no-table-shows", "variable-that-no-agent-has"
 WAITS = "#!/bin/sh\nexec sleep 60\n"  # in the place of a command line agent that is not installed here
 

@@ -66,6 +66,7 @@ def test_a_value_that_a_place_cannot_hold_is_refused_by_name(path: str, text: st
     assert not list(unfit_values(((path, text),), {"size": "12"}))
 
 
+@pytest.mark.processes
 async def test_an_agent_whose_own_default_does_not_fit_is_unavailable_and_says_where(tmp_path: Path) -> None:
     (tmp_path / "odd.toml").write_text(
         """
@@ -82,6 +83,7 @@ parameters = {model = {pattern = ".*", default = "a b"}}
     assert "settings.ini" in odd.unavailable_reason
 
 
+@pytest.mark.processes
 async def test_a_value_of_a_flow_that_a_file_cannot_hold_is_refused_before_anything_starts(tmp_path: Path) -> None:
     (tmp_path / "odd.toml").write_text(
         """
@@ -101,6 +103,7 @@ parameters = {model = {pattern = "[^x]*", default = "small"}}
 
 
 @pytest.mark.parametrize("listed", ['a", "permission": "allow', "--yolo", "a b", "x: y"])
+@pytest.mark.processes
 async def test_a_name_that_a_server_lists_counts_only_where_a_flow_could_have_given_it(
     tmp_path: Path, listed: str
 ) -> None:

@@ -11,7 +11,7 @@ PLAIN = {"name": "tool", "description": "A tool.", "argv": ["/opt/agent/tool"]}
 @pytest.mark.parametrize(
     ("table", "complaint"),
     [
-        ({"mounts": {"agent": "/x"}}, "neither 'agent' nor 'bridge'"),
+        ({"mounts": {"agent": "/x"}}, "none of agent, bridge, packages, program"),
         ({"mounts": {"../etc": "/x"}}, "must match"),
         ({"mounts": {"node": ""}}, "path of a folder"),
         ({"mounts": {f"m{number}": "/x" for number in range(9)}}, "at most 8"),

@@ -1,0 +1,5 @@
+"""What a repository's own configuration of a tool leaves out: a module for each tool, with `narrow(root) -> Narrowing`.
+
+Tools run with our configuration, so that no repository silences them or has them load anything. These modules read the
+repository's one as data, and never run any of it.
+"""

@@ -1,0 +1,93 @@
+"""Chooses the files of the snapshot that an analyzer is given: by names, or by the interpreter that their first line names.
+
+Files that come from elsewhere, or that a tool wrote, are counted and not given. Links are never followed.
+"""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from ..files import is_generated, is_vendored, language
+from ..survey.reading.snapshot import MAX_FILE_BYTES, UNJUDGED, Snapshot
+
+HEAD_BYTES = 16 * 1024
+NO_KIND = "other files"
+_INTERPRETER = re.compile(r"^#!\s*(?:\S*/)?(?:env\s+(?:-\S+\s+|\w+=\S*\s+)*)?(?:\S*/)?([A-Za-z]+)")
+
+
+@dataclass
+class Selection:
+    """The files of one analyzer, with their kinds, and those that it is not given."""
+
+    kinds: dict[str, str] = field(default_factory=dict)  # of the files that it is given, by path
+    unjudged: dict[str, str] = field(default_factory=dict)  # kinds of files that it should judge, and cannot
+    others: Counter[str] = field(default_factory=Counter)  # vendored and generated ones
+    snapshot_gaps: int = 0  # folders and files that could not be read at all
+
+    @property
+    def paths(self) -> list[str]:
+        """Returns the files that it is given, in order."""
+        return sorted(self.kinds)
+
+
+def select(root: Path, patterns: Sequence[str]) -> Selection:
+    """Returns the files below a folder that one of the patterns names; without patterns there are none."""
+    snapshot = Snapshot(root)
+    selection = Selection(snapshot_gaps=sum(reason in UNJUDGED for reason in snapshot.left_out.values()))
+    names = [pattern.lower() for pattern in patterns if not pattern.startswith("#!")]
+    interpreters = {pattern[2:].strip().lower() for pattern in patterns if pattern.startswith("#!")}
+    for path in snapshot.paths:
+        is_named = _is_named(path.lower(), names)
+        if not is_named and not (interpreters and _may_have_shebang(path)):
+            continue
+        if is_vendored(path):
+            selection.others["vendored"] += is_named
+            continue
+        head = head_of(root / path)
+        first_line = (head or "").split("\n", 1)[0]
+        if not is_named and _interpreter(first_line) not in interpreters:
+            continue
+        _place(selection, path, language(path, first_line) or NO_KIND, head, snapshot.sizes[path])
+    return selection
+
+
+def _place(selection: Selection, path: str, kind: str, head: str | None, size: int) -> None:
+    if head is None or size > MAX_FILE_BYTES:
+        selection.unjudged[path] = kind
+    elif is_generated(head.split("\n")):
+        selection.others["generated"] += 1
+    else:
+        selection.kinds[path] = kind
+
+
+def _is_named(path: str, patterns: Sequence[str]) -> bool:
+    """Returns whether a pattern names a path: with a slash it is one of paths, else one of names."""
+    name = path.rpartition("/")[2]
+    return any(fnmatchcase(path if "/" in pattern else name, pattern) for pattern in patterns)
+
+
+def _may_have_shebang(path: str) -> bool:
+    kind = language(path)
+    return not kind or kind.startswith(".")
+
+
+def _interpreter(first_line: str) -> str:
+    match = _INTERPRETER.match(first_line[:200])
+    return match[1].lower() if match else ""
+
+
+def head_of(path: Path) -> str | None:
+    """Returns the beginning of a file; None where it cannot be read."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, ValueError):
+        return None
+    with os.fdopen(descriptor, "rb") as stream:
+        try:
+            return stream.read(HEAD_BYTES).decode(errors="replace")
+        except OSError:
+            return None
