@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from agenthost.agent_specs import find_agents
+from agenthost.agent_specs import BUILT_IN, find_agents, name_of
 from agenthost.catalogue.commands import agents
 from agenthost.catalogue.listing import listing
 from agenthost.cli import main
@@ -24,7 +24,7 @@ argv = ["/bin/echo", "hello"]
 pattern = "[a-z]+"
 default = "all"
 """
-NAMES = ["claude", "codex", "facts", "gemini", "opencode", "pi", "qwen", "reader", "scripted", "survey"]
+NAMES = sorted(name_of(path) for path in BUILT_IN.glob("*.toml"))
 
 
 @pytest.fixture(autouse=True)
