@@ -32,6 +32,8 @@ class ExecutionStream:
 
     async def serve(self, requests: AsyncIterator[pb.ExecuteRequest], context: Any, after: int) -> None:
         """Serves the stream to its end; raises the status that the client gets."""
+        # Before the reader begins: the replay must know its numbers before an acknowledgement is taken.
+        await send_headers(context)
         async with self._execution.attachments.attach() as attachment, asyncio.TaskGroup() as tasks:
             reader = tasks.create_task(self._read(requests, attachment))
             watcher = tasks.create_task(self._watch(attachment))
@@ -48,7 +50,6 @@ class ExecutionStream:
             raise EndUnheardError
 
     async def _write(self, context: Any, after: int) -> None:
-        await send_headers(context)
         async with aclosing(self._execution.open_outbox(after).frames(after)) as frames:
             async for frame in frames:
                 await context.write(write_frame(frame))
