@@ -6,6 +6,7 @@ It reads them as text: nothing is run. What cannot be followed counts as itself.
 import json
 import posixpath
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -34,6 +35,11 @@ _SCRIPT_RUN = re.compile(r"^(?P<tool>npm|yarn|pnpm|bun)\s+(?P<words>.*)")
 _FILE_RUN = re.compile(
     r"^(?:(?:ba|z)?sh\s+(?:-\w+\s+)*|python3?\s+|node\s+|source\s+|\.\s+)?(?P<path>[\w.-]*(?:/[\w.-]+)+|[\w-]+\.(?:sh|py|js|mjs|cmd))"
 )
+_CONFIGURED = {"tox": "tox.ini", "nox": "noxfile.py", "just": "justfile", "pre-commit": ".pre-commit-config.yaml"}
+_EVERYWHERE = ("-r", "--filter", "-F", "--recursive", "-w", "--workspace", "workspace", "foreach")
+_KEY = re.compile(r"^\s*-?\s*(?:run|script|entry|command|commands):\s*")
+_STARTS = re.compile(r"(?:exec|spawn|run|call|system|output|\bsh|pytest\.main|unittest\.main)\w*\(\s*(.+)")
+_QUOTES = re.compile(r"[\"'`,\[\]()]+")
 _TARGET = re.compile(r"^(?P<names>[A-Za-z0-9_][\w .\-/]*?)\s*::?(?!=)(?P<needs>[^#=]*)")
 
 
@@ -77,15 +83,16 @@ class Recipes:
     def expand(self, commands: Iterable[str], folder: str = "") -> list[str]:
         """Returns the commands and everything that they start, as far as the repository shows it."""
         found: list[str] = []
-        seen: set[str] = set()
-        waiting = [(command, 0) for command in commands]
+        seen: set[tuple[str, str]] = set()
+        waiting = deque((command, folder, 0) for command in commands)
         while waiting and len(found) < MAX_LINES:
-            command, depth = waiting.pop(0)
+            command, place, depth = waiting.popleft()
             for part in simple(command):
-                if part not in seen:
-                    seen.add(part)
+                if (part, place) not in seen:
+                    seen.add((part, place))
                     found.append(part)
-                    waiting += [(line, depth + 1) for line in self._started(part, folder)] if depth < MAX_DEPTH else []
+                    started = self._started(part, place) if depth < MAX_DEPTH else []
+                    waiting.extend((line, there, depth + 1) for line, there in started)
         return found
 
     def of_step(self, step: Step) -> list[str]:
@@ -104,34 +111,28 @@ class Recipes:
         """Returns everything that the pipelines run."""
         return [line for pipeline in pipelines for job in pipeline.jobs for line in self.of_job(job)]
 
-    def _started(self, command: str, folder: str) -> list[str]:
+    def _started(self, command: str, folder: str) -> list[tuple[str, str]]:
         if match := _MAKE.match(command):
             words = [word for word in match["words"].split() if "=" not in word and not word.startswith("-")]
-            return [line for word in words or list(self.targets)[:1] for line in self.targets.get(word, ())]
+            return [(line, "") for word in words or list(self.targets)[:1] for line in self.targets.get(word, ())]
         if match := _SCRIPT_RUN.match(command):
             return self._run_scripts(match["words"].split(), folder)
-        name = command.split(maxsplit=1)[0] if command.split() else ""
-        configured = {
-            "tox": "tox.ini",
-            "nox": "noxfile.py",
-            "just": "justfile",
-            "pre-commit": ".pre-commit-config.yaml",
-        }
-        if name in configured:
-            return self._file_lines(configured[name])
+        name = command.split(maxsplit=1)[0]
+        if name in _CONFIGURED:
+            return [(line, folder) for line in self._file_lines(_CONFIGURED[name])]
         match = _FILE_RUN.match(command)
-        return self._file_lines(posixpath.normpath(posixpath.join(folder, match["path"]))) if match else []
+        path = posixpath.normpath(posixpath.join(folder, match["path"])) if match else ""
+        return [(line, folder) for line in self._file_lines(path)]
 
-    def _run_scripts(self, words: list[str], folder: str) -> list[str]:
+    def _run_scripts(self, words: list[str], folder: str) -> list[tuple[str, str]]:
         names = [word for word in words if not word.startswith("-") and word not in {"run", "run-script", "workspace"}]
-        everywhere = any(
-            word.startswith(("-r", "--filter", "-F", "--recursive", "-w", "--workspace")) or word == "workspace"
-            for word in words
-        )
-        folders = list(self.packages) if everywhere else [folder, ""]
+        moved = re.search(r"(?:--cwd|--prefix|-C|--dir)[ =](?P<folder>\S+)", " ".join(words))
+        places = [posixpath.normpath(posixpath.join(folder, moved["folder"]))] if moved else [folder, ""]
+        if any(word.startswith(_EVERYWHERE) for word in words):
+            places = list(self.packages)
         return [
-            scripts[name]
-            for place in folders
+            (scripts[name], place)
+            for place in dict.fromkeys(places)
             for scripts in [self.scripts(place)]
             for word in names
             for name in (f"pre{word}", word, f"post{word}")
@@ -139,23 +140,21 @@ class Recipes:
         ]
 
     def _file_lines(self, path: str) -> list[str]:
-        found = path if self._snapshot.has(path) else ""
-        for name in ("action.yml", "action.yaml"):
-            found = found if found in self._snapshot.sizes else f"{path}/{name}"
-        source = self._snapshot.read(found)
-        lines = source.text.replace("\\\n", " ").split("\n") if source else []
-        return [
-            re.sub(r"^\s*-?\s*(run|script|entry|command|commands):\s*", "", line).strip()
-            for line in lines[:MAX_LINES]
-            if not line.lstrip().startswith("#")
-        ]
+        names = (path, f"{path}/action.yml", f"{path}/action.yaml")
+        source = next((self._snapshot.read(name) for name in names if name in self._snapshot.sizes), None)
+        lines = source.text.replace("\\\n", " ").split("\n")[:MAX_LINES] if source else []
+        lines = [line for line in lines if not line.lstrip().startswith(("#", "//", "*"))]
+        if path.endswith((".py", ".js", ".mjs", ".cjs", ".ts")):
+            # Of a program only what it starts is known.
+            return [_QUOTES.sub(" ", match[1]).strip() for line in lines if (match := _STARTS.search(line))]
+        return [_KEY.sub("", line).strip() for line in lines]
 
 
 def simple(command: str) -> Iterator[str]:
     """Yields the single commands of a command line, without what only wraps them."""
     for part in _SEPARATOR.split(command):
         bare = _PREFIX.sub("", part.strip()).strip()
-        if bare:
+        if bare and not bare.startswith("#"):
             yield bare
 
 

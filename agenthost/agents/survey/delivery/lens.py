@@ -6,11 +6,16 @@ from ..finding import Finding, named
 from ..lens import Detector
 from ..sighting import Sighting, merge
 from ..survey import Survey
+from .collection import find_uncollected
 from .commands import Recipes
+from .dead import find_dead
 from .installs import find_unfrozen
 from .pipelines import is_pipeline, other_systems, read_pipelines
 from .publishing import find_untested_releases
 from .references import find_undefined
+from .retired import find_retired
+from .unfailing import find_lenient_settings, find_unfailing
+from .unrun import find_unrun
 from .yaml_tree import is_available
 
 
@@ -21,19 +26,30 @@ def find_in_pipelines(survey: Survey) -> list[Finding]:
         if any(map(is_pipeline, survey.snapshot.paths)):
             survey.miss("The workflows were not judged: the host has no PyYAML.")
         return []
-    for system, files in other_systems(survey.snapshot).items():
-        others = f" and {named(len(files) - 1, 'other file')}" if files[1:] else ""
-        survey.miss(f"No rule covers {system}: {files[0]}{others}.")
-    return merge("delivery", _sightings(survey))
+    others = other_systems(survey.snapshot)
+    for system, files in others.items():
+        more = f" and {named(len(files) - 1, 'other file')}" if files[1:] else ""
+        survey.miss(f"No rule covers {system}: {files[0]}{more}.")
+    return merge("delivery", _sightings(survey, alone=not others))
 
 
-def _sightings(survey: Survey) -> Iterator[Sighting]:
+def _sightings(survey: Survey, *, alone: bool) -> Iterator[Sighting]:
     recipes = Recipes(survey.snapshot)
-    for pipeline in read_pipelines(survey.snapshot):
+    pipelines = read_pipelines(survey.snapshot)
+    for pipeline in pipelines:
         survey.coverage.judge(pipeline.source.path)
         yield from find_undefined(pipeline)
+        yield from find_dead(pipeline)
         yield from find_untested_releases(pipeline, recipes)
         yield from find_unfrozen(pipeline, recipes, survey.snapshot)
+        yield from find_retired(pipeline)
+    yield from find_unfailing(pipelines, recipes)
+    lines = recipes.of_pipelines(pipelines)
+    yield from find_lenient_settings(survey, lines)
+    # What no pipeline runs can only be said where all of them are read.
+    if pipelines and alone:
+        yield from find_unrun(survey, recipes, lines)
+        yield from find_uncollected(survey, pipelines, lines)
 
 
-DETECTORS = (Detector("the workflows, for jobs and releases that let faults through", find_in_pipelines),)
+DETECTORS = (Detector("the pipelines, for jobs and releases that let faults through", find_in_pipelines),)

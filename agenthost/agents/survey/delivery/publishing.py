@@ -17,7 +17,7 @@ PACKAGE = Rule(
     Severity.MEDIUM,
     "A release is published without running tests",
     "{count} releases are published without running tests",
-    "A tag on a commit that fails its tests reaches every user, and a published version cannot be taken back.",
+    "A commit that fails its tests can reach every user, and a published version cannot be taken back.",
     "Let the job need one that runs the tests.",
 )
 IMAGE = Rule(
@@ -25,7 +25,7 @@ IMAGE = Rule(
     Severity.LOW,
     "A container image is pushed without running tests",
     "{count} container images are pushed without running tests",
-    "A commit that fails its tests becomes the image that users pull.",
+    "A commit that fails its tests can become the image that users pull.",
     "Let the job need one that runs the tests.",
 )
 _PACKAGE_ACTIONS = re.compile(
@@ -61,14 +61,15 @@ def find_untested_releases(pipeline: Pipeline, recipes: Recipes) -> Iterator[Sig
 
 
 def _publishes(step: Step, recipes: Recipes) -> tuple[Rule | None, int, str]:
+    action = step.uses.partition("@")[0]
     first = line(child(step.node, "uses") or step.node)
     if _PACKAGE_ACTIONS.match(step.uses) and "test.pypi" not in step.setting("repository-url") + step.setting(
         "repository_url"
     ):
-        return PACKAGE, first, step.uses
+        return PACKAGE, first, action
     pushes = step.setting("push") == "true" or "push=true" in step.setting("outputs")
     if step.uses.startswith("docker/build-push-action@") and pushes:
-        return IMAGE, first, step.uses
+        return IMAGE, first, action
     for command in step.commands:
         for part in recipes.expand([command.text], step.folder):
             if _PACKAGE_COMMANDS.search(part) and "testpypi" not in part:

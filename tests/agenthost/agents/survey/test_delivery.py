@@ -10,13 +10,16 @@ WORKFLOW = ".github/workflows/ci.yml"
 
 
 def workflow(steps: str, *, job: str = "", on: str = "push", more: str = "") -> str:
-    """Writes a workflow of one job; every line of `steps` is one step."""
-    listed = "".join(f"      - {step}\n" for step in steps.splitlines())
+    """Writes a workflow of one job; a line of `steps` that is indented goes on with a step."""
+    listed = "".join(f"      {' ' if step.startswith(' ') else '-'} {step.strip()}\n" for step in steps.splitlines())
     return f"on: [{on}]\njobs:\n  main:\n    runs-on: ubuntu-latest\n{job}    steps:\n{listed}{more}"
 
 
 MATRIX = "    strategy:\n      matrix:\n        os: [a, b]\n        include:\n          - extra: 1\n"
 TESTS = "  tests:\n    runs-on: x\n    steps:\n      - run: make all\n"
+PUSHED = "on:\n  push:\n    branches: [main]\njobs:\n  main:\n    runs-on: x\n    steps:\n      - "
+SUITES = "".join(f"test-{name}:\n\tDB={name} pytest --{name}\n" for name in "abc")
+TEST = "def test_a():\n    assert f()\n"
 PUBLISH = "run: twine upload dist/*"
 
 
@@ -34,6 +37,37 @@ PUBLISH = "run: twine upload dist/*"
         ("unfrozen-install", {WORKFLOW: workflow("run: npm install"), "package-lock.json": "{}"}),
         ("unfrozen-install", {WORKFLOW: workflow("run: (cd ui && yarn)"), "ui/yarn.lock": "# yarn lockfile v1\n"}),
         ("unfrozen-install", {".gitlab-ci.yml": "a:\n  script:\n    - npm i\n", "package-lock.json": "{}"}),
+        ("dead-job", {WORKFLOW: workflow("run: a", job="    if: ${{ false }} # broken\n")}),
+        ("dead-job", {WORKFLOW: workflow("if: github.event_name == 'release'\n  run: a")}),
+        ("dead-job", {WORKFLOW: PUSHED + "if: startsWith(github.ref, 'refs/tags/v') && true\n        run: a\n"}),
+        ("dead-job", {WORKFLOW: PUSHED + "if: github.ref == 'refs/heads/master'\n        run: a\n"}),
+        ("dead-job", {WORKFLOW: workflow("run: a", job="    needs: gone\n")}),
+        ("unfailing-check", {WORKFLOW: workflow("run: pytest\n  continue-on-error: true")}),
+        ("unfailing-check", {WORKFLOW: workflow("run: mypy . || true")}),
+        ("unfailing-check", {".gitlab-ci.yml": "lint:\n  allow_failure: true\n  script: flake8\n"}),
+        (
+            "unfailing-check",
+            {WORKFLOW: workflow("run: ./gradlew lint"), "a/build.gradle": "lint {\n abortOnError false\n}\n"},
+        ),
+        ("retired-runner", {WORKFLOW: workflow("run: a").replace("ubuntu-latest", "ubuntu-20.04")}),
+        ("disabled-action", {WORKFLOW: workflow("uses: actions/upload-artifact@v3")}),
+        ("retired-action", {WORKFLOW: workflow(f"uses: actions/checkout@{'a' * 40} # v3.1")}),
+        (
+            "cut-version",
+            {WORKFLOW: workflow("run: a", job=MATRIX.replace("os: [a, b]", "python-version: [3.9, 3.10]"))},
+        ),
+        ("unrun-check", {WORKFLOW: workflow("run: npm test"), "package.json": '{"scripts": {\n"lint": "eslint ."}}'}),
+        ("unrun-suite", {WORKFLOW: workflow("run: make test-a test-b"), "Makefile": SUITES}),
+        ("uncollected-tests", {WORKFLOW: workflow("run: pytest"), "tests/a_tests.py": TEST}),
+        (
+            "uncollected-tests",
+            {WORKFLOW: workflow("run: pytest tests"), "tests/x.py": "", "more/tests/test_a.py": TEST},
+        ),
+        (
+            "uncollected-tests",
+            {WORKFLOW: workflow("run: go test ./..."), "a_test.go": "//go:build slow\n\npackage a\n"},
+        ),
+        ("ci-without-tests", {WORKFLOW: workflow("run: make"), **{f"tests/test_{n}.py": TEST for n in range(3)}}),
     ],
 )
 def test_a_pipeline_that_lets_faults_through_is_found(look: Looker, rule: str, files: dict[str, str]) -> None:
@@ -44,7 +78,7 @@ def test_a_pipeline_that_lets_faults_through_is_found(look: Looker, rule: str, f
 @pytest.mark.parametrize(
     "files",
     [
-        {WORKFLOW: workflow("if: matrix.os == 'a'\nrun: echo ${{ matrix.extra }} matrix.none", job=MATRIX)},
+        {WORKFLOW: workflow("if: matrix.os == 'a'\n  run: echo ${{ matrix.extra }} matrix.none", job=MATRIX)},
         {WORKFLOW: workflow("run: echo ${{ matrix.any }}", job="    strategy:\n      matrix: ${{ fromJSON(x) }}\n")},
         {WORKFLOW: workflow("id: own\n  run: a\nrun: echo ${{ steps.own.outputs.x }} # ${{ steps.* }}")},
         {WORKFLOW: workflow(f"run: pytest\n{PUBLISH}")},
@@ -55,6 +89,33 @@ def test_a_pipeline_that_lets_faults_through_is_found(look: Looker, rule: str, f
         {WORKFLOW: workflow("run: npm ci\nrun: npm install -g yo\nrun: npm i left-pad"), "package-lock.json": "{}"},
         {WORKFLOW: workflow("run: npm install")},
         {WORKFLOW: workflow("run: yarn"), "yarn.lock": "__metadata:\n  version: 8\n"},
+        {WORKFLOW: workflow("run: a", job="    if: github.event_name == 'push' || false\n")},
+        {WORKFLOW: workflow("if: startsWith(github.ref, 'refs/tags')\n  run: a")},
+        {WORKFLOW: workflow("run: pytest || true\nrun: pytest -x")},
+        {WORKFLOW: workflow("name: Nightly\n  run: pytest\n  continue-on-error: true")},
+        {WORKFLOW: workflow("run: pytest\n  continue-on-error: ${{ matrix.os == 'a' }}", job=MATRIX)},
+        {WORKFLOW: workflow("uses: actions/checkout@v4\nuses: other/action@v0.5.0")},
+        {WORKFLOW: workflow("run: a", job=MATRIX.replace("os: [a, b]", "python-version: ['3.10', 3.0]"))},
+        {WORKFLOW: workflow("run: npx eslint ."), "package.json": '{"scripts": {\n"lint": "eslint ."}}'},
+        {WORKFLOW: workflow("uses: x/eslint-action@v9"), "package.json": '{"scripts": {\n"lint": "eslint ."}}'},
+        {
+            WORKFLOW: workflow("run: npm test"),
+            "package.json": '{"scripts": {\n"lint": "eslint ."}}',
+            "Jenkinsfile": "x",
+        },
+        {WORKFLOW: workflow("run: pytest && pytest tests/a_tests.py"), "tests/a_tests.py": TEST},
+        {WORKFLOW: workflow("run: pytest"), "tests/a_tests.py": TEST, "tests/test_b.py": "from a_tests import *\n"},
+        {
+            WORKFLOW: workflow("run: pytest"),
+            "tests/a_tests.py": TEST,
+            "tox.ini": "[pytest]\npython_files = *_tests.py\n",
+        },
+        {WORKFLOW: workflow("run: go test -tags slow ./..."), "a_test.go": "//go:build slow\n\npackage a\n"},
+        {
+            WORKFLOW: workflow("run: make"),
+            **{f"tests/test_{n}.py": TEST for n in range(3)},
+            "Makefile": "all:\n\ttox\n",
+        },
         {WORKFLOW: "on: [push\njobs: {"},
         {WORKFLOW: "[" * 5000},
         {WORKFLOW: "a: &a [x, x]\n" + "".join(f"b{n}: &b{n} [*a, *a]\n" for n in range(50)) + "jobs: *a\n"},

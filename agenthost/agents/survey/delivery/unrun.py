@@ -1,0 +1,82 @@
+"""Finds checks that a repository has made ready and that no CI job runs: scripts of package.json, and targets of make.
+
+A check counts as run where CI starts the same tool in any way. Where a CI system is present that is not read, nothing is said.
+"""
+
+import re
+from collections.abc import Iterator
+
+from ..finding import Evidence, Severity, cite
+from ..sighting import Rule, Sighting
+from ..survey import Survey
+from .commands import Recipes
+from .unfailing import check_tools
+
+UNRUN = Rule(
+    "lens:unrun-check",
+    Severity.MEDIUM,
+    "A check is ready, and no CI job runs it",
+    "{count} checks are ready, and no CI job runs them",
+    "A change that breaks it is merged unseen, and the next person who runs it finds other people's faults.",
+    "Run it in a job for pull requests.",
+)
+SUITE = Rule(
+    "lens:unrun-suite",
+    Severity.MEDIUM,
+    "A test target is never run by CI, unlike its siblings",
+    "{count} test targets are never run by CI, unlike their siblings",
+    "What it covers may be broken without anyone knowing.",
+    "Run it in CI, or say that it is no longer supported.",
+)
+_NAME = re.compile(
+    r"^(lint|type-?check|check-types|check|tsc|test|fmt|format:check|prettier:check|(?:lint|test)[:_-]\w+)$"
+)
+# What runs other things, and what only formats.
+_INDIRECT = re.compile(r"^(?:npm|yarn|pnpm|make|black|isort)\b")
+_CHANGING = re.compile(r"fix|watch|update|staged|debug|\bui\b")
+
+
+def find_unrun(survey: Survey, recipes: Recipes, lines: list[str]) -> Iterator[Sighting]:
+    """Yields each check whose tool no CI job starts, and each test target whose siblings are run."""
+    told = "\n".join(lines)
+    sources = (("package.json", recipes.scripts()), ("Makefile", recipes.targets))
+    seen: set[str] = set()
+    for path, named in sources:
+        for name in named:
+            if not _NAME.match(name) or _CHANGING.search(name):
+                continue
+            command = f"npm run {name}" if path == "package.json" else f"make {name}"
+            tools = check_tools(recipes.expand([command])[1:]) - seen
+            # An action that runs a tool has the tool's name.
+            missing = {
+                tool for tool in tools if not _INDIRECT.match(tool) and not re.search(rf"\b{re.escape(tool)}\b", told)
+            }
+            if missing and (place := _place(survey, path, name)):
+                seen |= missing
+                listed = ", ".join(f"`{tool}`" for tool in sorted(missing))
+                yield Sighting(UNRUN, place, f"`{name}` runs {listed}, and no CI job does")
+    yield from _suites(survey, recipes, set(lines))
+
+
+def _suites(survey: Survey, recipes: Recipes, lines: set[str]) -> Iterator[Sighting]:
+    tests = {name: recipe for name, recipe in recipes.targets.items() if re.match(r"^test[_-]\w+$", name) and recipe}
+    unrun = [name for name, recipe in tests.items() if not set(recipes.expand(recipe)) <= lines]
+    if len(tests) - len(unrun) < 2:
+        return
+    for name in unrun:
+        if place := _place(survey, "Makefile", name):
+            yield Sighting(
+                SUITE,
+                place,
+                f"no CI job runs `make {name}`, though {len(tests) - len(unrun)} others of its kind are run",
+            )
+
+
+def _place(survey: Survey, path: str, name: str) -> Evidence | None:
+    source = survey.snapshot.read(path)
+    pattern = re.compile(
+        rf'^\s*"{re.escape(name)}"\s*:' if path == "package.json" else rf"^{re.escape(name)}\b[^=]*:(?!=)"
+    )
+    numbers = (number for number, line in enumerate(source.lines if source else (), 1) if pattern.match(line))
+    number = next(numbers, 0)
+    return cite(path, source.lines, number) if source and number else None
