@@ -29,6 +29,7 @@ from conductor.store.folding import fold_stored
 from conductor.store.port import Store
 
 FILES_AT_ONCE = 8
+TOOLS = frozenset({"survey", "facts", "command"})  # deterministic agents of hosts that do not tell which are
 MAX_TOLD_PATH_CHARACTERS = 120
 
 
@@ -165,6 +166,7 @@ class Gathering:
         usable = repair.usable.findings if repair is not None and repair.usable is not None else ""
         former = json.loads(await self._blob(run, usable)) if usable else None
         header = {"task": "check", "step": work.step, "agent": agent, "model": model, "former": former}
+        header["names_places"] = asked is not None and _may_name_places(asked)
         frame = await self._with_snapshot(run, Frame(header, (result, bundle)))
         return await self.with_files(run, frame, paths)
 
@@ -343,6 +345,11 @@ def _list_counted(run: Run, names: Collection[str]) -> tuple[str, ...]:
 
 def _panel_of(step: Step) -> tuple[str, ...]:
     return step.plan.work.agents if isinstance(step.plan.work, ForeachPlan) else ()
+
+
+def _may_name_places(attempt: Attempt) -> bool:
+    """Returns whether findings of an attempt may name places without a quote: never those of an agent that asks a model."""
+    return not attempt.pool and (attempt.names_places or attempt.agent in TOOLS)
 
 
 def _why_unread(path: str, why: NoContent) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from agenthost.v1 import host_service_pb2 as host_pb
-from conductor.core.model.inputs import TURNS, HostAgent, HostPool, HostReported, Reach, UnusableAgent
+from conductor.core.model.inputs import PLACES, TURNS, HostAgent, HostPool, HostReported, Reach, UnusableAgent
 from servicekit.times import length
 
 
@@ -59,7 +59,8 @@ def _agent(host: host_pb.Host, agent: host_pb.Agent, models: Mapping[str, host_p
     """Returns an agent with its pool and the model that is asked there: the configured, the usual, or the first that is listed."""
     takes_turns, model = TURNS in host.features and TURNS in agent.features, models.get(agent.model)
     if model is None:
-        return HostAgent(agent.name, agent.version, takes_turns, reach=_reach(agent, models))
+        names_places = PLACES in agent.features and not agent.model
+        return HostAgent(agent.name, agent.version, takes_turns, reach=_reach(agent, models), names_places=names_places)
     # A host of f9ac01c tells no usual model.
     asked = model.model or model.usual_model or next((each.name for each in model.listed), "") or f"models.{model.name}"
     return HostAgent(agent.name, agent.version, takes_turns, model.pool, asked, _reach(agent, models))

@@ -153,6 +153,7 @@ def _take_host(decision: DecisionDraft, report: HostReported) -> None:
         slots=report.slots,
         agents=frozenset(agent.name for agent in report.agents),
         turn_agents=frozenset(agent.name for agent in report.agents if agent.takes_turns),
+        place_agents=frozenset(agent.name for agent in report.agents if agent.names_places),
         unusable={agent.name: cut_text(agent.reason, MOST_REASON) for agent in report.unusable},
         silent_since=silent_since,
         instance=cut_text(report.instance, MOST_WORD) or (before.instance if before is not None else ""),

@@ -275,6 +275,7 @@ def create_attempt(draft: RunDraft, name: str, placement: Placement, *, must_loa
             placement.instance,
             seat.pool,
             seat.model,
+            placement.names_places,
         )
     )
     del draft.queue[name]

@@ -68,6 +68,7 @@ class Attempt:
     refused_input: int = 0  # the last input that its agent could not be given
     pool: str = ""  # of model slots: it holds one while it is live
     model: str = ""
+    names_places: bool = False  # its agent is a tool, whose findings may name places without a quote
 
     @property
     def agent(self) -> str:
@@ -132,6 +133,7 @@ def create_attempt(event: AttemptCreated, time: float) -> Attempt:
         instance=event.instance,
         pool=event.pool,
         model=event.model,
+        names_places=event.names_places,
     )
 
 

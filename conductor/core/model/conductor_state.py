@@ -82,7 +82,8 @@ class Host:
     """A host, as it was reported last. `silent_since` is when it disconnected; None while it is connected.
 
     `was_reached` is False for a configured host that has never connected. `unusable` says why its other agents cannot run there.
-    `turn_agents` are those of its agents that take further inputs after an answer, `models` those that ask a model, by name.
+    `turn_agents` are those of its agents that take further inputs after an answer, `models` those that ask a model, by name,
+    `place_agents` tools whose findings may name places without a quote.
     `reach` is that of every agent which it knows. `instance_since` is when this process first heard of its instance. `drained`: the
     conductor starts nothing there; `draining` is the host's own word. `removed`: it is here for the attempts that it was given.
     """
@@ -93,6 +94,7 @@ class Host:
     slots: int = 0
     agents: frozenset[str] = frozenset()
     turn_agents: frozenset[str] = frozenset()
+    place_agents: frozenset[str] = frozenset()
     unusable: Mapping[str, str] = field(default_factory=dict)
     silent_since: float | None = None
     instance: str = ""

@@ -101,6 +101,8 @@ Request = RunRequest | HostRequest
 
 # The feature of an agent, and of a host, that takes further inputs after an answer (see `TurnEnded`).
 TURNS = "turns"
+# The feature of an agent that is a deterministic tool: its findings may name a place and quote nothing.
+PLACES = "places"
 
 
 class Reach(IntEnum):
@@ -113,7 +115,10 @@ class Reach(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class HostAgent:
-    """An agent that a host can run now. `pool` holds its model's slots, `model` is the usual one; empty where it has none."""
+    """An agent that a host can run now. `pool` holds its model's slots, `model` is the usual one; empty where it has none.
+
+    `names_places`: its findings may name places without a quote, which no agent with a model may.
+    """
 
     name: str
     version: str = ""
@@ -121,6 +126,7 @@ class HostAgent:
     pool: str = ""
     model: str = ""
     reach: Reach = Reach.NOTHING
+    names_places: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,10 @@ MOST_NAMED = 12
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """A host and an agent there, with the reason as a sentence. `takes_turns`: the agent can be asked further there."""
+    """A host and an agent there, with the reason as a sentence. `takes_turns`: the agent can be asked further there.
+
+    `names_places`: the agent is a tool without a model, whose findings may name places without a quote.
+    """
 
     host: str
     agent: str
@@ -30,6 +33,7 @@ class Placement:
     instance: str = ""
     takes_turns: bool = False
     seat: Seat = NO_SEAT
+    names_places: bool = False
 
 
 def choose_host(
@@ -70,7 +74,8 @@ def choose_host(
                 why = "has the snapshot already"
             reason = _give_reason(best, free[best.name], agent, len(offering), why) + _tell_selectors(agent, demand)
             seat = seat_of(best, agent, demand.model)
-            return Placement(best.name, agent, reason, best.instance, agent in best.turn_agents, seat)
+            names_places = agent in best.place_agents and not seat.pool
+            return Placement(best.name, agent, reason, best.instance, agent in best.turn_agents, seat, names_places)
     return None
 
 

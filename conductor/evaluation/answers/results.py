@@ -2,12 +2,13 @@
 
 A finding that cannot be read is left out and counted in a note. One that can be read but not checked (a line 0, a quote that is
 too long) stays, and its citation is MISSING with that reason. A step fails only if its findings are not a list, or if none can be
-read. No pattern runs over an agent's text.
+read. No pattern runs over an agent's text, but for its links, which are short.
 
 An agent may also add `notes`: sentences about what its findings do not cover, such as a language that it has no rules for.
 """
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
@@ -35,6 +36,8 @@ MAX_REMEDY_CHARACTERS = 1000
 MAX_RULE_CHARACTERS = 100
 MAX_PATH_CHARACTERS = 1000
 MAX_TITLE_CHARACTERS = 200
+MAX_LINK_CHARACTERS = 300
+_LINK = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~:/?#@!$&+,;=%-]*)?")
 DEFAULT_CATEGORY = "general"
 QUOTES_NOTHING = "it quotes nothing"
 
@@ -122,7 +125,13 @@ def _read(value: Any, step: str) -> Finding:
         step=step,
         remedy=" ".join(_text(value, "remedy", MAX_REMEDY_CHARACTERS).split()),
         rule=" ".join(_text(value, "rule", MAX_RULE_CHARACTERS).split()),
+        help=_read_link(value.get("help")),
     )
+
+
+def _read_link(value: Any) -> str:
+    """Returns a link to an explanation; empty for any other than a short https link that every form of a report can show."""
+    return value if isinstance(value, str) and len(value) <= MAX_LINK_CHARACTERS and _LINK.fullmatch(value) else ""
 
 
 def read_evidence(value: Any) -> Evidence:

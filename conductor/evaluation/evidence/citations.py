@@ -17,7 +17,9 @@ The rules, which the tests quote:
 7. Paths are those of the snapshot: relative, without `..`. `./a` and `/workspace/a` (where an agent sees the snapshot) mean `a`.
    Only regular files count: links, submodules and directories do not.
 
-8. PLACED: a deterministic tool, which asks no model, names lines that exist and quotes nothing. That proves a place, and no text.
+8. PLACED: a deterministic tool, which asks no model, names lines that exist and quotes nothing. That proves a place, and no text:
+   the quote is taken from the snapshot, at most `MAX_PLACED_LINES` lines and `MAX_PLACED_CHARACTERS` characters. A binary file
+   has a place and no quote. A place behind the file's end, in a directory or in no file is MISSING.
 
 No text of an agent is used as a pattern. Searches use `str.find` (never `rfind`, whose worst case is quadratic), and one check may
 search a limited number of characters, so that the result does not depend on the machine's speed.
@@ -39,6 +41,7 @@ MAX_SEARCHED_CHARACTERS = 500_000_000
 PLACE_COST = 1500
 SHORT_SPAN = 8000  # characters of cited lines that are compared whatever was searched before
 MAX_CITED_LINES = 4000
+MAX_PLACED_LINES, MAX_PLACED_CHARACTERS = 12, 1000
 BINARY_PROBE_BYTES = 8000
 TOO_MUCH = "this result cites too much to look for this quote everywhere"
 WORKSPACE = "/workspace/"
@@ -166,12 +169,20 @@ class CitationCheck:
     def _place(self, item: Evidence) -> Evidence:
         """Applies rule 8."""
         path = normal_path(item.path)
-        data = self._files.get(path) if path else None
-        if not isinstance(data, bytes):
-            return item
+        if not path:
+            return _missing(item, "its path is not inside the snapshot")
         texts = self._read(path)
-        is_there = isinstance(texts, Unread) or any(item.end_line <= text.count for text in texts)
-        return replace(item, path=path, status="placed", reason="") if is_there else item
+        placed = replace(item, path=path, status="placed", reason="")
+        if isinstance(texts, Unread):
+            is_there = isinstance(self._files.get(path), bytes)
+            return placed if is_there else _missing(item, texts.reason)
+        text = next((text for text in texts if item.end_line <= text.count), None)
+        if text is None:
+            lines = "1 line" if texts[0].count == 1 else f"{texts[0].count} lines"
+            return _missing(item, f"the file has {lines}")
+        last = min(item.end_line, item.start_line + MAX_PLACED_LINES - 1)
+        begin, end = text.span(item.start_line, last)
+        return replace(placed, quote=text.text[begin : min(end, begin + MAX_PLACED_CHARACTERS)])
 
     def _read(self, path: str) -> tuple[CitedText, ...] | Unread:
         if path not in self._texts:

@@ -23,6 +23,7 @@ COUNTS = {
     "rules": MAX_RULES,
     "in_tests": MAX_RULES,
     "narrowed": MAX_RULES,
+    "left_out": MAX_KINDS,
 }
 
 
@@ -63,9 +64,9 @@ def gather_coverage(listed: Iterable[Iterable[Coverage]]) -> tuple[Coverage, ...
     return tuple(gathered.values())[:MAX_NEEDS]
 
 
-def count_rules(listed: Iterable[Coverage]) -> Counter[str]:
-    """Returns how many findings each rule has, those in test code apart from the others."""
+def count_rules(listed: Iterable[Coverage], name: str) -> Counter[str]:
+    """Returns how many findings each rule has in a member of coverage: `rules` for all, `in_tests` for those in test code."""
     total: Counter[str] = Counter()
     for coverage in listed:
-        total.update(coverage.get("rules", {}))
+        total.update(coverage.get(name, {}))
     return total

@@ -18,10 +18,12 @@ OPTIONAL = (
     "occurrence",
     "remedy",
     "rule",
+    "help",
     "anchor",
     "fingerprint",
     "former_fingerprint",
     "outside_scope",
+    "calibrated",
     "cause",
     "count",
     "verdict",
@@ -87,11 +89,13 @@ class Finding:
     occurrence: int = 0
     remedy: str = ""
     rule: str = ""
+    help: str = ""  # a link that explains the rule
     anchor: str = ""
     fingerprint: str = ""
     former_fingerprint: str = ""
     outside_scope: bool = False
-    # Of a finding that a table of rules folded: its identity, and the true number of its places (see `folding`).
+    # A table of rules keeps its rule. Of one that it folded: its identity, and the true number of its places (see `folding`).
+    calibrated: bool = False
     cause: str = ""
     count: int = 0
     # The distinct models that found it; an agent's name stands for one that asks no model.

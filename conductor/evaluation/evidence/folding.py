@@ -41,14 +41,14 @@ def cause_of(finding: Finding, rule: Rule) -> str:
     return f"{finding.rule} {finding.title}"[:MAX_CAUSE_CHARACTERS] if rule.severity else ""
 
 
-def fold(cause: str, findings: Sequence[Finding], rule: Rule, uncounted: int = 0) -> Finding:
-    """Returns the findings of one cause as one. `uncounted` are those that its tool counted and did not hand in."""
+def fold(cause: str, findings: Sequence[Finding], rule: Rule, known: int = 0) -> Finding:
+    """Returns the findings of one cause as one. `known` is their number as its tool tells it, which hands in some of them."""
     ordered = sorted(findings, key=_weight)
     first = ordered[0]
     places = sorted(
         dict.fromkeys(place for finding in ordered for place in finding.evidence), key=_place_order(ordered)
     )
-    count = len(ordered) + uncounted
+    count = max(len(ordered), known)
     files = len({place.path for place in places})
     severity = rule.severity or min((finding.severity for finding in ordered), key=SEVERITIES.index)
     anchor, fingerprint = fingerprint_of_cause(cause) if cause else (first.anchor, first.fingerprint)
@@ -66,6 +66,8 @@ def fold(cause: str, findings: Sequence[Finding], rule: Rule, uncounted: int = 0
         former_fingerprint="" if cause else first.former_fingerprint,
         anchor=anchor,
         fingerprint=fingerprint,
+        help=next((finding.help for finding in ordered if finding.help), ""),
+        calibrated=True,
         cause=cause,
         count=count if cause else 0,
     )

@@ -1,60 +1,74 @@
 """Judges the findings of tools by a flow's table of rules: which are kept and how, and which are dropped and counted.
 
 A rule that is not in the table, of a tool that is, goes as one that the table drops: tools have hundreds of rules, and a table
-names those that a good maintainer acts on. Findings of other tools, and those without a rule, stay as they are.
+names those that a good maintainer acts on. Findings of other tools, and those without a rule, stay as they are. What went stands in
+the coverage of its step, by rule, as `dropped`.
+
+The number of findings of a rule is what the tools' coverage tells: they hand in some of them and count all.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
+from conductor.evaluation.evidence.coverage import Coverage, count_rules
 from conductor.evaluation.evidence.findings import Finding
 from conductor.evaluation.evidence.folding import cause_of, fold
 from conductor.evaluation.evidence.test_code import is_test
 from conductor.flows.library.rule_table import Rule, RuleTable
 
-MAX_TOLD_RULES = 8
+_UNKNOWN = Rule(drop="it is not in the table")
 
 
 @dataclass(frozen=True, slots=True)
 class Ruled:
-    """The findings that a table judged, those that it says nothing of, and notes on what it dropped."""
+    """The findings that a table judged, those that it says nothing of, and the coverage with what it dropped."""
 
     kept: tuple[Finding, ...]
     others: tuple[Finding, ...]
-    notes: tuple[str, ...] = ()
+    coverage: tuple[Coverage, ...] = ()
 
 
-def judge_by_rules(findings: Iterable[Finding], table: RuleTable, counts: Mapping[str, int]) -> Ruled:
-    """Returns the findings as the table wants them. `counts` are the true numbers of findings by rule."""
-    groups: dict[tuple[str, ...], list[Finding]] = {}
-    others: list[Finding] = []
-    given: Counter[str] = Counter()
-    dropped: Counter[str] = Counter()
-    kept: list[Finding] = []
+@dataclass(slots=True)
+class _Sorted:
+    """The findings of a table's tools, sorted: those to fold by cause, and how many of a step and rule went or stand in tests."""
+
+    groups: dict[tuple[str, str], list[Finding]] = field(default_factory=dict)
+    given: Counter[str] = field(default_factory=Counter)
+    in_tests: Counter[str] = field(default_factory=Counter)
+    dropped: dict[str, Counter[str]] = field(default_factory=dict)
+
+    def take(self, finding: Finding, rule: Rule) -> None:
+        """Sorts in one finding."""
+        self.given[finding.rule] += 1
+        counted = None if rule.drop else _counted(finding, rule)
+        if counted is None:
+            self.in_tests[finding.rule] += not rule.drop
+            self.dropped.setdefault(finding.step, Counter())[finding.rule] += 1
+            return
+        cause = cause_of(counted, rule)
+        self.groups.setdefault((cause, "" if cause else counted.id), []).append(counted)
+
+
+def judge_by_rules(findings: Iterable[Finding], table: RuleTable, coverage: Sequence[Coverage]) -> Ruled:
+    """Returns the findings as the table wants them."""
+    known = Counter(count_rules(coverage, "rules"))
+    others, kept, ours = [], [], _Sorted()
     for finding in findings:
-        if finding.cause:
+        if finding.calibrated:
             kept.append(finding)  # a merge before this one has judged it
-        elif not table.judges(finding.rule):
-            others.append(finding)
+        elif table.judges(finding.rule):
+            ours.take(finding, table.rules.get(finding.rule, _UNKNOWN))
         else:
-            given[finding.rule] += 1
-            rule = table.rules.get(finding.rule, _UNKNOWN)
-            if rule.drop or (counted := _counted(finding, rule)) is None:
-                dropped[finding.rule] += 1
-            else:
-                cause = cause_of(counted, rule)
-                groups.setdefault((cause,) if cause else ("", counted.id), []).append(counted)
-    uncounted = Counter({rule: max(0, number - given[rule]) for rule, number in counts.items() if rule in given})
-    for key, group in groups.items():
-        rule = table.rules[group[0].rule]
-        more = uncounted[group[0].rule] if rule.fold else 0
-        kept.append(fold(key[0], group, rule, more))
-    gone = Counter({rule: number + (0 if table.keeps(rule) else uncounted[rule]) for rule, number in dropped.items()})
-    return Ruled(tuple(kept), tuple(others), _notes(gone, table))
-
-
-_UNKNOWN = Rule(drop="it is not in the table")
+            others.append(finding)
+    in_tests = count_rules(coverage, "in_tests") | ours.in_tests
+    for (cause, _), group in ours.groups.items():
+        name = group[0].rule
+        rule = table.rules[name]
+        # Where a rule has several causes, nobody knows which of them the places have that were only counted.
+        number = known[name] - (0 if rule.tests else in_tests[name]) if rule.fold else 0
+        kept.append(fold(cause, group, rule, number))
+    return Ruled(tuple(kept), tuple(others), tuple(_with_dropped(coverage, ours.dropped, table)))
 
 
 def _counted(finding: Finding, rule: Rule) -> Finding | None:
@@ -65,16 +79,18 @@ def _counted(finding: Finding, rule: Rule) -> Finding | None:
     return replace(finding, evidence=places) if places else None
 
 
-def _notes(dropped: Counter[str], table: RuleTable) -> tuple[str, ...]:
-    unkept = Counter({rule: number for rule, number in dropped.items() if not table.keeps(rule)})
-    in_tests = dropped.total() - unkept.total()
-    notes = []
-    if unkept:
-        told = ", ".join(f"{rule} ({number:,})" for rule, number in unkept.most_common(MAX_TOLD_RULES))
-        more = f" and {len(unkept) - MAX_TOLD_RULES} more rules" if len(unkept) > MAX_TOLD_RULES else ""
-        which = "1 finding was" if unkept.total() == 1 else f"{unkept.total():,} findings were"
-        notes.append(f"{which} left out, whose rules this flow's table does not keep: {told}{more}")
-    if in_tests:
-        which = "1 finding" if in_tests == 1 else f"{in_tests:,} findings"
-        notes.append(f"{which} in test code left out, of rules that speak of other code")
-    return tuple(notes)
+def _with_dropped(
+    coverage: Sequence[Coverage], dropped: dict[str, Counter[str]], table: RuleTable
+) -> Iterable[Coverage]:
+    """Yields the coverage with what was dropped of each step; of a step that told none only that."""
+    for one in coverage:
+        gone = dropped.pop(one.get("step", ""), Counter())
+        for rule, number in one.get("rules", {}).items():
+            if table.judges(rule) and not table.keeps(rule):
+                gone[rule] = number
+        for rule, number in one.get("in_tests", {}).items():
+            if table.keeps(rule) and not table.rules[rule].tests:
+                gone[rule] = number
+        yield one if not gone or "dropped" in one else {**one, "dropped": dict(gone)}
+    for step, gone in dropped.items():
+        yield {"step": step, "dropped": dict(gone)}

@@ -36,7 +36,6 @@ Flow = flow_service_pb2.Flow
 
 EVIDENCE = "evidence"  # a contract that asks for citations, which an answer may give as findings
 SCENARIO = "#scripted"  # what follows is what the scripted agent is to answer, and no example
-TOOLS = frozenset({"survey", "facts", "command"})  # deterministic: they ask no model
 MAX_PROMPT_BYTES = 1024 * 1024
 
 
@@ -127,7 +126,7 @@ def check(frame: Frame) -> Frame:
     spec = step.agent.output
     found = without_placeholders(found) if spec.findings else found
     models = (frame.header["model"],) if frame.header.get("model") else ()
-    is_tool = frame.header.get("agent") in TOOLS
+    is_tool = frame.header.get("names_places", False)
     judged = (replace(examiner.judge(finding, is_tool=is_tool), models=models) for finding in found.findings)
     checked = examiner.identify(tell_apart(judged))
     if spec.findings and (former := frame.header.get("former")):
@@ -136,7 +135,8 @@ def check(frame: Frame) -> Frame:
         return _invalid((_too_few(len(checked), spec.min_items), *found.notes))
     scope = ChangedPlaces(read_snapshot(frame))
     checked = tuple(scope.mark(finding) for finding in checked)
-    coverage = tuple({**one, "agent": frame.header.get("agent", "")} for one in found.coverage)
+    # What a model says of its own coverage proves nothing.
+    coverage = tuple({**one, "agent": frame.header.get("agent", "")} for one in found.coverage if is_tool)
     document = canonical_json(replace(found, findings=checked, coverage=coverage).as_json())
     if spec.findings:
         typed, errors = document, [*missing_evidence(checked), *unreadable(found)]

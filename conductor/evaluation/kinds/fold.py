@@ -12,8 +12,8 @@ from typing import Any
 from conductor.evaluation.answers.guards import judge_places, places_in
 from conductor.evaluation.answers.typed_answers import Form, judge_json
 from conductor.evaluation.evidence.citations import CitationCheck, cited_paths
-from conductor.evaluation.evidence.coverage import Coverage, count_rules, gather_coverage
-from conductor.evaluation.evidence.findings import MAX_NOTES, Finding, Found, count, read_document
+from conductor.evaluation.evidence.coverage import Coverage, gather_coverage
+from conductor.evaluation.evidence.findings import Finding, Found, count, read_document
 from conductor.evaluation.evidence.merging import DEFAULT_MAX_FINDINGS, merge, order
 from conductor.evaluation.evidence.rulings import Ruled, judge_by_rules
 from conductor.evaluation.evidence.verdicts import join_verdicts
@@ -74,7 +74,7 @@ def _merge(frame: Frame) -> Frame:
     limit = work.max_findings or DEFAULT_MAX_FINDINGS[inputs["band"]]
     if not work.verdicts:
         found = merge(ruled.others, limit, ruled.kept)
-        return _merged(replace(found, notes=(*found.notes, *ruled.notes)[:MAX_NOTES], coverage=coverage))
+        return _merged(replace(found, coverage=ruled.coverage))
     asked = results[work.verdicts].items if work.verdicts in results else ()
     parent, dot, _ = frame.header["step"].rpartition(".")
     checked = _checked(bundle.step(f"{parent}{dot}{work.verdicts}"))
@@ -82,14 +82,14 @@ def _merge(frame: Frame) -> Frame:
         return wanted
     judged, notes = join_verdicts(merge(ruled.others, len(given), ruled.kept).findings, asked)
     ordered = order(judged, limit)
-    return _merged(replace(ordered, notes=(*ordered.notes, *ruled.notes, *notes)[:MAX_NOTES], coverage=coverage))
+    return _merged(replace(ordered, notes=(*ordered.notes, *notes), coverage=ruled.coverage))
 
 
 def _ruled(bundle: Bundle, rules: str, given: tuple[Finding, ...], coverage: tuple[Coverage, ...]) -> Ruled:
     """Returns findings as the merge's table of rules wants them; without a table as they are."""
     if not rules:
-        return Ruled((), given)
-    return judge_by_rules(given, read_rule_table(bundle.texts.rules[rules]), count_rules(coverage))
+        return Ruled((), given, coverage)
+    return judge_by_rules(given, read_rule_table(bundle.texts.rules[rules]), coverage)
 
 
 def _merged(found: Found) -> Frame:

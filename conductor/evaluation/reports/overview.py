@@ -7,6 +7,7 @@ under review is never one: it is seen too, with a mark that says why. It is pure
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from conductor.evaluation.evidence.findings import PROVEN
 from conductor.evaluation.evidence.ranking import REFUTED
 from conductor.evaluation.reports.bands import beside, seen_too
 
@@ -83,8 +84,12 @@ def _marks(finding: Mapping[str, Any]) -> Iterator[str]:
 
 
 def is_proven(finding: Mapping[str, Any]) -> bool:
-    """Returns whether a finding's quotes were found, and no sceptic refuted it."""
-    return finding["status"] != "missing" and finding.get("verdict") != REFUTED
+    """Returns whether a finding's quotes were found, and no sceptic refuted it.
+
+    A place without a quote of its tool counts where the flow's table of rules keeps the rule.
+    """
+    is_found = finding["status"] in PROVEN or (finding["status"] == "placed" and finding.get("calibrated", False))
+    return is_found and finding.get("verdict") != REFUTED
 
 
 def things_to_do(values: Mapping[str, Any]) -> list[str]:
@@ -138,7 +143,7 @@ def line_of(finding: Mapping[str, Any]) -> dict[str, Any]:
         "title": finding["title"],
         "severity": finding["severity"],
         "place": place(where) if where else "",
-        "places": len(finding["evidence"]),
+        "places": finding.get("count") or len(finding["evidence"]),
         "marks": marks(finding),
         "remedy": finding.get("remedy", ""),
     }

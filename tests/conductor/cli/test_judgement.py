@@ -39,6 +39,23 @@ def test_findings_that_count_are_certain_and_win_over_what_was_not_judged(
     assert any("incomplete: 1 part" in line for line in judged.lines) == bool(missed)
 
 
+@pytest.mark.parametrize(
+    ("finding", "code"),
+    [
+        (Finding(status=Evidence.STATUS_PLACED, calibrated=True), 5),
+        (Finding(status=Evidence.STATUS_PLACED), 0),
+        (Finding(status=Evidence.STATUS_MISSING, calibrated=True), 0),
+        (Finding(status=Evidence.STATUS_MOVED), 5),
+        (Finding(status=Evidence.STATUS_PLACED, calibrated=True, verdict=Finding.VERDICT_REFUTED), 0),
+    ],
+)
+def test_a_place_without_a_quote_is_proven_where_the_table_of_rules_keeps_its_rule(finding: Finding, code: int) -> None:
+    finding.severity = Finding.SEVERITY_HIGH
+
+    assert judgement([finding], (), Policy("high", is_verified_only=True)).code == code
+    assert judgement([finding], (), Policy("high")).code == 5
+
+
 def test_findings_of_the_baseline_do_not_count_and_entries_without_one_are_told() -> None:
     """Keeps F11."""
     known = {key: Entry(key, "looked at", title=f"title {key}") for key in ("f1", "f9")}

@@ -97,3 +97,33 @@ def test_a_tool_that_quotes_nothing_is_placed_and_never_verified(path: str, star
     assert check.judge(finding, is_tool=True).status == status
     assert check.judge(finding).status == "missing"
     assert count([check.judge(finding, is_tool=True)])[status] == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "start", "last", "quote", "reason"),
+    [
+        (b"one\ntwo\nthree\n", 2, 3, "two\nthree", ""),
+        (b"one\r\n  two\r\nthree", 2, 2, "  two", ""),
+        (b"".join(b"line %d\n" % number for number in range(100)), 1, 100, "line 0|line 11", ""),
+        (b"x" * 5_000_000, 1, 1, "x" * 1000, ""),
+        ("\ufeffgr\u00fc\u00dfe\n".encode(), 1, 1, "gr\u00fc\u00dfe", ""),
+        (b"\xff\xfe caf\xe9\n", 1, 1, "\ufffd\ufffd caf\ufffd", ""),
+        (b"\x7fELF\0\0", 1, 9, "", ""),
+        (b"one\n", 1, 2, "", "the file has 1 line"),
+        (b"", 1, 1, "", "the file has 0 lines"),
+        (Unread("it is no regular file"), 1, 1, "", "it is no regular file"),
+        (None, 1, 1, "", "there is no such file in the snapshot"),
+    ],
+)
+def test_the_lines_of_a_place_are_taken_from_the_snapshot_and_cut(
+    data: bytes | Unread | None, start: int, last: int, quote: str, reason: str
+) -> None:
+    """Keeps F4."""
+    place = Evidence("f", start, last, "", "missing", reason=QUOTES_NOTHING)
+    judged_place = (
+        CitationCheck({"f": data}).judge(Finding("low", "t", "c", "x", (place,), "s"), is_tool=True).evidence[0]
+    )
+    shown = judged_place.quote.split("\n")
+
+    assert (judged_place.status, judged_place.reason) == ("missing" if reason else "placed", reason)
+    assert (f"{shown[0]}|{shown[-1]}" if len(shown) == 12 else judged_place.quote) == quote

@@ -26,6 +26,29 @@ def read(*claims: Any) -> Found:
     return found
 
 
+@pytest.mark.parametrize(
+    ("link", "kept"),
+    [
+        ("https://docs.astral.sh/ruff/rules/undefined-name", True),
+        ("https://example.org:8443/a?b=c#d", True),
+        ("http://example.org/", False),
+        ("javascript:alert(1)", False),
+        ("https://example.org/ x", False),
+        ("https://example.org/](https://bad.example)", False),
+        ('https://example.org/"><script>', False),
+        ("https://user@example.org/", False),
+        ("https://example.org/\n", False),
+        ("https://example.org/" + "x" * 300, False),
+        (["https://example.org/"], False),
+        (None, False),
+    ],
+)
+def test_a_link_is_a_short_one_by_https_or_none(link: Any, *, kept: bool) -> None:
+    (finding,) = read({**claim(), "help": link}).findings
+
+    assert finding.help == (link if kept else "")
+
+
 @pytest.mark.parametrize("data", [b"{}", b"[]", b'"text"', b'{"findings": null}', b'{"answer": 3}'])
 def test_a_result_without_findings_is_fine(data: bytes) -> None:
     assert read_result(data, "risks") is None

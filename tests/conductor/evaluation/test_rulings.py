@@ -1,6 +1,7 @@
 """Tables of rules over findings: kept, folded, dropped and counted, and one identity however many places come."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from conductor.evaluation.evidence.findings import Evidence, Finding, Found, read_document
 from conductor.evaluation.evidence.rulings import Ruled, judge_by_rules
@@ -39,7 +40,11 @@ def found(rule: str, path: str = "a.py", line: int = 1, title: str = "", **membe
 
 
 def ruled(*findings: Finding, counts: Mapping[str, int] | None = None) -> Ruled:
-    return judge_by_rules(findings, read_rule_table(TABLE), counts or {})
+    return judge_by_rules(findings, read_rule_table(TABLE), [{"step": "ruff", "rules": counts}] if counts else [])
+
+
+def dropped(result: Ruled) -> dict[str, Any]:
+    return {one["step"]: one.get("dropped") for one in result.coverage}
 
 
 def test_a_kept_rule_has_our_severity_reason_title_and_remedy() -> None:
@@ -112,9 +117,7 @@ def test_what_is_dropped_or_not_in_the_table_of_its_tool_is_counted_and_other_to
 
     assert result.kept == ()
     assert result.others == tuple(other)
-    assert result.notes == (
-        "1,201 findings were left out, whose rules this flow's table does not keep: ruff:E501 (1,200), ruff:F999 (1)",
-    )
+    assert dropped(result) == {"ruff": {"ruff:E501": 1200, "ruff:F999": 1}}
 
 
 def test_places_in_test_code_count_only_where_the_table_says_so() -> None:
@@ -126,7 +129,17 @@ def test_places_in_test_code_count_only_where_the_table_says_so() -> None:
         ("ruff:F821", ["src/a.py"]),
         ("lens:hollow-test", ["tests/a.py"]),
     ]
-    assert result.notes == ("1 finding in test code left out, of rules that speak of other code",)
+    assert dropped(result) == {"ruff": {"ruff:F821": 1}}
+
+
+def test_what_a_tool_counted_in_test_code_is_told_apart_and_a_rule_without_any_finding_is_counted_too() -> None:
+    coverage = [{"step": "ruff", "rules": {"ruff:F821": 300, "ruff:E501": 7}, "in_tests": {"ruff:F821": 100}}]
+    result = judge_by_rules([found("ruff:F821", line=line) for line in (1, 2)], read_rule_table(TABLE), coverage)
+
+    assert [one.count for one in result.kept] == [200]
+    assert dropped(result) == {"ruff": {"ruff:F821": 100, "ruff:E501": 7}}
+    again = judge_by_rules(result.kept, read_rule_table(TABLE), result.coverage)
+    assert (again.kept, again.coverage) == (result.kept, result.coverage)
 
 
 def test_a_folded_finding_goes_through_a_second_merge_as_it_is() -> None:

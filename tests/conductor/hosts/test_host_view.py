@@ -39,6 +39,17 @@ def test_a_host_that_reports_no_pools_has_none() -> None:
     assert told == HostReported("h1", connected=True, slots=4, agents=(HostAgent("reader", reach=Reach.ANYWHERE),))
 
 
+def test_only_an_agent_without_a_model_may_name_places_without_quotes_whatever_its_host_says() -> None:
+    agents = [
+        pb.Agent(name="ruff", available=True, features=["findings", "places"]),
+        pb.Agent(name="reader", available=True, features=["findings", "places"], model="default"),
+        pb.Agent(name="survey", available=True, features=["findings"]),
+    ]
+    told = reported("h1", pb.Host(slots=4, agents=agents))
+
+    assert [agent.name for agent in told.agents if agent.names_places] == ["ruff"]
+
+
 def test_a_time_of_any_size_is_read() -> None:
     """A host may send anything."""
     models = [

@@ -13,6 +13,7 @@ from conductor.v1 import run_service_pb2
 if TYPE_CHECKING:
     from conductor.cli.commands.judging.baseline_file import Entry
 
+Evidence = run_service_pb2.Evidence
 Finding = run_service_pb2.Finding
 # From the least severe on: the order of `Finding.Severity`.
 SEVERITIES = ("info", "low", "medium", "high", "critical")
@@ -24,7 +25,8 @@ _OPTIONS = (
     click.option(
         "--verified-only",
         is_flag=True,
-        help="Let --fail-on count only findings whose quotes were found, and that no sceptic refuted.",
+        help="Let --fail-on count only findings whose quotes were found, or whose rule the flow's table keeps, and that no sceptic"
+        " refuted.",
     ),
     click.option(
         "--baseline",
@@ -54,8 +56,9 @@ class Policy:
             return False
         if self.known(finding) is not None or finding.outside_scope:
             return False
-        is_missing = finding.status == run_service_pb2.Evidence.STATUS_MISSING
-        is_proven = not is_missing and finding.verdict != Finding.VERDICT_REFUTED
+        is_placed = finding.status == Evidence.STATUS_PLACED and finding.calibrated
+        is_found = finding.status in (Evidence.STATUS_VERIFIED, Evidence.STATUS_MOVED) or is_placed
+        is_proven = is_found and finding.verdict != Finding.VERDICT_REFUTED
         return is_proven or not self.is_verified_only
 
     def known(self, finding: Finding) -> "Entry | None":

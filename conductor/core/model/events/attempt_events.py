@@ -11,7 +11,7 @@ class AttemptCreated:
     """An attempt was decided, and its step runs. The Start is made from this, now and after every crash.
 
     `start.parameters` are left out: they are the plan's. `pool` is the pool of model slots that it takes one of, for `model`; empty
-    where its agent asks no model, and in rows of earlier versions.
+    where its agent asks no model, and in rows of earlier versions. `names_places`: its findings may name places without a quote.
     """
 
     step: str
@@ -23,6 +23,7 @@ class AttemptCreated:
     instance: str = ""  # of the host, where it has told one
     pool: str = ""
     model: str = ""
+    names_places: bool = False
 
 
 @dataclass(frozen=True, slots=True)
