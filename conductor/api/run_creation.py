@@ -6,7 +6,7 @@ leaves later cancels nothing (B1); a retry with the same request id tells which 
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -157,13 +157,11 @@ class RunCreation:
             pinned = await self._workspaces.pin(workspace)
         launch = await self._judge(bundle, given, pinned.plan if pinned else None)
         inputs = launch.inputs
-        seated = self._seated_agents()
-        steps = plan_steps(loaded.filled, launch.excluded, self._clocks, inputs.band)
-        steps = steps if seated is None else seat_panels(steps, seated)
+        steps = self._seated(plan_steps(loaded.filled, launch.excluded, self._clocks, inputs.band))
         if len(steps) > (most := self._engine.state.limits.steps_per_run):
             raise InvalidRequestError(Violation("flow", f"has {len(steps)} steps; a run has at most {most}"))
         called = (step for flow in loaded.calls.values() for step in plan_steps(flow, {}, self._clocks))
-        check((*steps, *(called if seated is None else seat_panels(called, seated))))
+        check((*steps, *self._seated(called)))
         pinned = pinned or await self._workspaces.pin(workspace)
         values = json.dumps(inputs.values, ensure_ascii=False, sort_keys=True).encode()
         blobs = tuple(_blob(data) for data in (bundle, values, pinned.changes) if data)
@@ -193,10 +191,11 @@ class RunCreation:
         )
         return replace(plan, plan_hash=hash_plan(plan)), blobs
 
-    def _seated_agents(self) -> list[str] | None:
-        """Returns the agents that panels ask; None while a host is away, which may bring others."""
-        known = list_known_agents(self._engine.state.hosts, self._hosts)
-        return None if known is None else list_usable_agents(self._engine.state.hosts, self._hosts)
+    def _seated(self, steps: Iterable[StepPlan]) -> tuple[StepPlan, ...]:
+        """Returns the steps, with panels of the agents that hosts can run now."""
+        hosts = self._engine.state.hosts
+        usable, is_complete = list_usable_agents(hosts, self._hosts), list_known_agents(hosts, self._hosts) is not None
+        return seat_panels(steps, usable, is_complete=is_complete) if usable or is_complete else tuple(steps)
 
     def require_known_agents(self, steps: "Sequence[StepPlan]") -> None:
         """Raises AgentUnknownError for a step whose agent no host knows, once every host is connected."""

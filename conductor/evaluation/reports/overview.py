@@ -10,6 +10,7 @@ from typing import Any
 from conductor.evaluation.evidence.findings import PROVEN
 from conductor.evaluation.evidence.ranking import REFUTED
 from conductor.evaluation.reports.bands import beside, seen_too
+from conductor.evaluation.reports.judged import judged
 
 MAX_THINGS = 5
 MAX_LINES = 40
@@ -27,6 +28,7 @@ def overview(values: Mapping[str, Any]) -> dict[str, Any]:
     lines = beside(rest, values["band"])
     return {
         "scope": scope(values),
+        "judged": judged(values),
         "todo": [_thing(finding) for finding in todo],
         "also": [line_of(finding) for finding in lines[:MAX_LINES]],
         "more": max(0, len(lines) - MAX_LINES),
@@ -37,7 +39,8 @@ def overview(values: Mapping[str, Any]) -> dict[str, Any]:
 def scope(values: Mapping[str, Any]) -> str:
     """Returns one line about what was read, and by which flow."""
     workspace, snapshot = values["workspace"], values["snapshot"]
-    parts = [f"{workspace['path']} at {_state(snapshot)}", *_limits(snapshot)]
+    covered = judged(values)
+    parts = [f"{workspace['path']} at {_state(snapshot)}", *_limits(snapshot), *([covered["line"]] if covered else [])]
     steps = [step for step in values["steps"] if not step.get("parent") and step["state"] != "excluded"]
     done = sum(step["state"] == "succeeded" for step in steps)
     flow = f"flow {values['flow'].removeprefix('flows/')}, band {values['band']}"

@@ -134,8 +134,10 @@ def _values(bundle: Bundle, inputs: Mapping[str, Any], sources: Sources) -> dict
     found = [finding for document in sources.documents.values() for finding in document["findings"]]
     findings = [found[place] for place in order(read_document({"findings": found}))]
     texts = _texts(facts["steps"], sources)
+    coverage = [one for document in sources.documents.values() for one in document.get("coverage", ())]
     values = {
         **facts,
+        **({"coverage": coverage} if coverage else {}),
         **({"outputs": dict(sources.outputs)} if sources.outputs else {}),
         "format": FORMAT,
         "title": bundle.flow.title or facts["flow"].removeprefix("flows/"),

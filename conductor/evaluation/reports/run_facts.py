@@ -17,6 +17,7 @@ from conductor.core.folded.gate import Gate
 from conductor.core.folded.run import Run
 from conductor.core.folded.step import Step
 from conductor.core.model.events.event_parts import Confinement, KeptResult, WorkspaceChanges
+from conductor.core.model.plan import ForeachPlan
 from conductor.core.model.states import Failure, GateState
 
 # A run, and the id of the step that made it; empty for the run that is reported.
@@ -95,11 +96,12 @@ def _step(outer: str, step: Step) -> dict[str, Any]:
 
 
 def _items(step: Step) -> dict[str, Any]:
-    """Returns how the items or rounds of a step ended; nothing for a step without any."""
+    """Returns how the items or rounds of a step ended, and the agents of a panel that no host can run; nothing without any."""
     items = step.items
     count = items.begun if items.count is None else items.count
     told = {"count": count, "succeeded": items.succeeded, "failed": len(items.failed), "left_out": items.left_out}
-    return {"items": told} if items.begun else {}
+    absent = step.plan.work.absent if isinstance(step.plan.work, ForeachPlan) else ()
+    return {**({"items": told} if items.begun else {}), **({"absent": list(absent)} if absent else {})}
 
 
 def _repair(step: Step) -> dict[str, str] | None:

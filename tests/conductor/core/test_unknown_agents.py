@@ -64,3 +64,29 @@ def test_a_panel_asks_the_agents_that_a_host_can_run_and_all_where_it_can_run_no
 
     assert isinstance(seated.work, ForeachPlan)
     assert (seated.work.agents, seated.work.absent) == (asked, absent)
+
+
+@pytest.mark.parametrize(
+    ("usable", "is_complete", "asked", "absent", "because"),
+    [
+        (["ruff", "survey"], True, ("ruff",), ("typos",), ""),
+        (["survey"], True, ("ruff", "typos"), ("ruff", "typos"), "no host can run ruff, typos"),
+        (["ruff"], False, ("ruff",), ("typos",), ""),
+    ],
+)
+def test_a_panel_that_needs_no_agent_goes_without_those_that_no_host_can_run(
+    usable: list[str], asked: tuple[str, ...], absent: tuple[str, ...], because: str, *, is_complete: bool
+) -> None:
+    """Keeps A5: analyzers that are missing are told, and are not fatal."""
+    panel = StepPlan("panel", ForeachPlan((), 2, min_success=0, agents=("ruff", "typos")))
+
+    (seated,) = seat_panels([panel], usable, is_complete=is_complete)
+
+    assert isinstance(seated.work, ForeachPlan)
+    assert (seated.work.agents, seated.work.absent, seated.excluded_because) == (asked, absent, because)
+
+
+def test_while_a_host_is_away_a_panel_that_needs_agents_waits_for_it() -> None:
+    panel = StepPlan("panel", ForeachPlan((), 2, agents=("qwen", "codex")))
+
+    assert seat_panels([panel], ["qwen"], is_complete=False) == (panel,)

@@ -1,0 +1,120 @@
+"""Says what a run judged: files by kind and the tools that judged them, and in sentences what they left out, and why.
+
+It comes from the coverage that tools hand in beside their findings (see `evidence.coverage`). A run without any has none of this.
+It is pure, and works on the JSON of any version.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+MAX_ROWS = 10
+MAX_NAMED = 8
+LENS = "lens "
+# The agents that ship with a host and need a program beside it, and what brings those.
+ANALYZERS = frozenset({"ruff", "zizmor", "shellcheck", "hadolint", "deptry", "lizard", "typos", "ast-grep"})
+BRING = "pip install 'conductor-agenthost[survey]' on a host brings {}"
+Coverage = Sequence[Mapping[str, Any]]
+
+
+def judged(values: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Returns the rows and sentences about what was judged; None where no tool tells what it covered."""
+    coverage: Coverage = values.get("coverage", ())
+    if not coverage:
+        return None
+    kinds = _files(coverage)
+    by_kind = {kind: by for kind in kinds if (by := _tools(kind, kinds[kind], coverage))}
+    rows = [{"kind": kind, "files": kinds[kind], "by": by} for kind, by in by_kind.items()]
+    return {
+        "rows": rows[:MAX_ROWS],
+        "told": list(_told(values, coverage, kinds, rows[MAX_ROWS:])),
+        "line": _line(kinds, by_kind),
+    }
+
+
+def _files(coverage: Coverage) -> dict[str, int]:
+    """Returns how many files there are of each kind, the most first; without an inventory, how many were judged or skipped."""
+    counted: Counter[str] = Counter()
+    for one in coverage:
+        counted |= Counter(one.get("files", {}))
+    if not counted:
+        for one in coverage:
+            counted |= Counter(one.get("judged", {})) + Counter(one.get("skipped", {}))
+    return dict(sorted(counted.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _tools(kind: str, files: int, coverage: Coverage) -> str:
+    """Returns who judged files of a kind, with a number where it was not all of them: `ruff, lizard (118); lenses tests`."""
+    judges: dict[str, int] = {}
+    for one in coverage:
+        if number := one.get("judged", {}).get(kind, 0):
+            judges[_name(one)] = max(number, judges.get(_name(one), 0))
+    told = {name: name if number >= files else f"{name} ({number:,})" for name, number in judges.items()}
+    tools = [text for name, text in told.items() if not name.startswith(LENS)]
+    lenses = [text.removeprefix(LENS) for name, text in told.items() if name.startswith(LENS)]
+    own = f"{'lens' if len(lenses) == 1 else 'lenses'} {', '.join(lenses)}" if lenses else ""
+    return "; ".join(part for part in (", ".join(tools), own) if part)
+
+
+def _name(one: Mapping[str, Any]) -> str:
+    """Returns a tool's name without its version: `ruff` for `ruff 0.17.6`."""
+    tool = str(one.get("tool") or one.get("agent") or one.get("step", ""))
+    return tool if tool.startswith(LENS) else tool.partition(" ")[0]
+
+
+def _told(
+    values: Mapping[str, Any], coverage: Coverage, kinds: Mapping[str, int], more: Sequence[Mapping[str, Any]]
+) -> Iterator[str]:
+    if more:
+        yield f"Also judged: {_listed((row['kind'], row['files']) for row in more)}."
+    if unjudged := [(kind, number) for kind, number in kinds.items() if not _tools(kind, number, coverage)]:
+        yield f"No rule covers {_listed(unjudged)}."
+    if absent := list(dict.fromkeys(agent for step in values["steps"] for agent in step.get("absent", ()))):
+        yield _missing(absent)
+    if skipped := [(f"{kind} by {_name(one)}", number) for one in coverage for kind, number in _counts(one, "skipped")]:
+        yield f"Files passed over: {_listed(skipped)}."
+    if narrowed := [pair for one in coverage for pair in _counts(one, "narrowed")]:
+        yield f"The repository's own configuration leaves out {_results(narrowed)}."
+    if dropped := [pair for one in coverage for pair in _counts(one, "dropped")]:
+        yield f"This flow's table of rules drops {_results(dropped)}. The JSON lists all of them."
+    if left_out := [pair for one in coverage for pair in _counts(one, "left_out")]:
+        yield f"Nothing to judge: {', '.join(f'{number:,} {reason}' for reason, number in left_out)}."
+    if history := next((one["history"] for one in coverage if one.get("history")), ""):
+        yield f"History: {history.removesuffix('.')}."
+
+
+def _counts(one: Mapping[str, Any], name: str) -> Iterable[tuple[str, int]]:
+    counts: Mapping[str, int] = one.get(name, {})
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+
+
+def _missing(absent: Sequence[str]) -> str:
+    """Returns a sentence about the agents of panels that no host can run, and what brings them."""
+    ours = [agent for agent in absent if agent in ANALYZERS]
+    hint = f": {BRING.format('it' if len(absent) == 1 else 'them')}" if ours == list(absent) else ""
+    return f"Not asked, since no host can run {'it' if len(absent) == 1 else 'them'}: {', '.join(absent)}{hint}."
+
+
+def _results(counts: Sequence[tuple[str, int]]) -> str:
+    total = sum(number for _, number in counts)
+    rules = "1 rule" if len(counts) == 1 else f"{len(counts)} rules"
+    ordered = sorted(counts, key=lambda item: (-item[1], item[0]))
+    return f"{total:,} {'result' if total == 1 else 'results'} of {rules}: {_listed(ordered)}"
+
+
+def _listed(counts: Iterable[tuple[str, int]]) -> str:
+    """Returns `Shell (60), Dockerfile (15) and 3 more (8)`."""
+    pairs = list(counts)
+    told = ", ".join(f"{name} ({number:,})" for name, number in pairs[:MAX_NAMED])
+    more = pairs[MAX_NAMED:]
+    return f"{told} and {len(more)} more ({sum(number for _, number in more):,})" if more else told
+
+
+def _line(kinds: Mapping[str, int], by_kind: Mapping[str, str]) -> str:
+    """Returns the scope in a line: `1,204 files: Python 842, Markdown 31 …; no rule covers Lua (3), .inl (2)`."""
+    files = sum(kinds.values())
+    first = ", ".join(f"{kind} {kinds[kind]:,}" for kind in list(kinds)[:4])
+    without = [(kind, number) for kind, number in kinds.items() if kind not in by_kind]
+    total = "1 file" if files == 1 else f"{files:,} files"
+    uncovered = f"; no rule covers {_listed(without[:4])}{' …' if len(without) > 4 else ''}" if without else ""
+    return f"{total} ({first}{', …' if len(kinds) > 4 else ''}){uncovered}" if files else total

@@ -1,0 +1,75 @@
+"""What a report says was judged, and what was not: of the coverage that tools hand in."""
+
+from typing import Any
+
+import pytest
+
+from conductor.evaluation.reports.judged import judged
+
+INVENTORY = {
+    "tool": "lens inventory",
+    "files": {"Python": 120, "Shell": 12, "Markdown": 9, ".inl": 3},
+    "left_out": {"vendored": 40, "not text": 7},
+    "history": "1,234 commits since 2015",
+}
+RUFF = {
+    "tool": "ruff 0.17.6",
+    "agent": "ruff",
+    "judged": {"Python": 118},
+    "skipped": {"Python": 2},
+    "narrowed": {"ruff:E501": 40, "ruff:F401": 2},
+}
+LENSES = [{"tool": f"lens {name}", "judged": {"Python": 120}} for name in ("structure", "tests")]
+
+
+def told(*coverage: dict[str, Any], **step: Any) -> dict[str, Any]:
+    found = judged({"coverage": coverage, "steps": [step]})
+    assert found is not None
+    return found
+
+
+def test_it_names_the_kinds_of_files_with_the_tools_that_judged_them() -> None:
+    found = told(INVENTORY, RUFF, *LENSES)
+
+    assert found["rows"] == [{"kind": "Python", "files": 120, "by": "ruff (118); lenses structure, tests"}]
+    assert (
+        found["line"]
+        == "144 files (Python 120, Shell 12, Markdown 9, .inl 3); no rule covers Shell (12), Markdown (9), .inl (3)"
+    )
+
+
+def test_it_says_what_was_left_out_and_why() -> None:
+    table = {"step": "merged", "dropped": {"ruff:F841": 1}}
+    found = told(INVENTORY, RUFF, table, absent=["zizmor", "hadolint"])
+
+    assert found["told"] == [
+        "No rule covers Shell (12), Markdown (9), .inl (3).",
+        "Not asked, since no host can run them: zizmor, hadolint: pip install 'conductor-agenthost[survey]' on a host brings them.",
+        "Files passed over: Python by ruff (2).",
+        "The repository's own configuration leaves out 42 results of 2 rules: ruff:E501 (40), ruff:F401 (2).",
+        "This flow's table of rules drops 1 result of 1 rule: ruff:F841 (1). The JSON lists all of them.",
+        "Nothing to judge: 40 vendored, 7 not text.",
+        "History: 1,234 commits since 2015.",
+    ]
+
+
+def test_an_agent_of_a_users_own_is_missed_without_advice() -> None:
+    found = told(INVENTORY, absent=["semgrep"])
+
+    assert "Not asked, since no host can run it: semgrep." in found["told"]
+
+
+def test_many_kinds_are_folded_into_a_sentence() -> None:
+    many = {f".{number:02}": 30 - number for number in range(20)}
+    found = told(
+        {"tool": "lens inventory", "files": many}, {"tool": "typos 1.40", "judged": dict(list(many.items())[:14])}
+    )
+
+    assert [row["files"] for row in found["rows"]] == list(range(30, 20, -1))
+    assert found["told"][0] == "Also judged: .10 (20), .11 (19), .12 (18), .13 (17)."
+    assert found["told"][1].startswith("No rule covers .14 (16), ")
+
+
+@pytest.mark.parametrize("values", [{"steps": []}, {"coverage": [], "steps": []}])
+def test_a_run_whose_agents_tell_no_coverage_says_nothing(values: dict[str, Any]) -> None:
+    assert judged(values) is None
