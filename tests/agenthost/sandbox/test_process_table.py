@@ -33,7 +33,7 @@ def install(name: str, program: str) -> None:
 
 async def shown_of(client: Client, agent: str) -> list[str]:
     """Returns the command line and the variables of every process of an attempt, while its agent runs."""
-    async with client.open(start=client.start_of(PROMPT, agent=agent, step=agent)) as conversation:
+    async with client.open(start=client.start_of(PROMPT, agent=agent, step=agent.replace("-", "_"))) as conversation:
         started = await conversation.until(lambda frame: frame.HasField("started"))
         pid = started.started.attestation.pid
         os.kill(pid, signal.SIGSTOP)  # it stays as it was let go

@@ -1,0 +1,52 @@
+"""Reads the output of `typos --format json`: one result a line.
+
+A word counts where its mistake is plain: in lower case, not short, with one correction, and in a file that is English.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from ..lines import lines_of
+from ..results import Result
+
+RULE = "misspelt"
+MIN_CHARACTERS = 6
+MAX_WORDS_A_FILE = 12  # more kinds of mistakes than that are another language, or a jargon
+_WORD = re.compile(r"[a-z]+")
+
+
+def read(stream: BinaryIO) -> Iterator[Result]:
+    """Yields the plain mistakes. The results of a file come one after the other."""
+    path, found, words = "", list[Result](), set[str]()
+    for result, word in _results(stream):
+        if result.path != path:
+            yield from found if len(words) <= MAX_WORDS_A_FILE else ()
+            path, found, words = result.path, [], set()
+        words.add(word)
+        if len(words) <= MAX_WORDS_A_FILE and _is_plain(word, result):
+            found.append(result)
+    yield from found if len(words) <= MAX_WORDS_A_FILE else ()
+
+
+def _results(stream: BinaryIO) -> Iterator[tuple[Result, str]]:
+    for line in lines_of(stream):
+        said = _parsed(line)
+        corrections = said.get("corrections")
+        if said.get("type") == "typo" and isinstance(corrections, list) and type(said.get("line_num")) is int:
+            word, path = str(said.get("typo", "")), str(said.get("path", ""))
+            text = f"`{word}` should be `{corrections[0]}`." if len(corrections) == 1 else ""
+            yield Result(RULE, "note", text, path, said["line_num"], said["line_num"]), word
+
+
+def _is_plain(word: str, result: Result) -> bool:
+    return bool(result.message) and len(word) >= MIN_CHARACTERS and bool(_WORD.fullmatch(word))
+
+
+def _parsed(line: str) -> dict[str, Any]:
+    try:
+        said = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return said if isinstance(said, dict) else {}

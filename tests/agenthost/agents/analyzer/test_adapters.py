@@ -1,0 +1,101 @@
+"""Each adapter turns the output of a tool without SARIF into results, line by line, and takes nothing on trust."""
+
+import io
+import json
+
+import pytest
+
+from agenthost.agents.analyzer.adapters import lizard, shellcheck, typos
+from agenthost.agents.analyzer.lines import MAX_LINE_BYTES
+from agenthost.agents.analyzer.results import Adapter, Result
+
+ADAPTERS: tuple[Adapter, ...] = (lizard, shellcheck, typos)
+
+
+def read(adapter: Adapter, *lines: str) -> list[Result]:
+    return list(adapter.read(io.BytesIO("\n".join(lines).encode("utf-8", "surrogateescape") + b"\n")))
+
+
+def typo(word: str, *corrections: str, path: str = "/workspace/README.md", line: int = 3) -> str:
+    return json.dumps({"type": "typo", "path": path, "line_num": line, "typo": word, "corrections": corrections})
+
+
+def test_shellcheck_names_rule_level_place_and_its_page() -> None:
+    (found,) = read(shellcheck, "/workspace/a b:1.sh:14:6: warning: Argument to -n is always true. [SC2070]")
+
+    assert found == Result(
+        "SC2070", "warning", "Argument to -n is always true.", "/workspace/a b:1.sh", 14, 14,
+        help="https://www.shellcheck.net/wiki/SC2070",
+    )  # fmt: skip
+
+
+WARNING = "/workspace/a.php:10: warning: {} has {} NLOC, {} CCN, 900 token, 2 PARAM, 450 length, 0 ND"
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "branches", "told"),
+    [
+        ("mailbox", 6106, 1153, ["tangled warning"]),
+        ("Shop::sell", 120, 41, ["tangled note"]),
+        ("layout", 301, 1, ["long note"]),
+        ("layout", 601, 1, ["long warning"]),
+        ("layout", 300, 40, []),
+        ("type_of_code", 104, 96, []),  # a table: one line for each case
+        ("START_TEST", 792, 59, []),
+        ("(anonymous)", 572, 99, []),
+    ],
+)
+def test_lizard_tells_extreme_functions_that_have_a_name(name: str, code: int, branches: int, told: list[str]) -> None:
+    found = read(lizard, WARNING.format(name, code, branches))
+
+    assert [f"{result.rule} {result.level}" for result in found] == told
+    assert all((result.path, result.start_line) == ("/workspace/a.php", 10) for result in found)
+
+
+@pytest.mark.parametrize(
+    ("word", "corrections", "is_told"),
+    [
+        ("documentaion", ["documentation"], True),
+        ("chanks", ["clanks", "chunks"], False),  # which one is meant is a guess
+        ("Brower", ["Browser"], False),  # a name
+        ("RATATUI", ["RATATOUILLE"], False),
+        ("thsi", ["this"], False),
+    ],
+)
+def test_typos_tells_plain_mistakes_only(word: str, corrections: list[str], is_told: bool) -> None:  # noqa: FBT001 - a table
+    assert bool(read(typos, typo(word, *corrections))) is is_told
+
+
+def test_a_file_with_many_kinds_of_mistakes_is_in_another_language() -> None:
+    foreign = [typo(f"parola{chr(97 + at)}", "parole", path="/workspace/README.it.md") for at in range(13)]
+
+    assert [result.path for result in read(typos, *foreign, typo("acticity", "activity"))] == ["/workspace/README.md"]
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_lines_that_are_no_results_are_passed_over(adapter: Adapter) -> None:
+    hostile = (
+        "",
+        "null",
+        "[]",
+        '{"type": "typo"}',
+        "[" * 100_000,
+        '{"a":' * 20_000,
+        ":0:0: error:  [SC]",
+        "\udcff\x00",
+    )
+
+    assert read(adapter, *hostile) == []
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_a_line_without_end_takes_no_memory_and_its_rest_is_no_result(adapter: Adapter) -> None:
+    rest = (
+        "/workspace/a.sh:1:1: error: forged [SC1000]\n"
+        + WARNING.format("forged", 9000, 900)
+        + "\n"
+        + typo("acticity", "activity")
+    )
+    line = "x" * (MAX_LINE_BYTES - len("/workspace")) + "/workspace" + rest.split("\n")[0]
+
+    assert read(adapter, line) == []
