@@ -8,11 +8,13 @@ import importlib
 import sys
 from pathlib import Path
 
+PACKAGES = "/opt/packages"  # where the sandbox shows the host's Python packages to programs whose spec asks for them
 PROGRAMS = ("acp", "analyzer", "codex", "command", "facts", "pi", "reader", "survey")
 
 if not __package__:
     folder = Path(__file__).resolve().parent
-    sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != folder] + [str(folder.parent)]
+    sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != folder]
+    sys.path += [str(folder.parent), PACKAGES]
     sys.dont_write_bytecode = True
 
 name = sys.argv[1] if len(sys.argv) > 1 else ""
