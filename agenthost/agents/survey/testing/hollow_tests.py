@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from ..finding import Severity, cite, shorten
-from ..reading.python_source import FUNCTIONS, Function, call_name, dotted, functions, walk
+from ..reading.python_source import FUNCTIONS, Function, call_name, dotted, functions, walk_scope
 from ..reading.snapshot import SourceText
 from ..sighting import Rule, Sighting
 
 SHADOWED = Rule(
     "lens:shadowed-test",
     Severity.MEDIUM,
-    "A test never runs, because a later one has its name, in {path}",
+    "A test never runs, because a later one has its name",
     "{count} tests in {files} never run, because later ones have their names",
     "The second definition replaces the first before any runner sees it.",
     "Rename one of the two.",
@@ -24,7 +24,7 @@ SHADOWED = Rule(
 VAIN = Rule(
     "lens:vain-comparison",
     Severity.MEDIUM,
-    "A comparison in a test is never checked in {path}",
+    "A comparison in a test is never checked",
     "{count} comparisons in tests are never checked",
     "The statement computes a truth value and drops it.",
     "Put the `assert` in front that seems to be missing.",
@@ -32,7 +32,7 @@ VAIN = Rule(
 TUPLE = Rule(
     "lens:tuple-assertion",
     Severity.MEDIUM,
-    "An assertion can never fail, since it asserts a tuple, in {path}",
+    "An assertion can never fail, since it asserts a tuple",
     "{count} assertions can never fail, since they assert a tuple",
     "A tuple that is not empty is always true.",
     "Remove the parentheses.",
@@ -40,7 +40,7 @@ TUPLE = Rule(
 MOCKED = Rule(
     "lens:uncalled-mock-assertion",
     Severity.MEDIUM,
-    "A mock assertion is never made in {path}",
+    "A mock assertion is never made",
     "{count} mock assertions are never made",
     "Naming the method without calling it, or calling one that the mock invents, checks nothing.",
     "Call one of the mock's own assertions.",
@@ -48,10 +48,18 @@ MOCKED = Rule(
 TWO_ARGUMENTS = Rule(
     "lens:assert-true-of-two",
     Severity.MEDIUM,
-    "assertTrue is given a second value as if it compared, in {path}",
+    "assertTrue is given a second value as if it compared",
     "assertTrue is given a second value as if it compared in {count} places",
     "The second argument is only the message; any true first value passes.",
     "Use assertEqual, which seems to be meant.",
+)
+SWALLOWED = Rule(
+    "lens:swallowed-assertion",
+    Severity.MEDIUM,
+    "An assertion in a test is swallowed, so the test passes when it fails",
+    "{count} assertions in tests are swallowed, so the tests pass when they fail",
+    "An assertion fails by an exception, and the handler drops it.",
+    "Take the assertion out of the `try`, or name the exception that is expected.",
 )
 _TEST_FILE = re.compile(r"^(test_.*|.*_tests?|tests?)\.py$")
 _ASSERTIONS = {
@@ -59,10 +67,6 @@ _ASSERTIONS = {
     for end in ("called", "called_once", "called_with", "called_once_with", "any_call", "not_called", "has_calls")
 }
 _INVENTED = {"called_once_with", "called_with", "called_once", "not_called", "has_calls"}
-_ASSERTING_NAME = re.compile(
-    r"assert|raises|warns|expect|check|verify|fail|should|must|compare|ensure|validate|match|equal|^eq|_eq$|^is_|^ok$|^in_$|^ne_$",
-    re.IGNORECASE,
-)
 # Libraries whose `==` builds an expression.
 _BUILDERS = re.compile(
     r"^\s*(?:import|from)\s+(?:sqlalchemy|peewee|pony|pandas|polars|numpy|sympy|z3|pyparsing|django)\b", re.MULTILINE
@@ -87,12 +91,34 @@ def sightings(source: SourceText, tree: ast.Module, *, overloaded: bool) -> Iter
     yield from _shadowed(source, tree)
     overloaded = overloaded or bool(_BUILDERS.search(source.text))
     for test in tests_of(tree):
+        yield from _swallowed(source, test)
         for node in _statements(test):
             if (rule := _judge(node)) and not (rule is VAIN and overloaded):
                 text = shorten(" ".join(ast.unparse(node).split()), 80)
                 yield Sighting(
                     rule, cite(source.path, source.lines, node.lineno, node.end_lineno), f"`{test.name}` says `{text}`"
                 )
+
+
+def _swallowed(source: SourceText, test: Function) -> Iterator[Sighting]:
+    """Yields the assertions of a test whose own handler drops every failure of them."""
+    for node in walk_scope(test):
+        if not isinstance(node, ast.Try) or not any(_drops(handler) for handler in node.handlers):
+            continue
+        checks = [item for item in node.body if isinstance(item, ast.Assert) or _asserts(item)]
+        if checks:
+            text = shorten(" ".join(ast.unparse(checks[0]).split()), 80)
+            quote = cite(source.path, source.lines, checks[0].lineno, node.handlers[0].lineno + 1)
+            yield Sighting(SWALLOWED, quote, f"`{test.name}` drops the failure of `{text}`")
+
+
+def _asserts(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and call_name(node.value).startswith("self.assert")
+
+
+def _drops(handler: ast.ExceptHandler) -> bool:
+    broad = handler.type is None or dotted(handler.type) in {"Exception", "BaseException", "AssertionError"}
+    return broad and all(isinstance(item, ast.Pass | ast.Continue) for item in handler.body)
 
 
 def _shadowed(source: SourceText, tree: ast.Module) -> Iterator[Sighting]:
@@ -139,22 +165,3 @@ def _judge(node: ast.stmt) -> Rule | None:
             return None if isinstance(second, str) else TWO_ARGUMENTS
         case _:
             return None
-
-
-def assertions_and_calls(function: Function) -> tuple[bool, frozenset[str]]:
-    """Returns whether a function asserts or raises in its own text, and the last parts of the names that it calls."""
-    asserts = False
-    called: set[str] = set()
-    for node in walk(function):
-        if isinstance(node, ast.Assert | ast.Raise):
-            asserts = True
-        elif isinstance(node, ast.Call):
-            match node.func:
-                case ast.Attribute(attr=name) | ast.Name(id=name):
-                    called.add(name)
-    return asserts, frozenset(called)
-
-
-def is_asserting_name(name: str) -> bool:
-    """Tells whether a name says that it asserts."""
-    return bool(_ASSERTING_NAME.search(name))
