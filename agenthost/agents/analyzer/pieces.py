@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+Read = Callable[[int], bytes]
 CHUNK_BYTES = 256 * 1024
 MAX_VALUE = 1024 * 1024  # characters of a value that is taken whole
 _SPACE = re.compile(r"[ \t\r\n]*")
@@ -26,7 +27,7 @@ class BrokenError(ValueError):
 class Pieces:
     """A document, read from the front. `read` returns bytes, none at the end; it may raise nothing."""
 
-    def __init__(self, read: Callable[[int], bytes]) -> None:
+    def __init__(self, read: Read) -> None:
         self._read, self._decode = read, codecs.getincrementaldecoder("utf-8")("replace").decode
         self._text, self._at, self._before = "", 0, 0
         self._is_over = False

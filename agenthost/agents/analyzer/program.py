@@ -1,6 +1,6 @@
 """Drives the tool: chooses its files, runs it batch by batch, and ends in findings, counts, and what was not judged.
 
-A tool that fails is a value: what it said before stays, and the files of that batch count as not judged.
+A tool that fails is a value. A batch over which it fails is run again in halves, so that one strange file loses itself only.
 """
 
 import importlib
@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import TextIO, cast
 
 from ..voice import Voice
-from .pieces import BrokenError
-from .reading import read_adapted, read_sarif
+from .judging import Judge
+from .reading import read_output
 from .results import WORKSPACE, Narrowing
 from .running import Clock, Run, batches
 from .selection import Selection, select
 from .settings import Settings, read_settings
+from .taking import Taken
 from .telling import Tally
 
 WORK = Path("/tmp/analyzer")  # noqa: S108 - the sandbox's own
+MAX_AGAIN = 24  # batches that are run again, in halves
 USAGE = 2
 
 
@@ -33,45 +35,62 @@ def main(
     voice = Voice(output or sys.stdout)
     work.mkdir(parents=True, exist_ok=True)
     selection = select(root, settings.files)
-    tally = Tally(settings, selection, root, _narrowing(settings, root, voice))
+    judge = Judge(root, work, selection.kinds, _narrowing(settings, root, voice))
+    tally = Tally(settings, selection, judge)
     if settings.files and not selection.kinds:
-        voice.log(f"The snapshot has no file for {settings.name}: it is not started.")
+        voice.log(f"The snapshot has no file for {settings.name}, so it is not started.")
     else:
-        _look(settings, selection, work, tally, voice)
+        _Driver(settings, judge, tally, voice).drive(selection)
     document = tally.result()
     voice.answer(tally.summary())
     voice.final(document)
     return 0
 
 
-def _look(settings: Settings, selection: Selection, work: Path, tally: Tally, voice: Voice) -> None:
-    clock = Clock(settings.seconds)
-    given = list(batches([f"{WORKSPACE}/{path}" for path in selection.paths])) if settings.is_batched else [()]
-    for at, batch in enumerate(given, 1):
-        if len(given) > 1:
-            voice.log(f"{settings.title}: batch {at} of {len(given)}, {len(batch):,} files")
-        complaint = clock.complaint or _run(settings, batch, work, tally, clock)
+class _Driver:
+    """Runs the tool until every file was looked at once, or the time is over."""
+
+    def __init__(self, settings: Settings, judge: Judge, tally: Tally, voice: Voice) -> None:
+        self._settings, self._judge, self._tally, self._voice = settings, judge, tally, voice
+        self._clock = Clock(settings.seconds)
+        self._again = MAX_AGAIN
+
+    def drive(self, selection: Selection) -> None:
+        """Runs the tool over all files."""
+        if not self._settings.is_batched:
+            self._settle(*self._run(()), selection.paths)
+            return
+        waiting = list(batches(selection.paths))[::-1]
+        while waiting:
+            batch = waiting.pop()
+            self._voice.log(f"{self._settings.title}: {len(batch):,} {'file' if len(batch) == 1 else 'files'} …")
+            taken, complaint = self._run(batch)
+            if complaint and len(batch) > 1 and self._again and self._clock.left:
+                self._again -= 1
+                middle = len(batch) // 2
+                waiting += [batch[middle:], batch[:middle]]
+            else:
+                self._settle(taken, complaint, batch)
+
+    def _settle(self, taken: Taken, complaint: str, files: Sequence[str]) -> None:
+        self._tally.add(taken)
         if complaint:
-            files = batch or selection.paths
-            tally.note(f"{settings.name} failed{_over(files)}, which {_are(files)} not judged: {complaint}."[:480])
-            tally.skip(files)
+            self._tally.lose(files, complaint)
 
-
-def _run(settings: Settings, batch: Sequence[str], work: Path, tally: Tally, clock: Clock) -> str:
-    """Runs the tool over a batch; returns why the batch cannot be relied on, nothing where it can."""
-    read = read_adapted if settings.adapter else read_sarif
-    try:
-        with Run(settings, batch, work, clock) as run:
-            broken = ""
-            try:
-                read(settings, run.read, tally)
-            except BrokenError as error:
-                broken = f"its output cannot be read: {error}"
-            complaint = run.finish()
-            tally.skip(run.skipped)
-            return complaint or broken
-    except OSError as error:
-        return f"it cannot be started: {error.strerror}"
+    def _run(self, batch: Sequence[str]) -> tuple[Taken, str]:
+        """Returns what the tool said of a batch, and why it cannot be relied on: nothing where it can."""
+        if self._clock.complaint:
+            return Taken(), self._clock.complaint
+        files = [f"{self._judge.root}/{path}" for path in batch]
+        try:
+            with Run(self._settings, files, self._judge.work, self._clock) as run:
+                taken, broken = read_output(self._settings, run.read, self._judge)
+                complaint = run.finish()
+                taken.skipped += run.skipped
+        except OSError as error:
+            return Taken(), f"it cannot be started: {error.strerror}"
+        words = f": {run.last_words}" if run.last_words else ""
+        return taken, complaint or (f"its output cannot be read, because {broken}{words}" if broken else "")
 
 
 def _narrowing(settings: Settings, root: Path, voice: Voice) -> Narrowing | None:
@@ -84,11 +103,3 @@ def _narrowing(settings: Settings, root: Path, voice: Voice) -> Narrowing | None
     except Exception as error:  # noqa: BLE001 - the repository's configuration must not cost its findings
         voice.log(f"The repository's own settings of {settings.name} cannot be read: {error}")
         return None
-
-
-def _over(files: Sequence[str]) -> str:
-    return f" over {len(files):,} {'file' if len(files) == 1 else 'files'}" if files else ""
-
-
-def _are(files: Sequence[str]) -> str:
-    return "is" if len(files) == 1 else "are"

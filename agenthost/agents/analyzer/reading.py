@@ -1,46 +1,49 @@
-"""Reads the output of one batch into the tally: SARIF, or what an adapter understands."""
+"""Reads the output of one batch: SARIF, or what an adapter understands. What stands before a break is kept."""
 
 import importlib
 import io
-from collections.abc import Callable
 from typing import cast
 
-from .pieces import BrokenError
+from .judging import Judge
+from .pieces import BrokenError, Read
 from .results import Adapter, Result
 from .sarif import RawResult, Rule, Sarif
 from .settings import Settings
-from .telling import Tally
-
-Read = Callable[[int], bytes]
+from .taking import Taken, Taking
 
 
-def read_sarif(settings: Settings, read: Read, tally: Tally) -> None:
-    """Takes the results of a SARIF document; raises BrokenError where it ends early. What stands before is taken."""
-    document = Sarif(read)
+def read_output(settings: Settings, read: Read, judge: Judge) -> tuple[Taken, str]:
+    """Returns what was taken of an output, and why it is not whole: nothing where it is."""
+    return _read_adapted(settings, read, judge) if settings.adapter else _read_sarif(settings, read, judge)
+
+
+def _read_sarif(settings: Settings, read: Read, judge: Judge) -> tuple[Taken, str]:
+    document, taking, broken = Sarif(read), Taking(judge), ""
     try:
         for result in document.results():
-            tally.take(result)
-    finally:
-        tally.close(lambda result: _settled(document, result))
-        tally.skip(document.skipped)
-        for complaint in document.complaints:
-            tally.note(f"{settings.name} says of itself: {complaint}")
-        if document.unread:
-            tally.note(f"{document.unread:,} results of {settings.name} could not be read.")
+            taking.take(result)
+    except BrokenError as error:
+        broken = str(error)
+    taken = taking.settle(lambda result: _settled(document, result))
+    taken.skipped += document.skipped
+    taken.version = document.version
+    taken.notes += [f"{settings.name} says of itself: {complaint}" for complaint in document.complaints]
+    if document.unread:
+        taken.notes.append(
+            f"{document.unread:,} results of {settings.name} are too large or broken, and were not read."
+        )
+    return taken, broken
 
 
-def read_adapted(settings: Settings, read: Read, tally: Tally) -> None:
-    """Takes the results that the tool's adapter finds in its output; raises BrokenError where it is none."""
+def _read_adapted(settings: Settings, read: Read, judge: Judge) -> tuple[Taken, str]:
     adapter = cast("Adapter", importlib.import_module(f".adapters.{settings.adapter.replace('-', '_')}", __package__))
+    taking, broken = Taking(judge), ""
     try:
         for result in adapter.read(io.BufferedReader(_Raw(read))):
-            tally.take(result)
-    except BrokenError:
-        raise
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise BrokenError(f"{type(error).__name__}: {error}"[:300]) from error
-    finally:
-        tally.close(lambda result: (result, Rule()))
+            taking.take(result)
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        broken = str(error)[:300] if isinstance(error, BrokenError) else f"{type(error).__name__}: {error}"[:300]
+    return taking.settle(lambda result: (result, Rule())), broken
 
 
 def _settled(document: Sarif, result: Result) -> tuple[Result, Rule]:

@@ -1,6 +1,5 @@
-"""What a tool found, as every reader of its output yields it, and where that is in the snapshot."""
+"""What a tool found, as every reader of its output yields it."""
 
-import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
@@ -38,13 +37,3 @@ class Narrowing(Protocol):
 
     def leaves_out(self, result: Result) -> bool:
         """Returns whether the maintainers do not want this result. Its path is relative to the root."""
-
-
-def inside(path: str, folder: str = WORKSPACE, *, root: str = WORKSPACE) -> str:
-    """Returns a path relative to the root of the snapshot; empty for one that leads out of it.
-
-    `folder` is where the tool ran: a path that begins with `..` is meant from there, any other relative one from the root.
-    """
-    base = folder if path.startswith("../") else root
-    whole = posixpath.normpath(posixpath.join(base, path))
-    return whole.removeprefix(f"{root}/") if whole.startswith(f"{root}/") else ""

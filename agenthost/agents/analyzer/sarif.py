@@ -7,11 +7,11 @@ looked at are passed over, and so is a result that is too large to be one.
 import os
 import re
 import urllib.parse
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .pieces import BrokenError, Pieces
+from .pieces import BrokenError, Pieces, Read
 from .results import Result
 
 MAX_RULES = 20_000
@@ -50,7 +50,7 @@ class RawResult(Result):
 class Sarif:
     """A document, and what was seen in it so far."""
 
-    def __init__(self, read: Callable[[int], bytes]) -> None:
+    def __init__(self, read: Read) -> None:
         self._pieces = Pieces(read)
         self._bases: dict[str, str] = {}
         self._order: list[str] = []  # of the driver's rules, by index

@@ -24,9 +24,11 @@ class Selection:
     """The files of one analyzer, with their kinds, and those that it is not given."""
 
     kinds: dict[str, str] = field(default_factory=dict)  # of the files that it is given, by path
-    unjudged: dict[str, str] = field(default_factory=dict)  # kinds of files that it should judge, and cannot
+    unread: dict[str, str] = field(
+        default_factory=dict
+    )  # kinds of files that are too large, or cannot be opened, by path
     others: Counter[str] = field(default_factory=Counter)  # vendored and generated ones
-    snapshot_gaps: int = 0  # folders and files that could not be read at all
+    gaps: int = 0  # folders and files of which not even the names are known
 
     @property
     def paths(self) -> list[str]:
@@ -37,7 +39,7 @@ class Selection:
 def select(root: Path, patterns: Sequence[str]) -> Selection:
     """Returns the files below a folder that one of the patterns names; without patterns there are none."""
     snapshot = Snapshot(root)
-    selection = Selection(snapshot_gaps=sum(reason in UNJUDGED for reason in snapshot.left_out.values()))
+    selection = Selection(gaps=sum(reason in UNJUDGED for reason in snapshot.left_out.values()))
     names = [pattern.lower() for pattern in patterns if not pattern.startswith("#!")]
     interpreters = {pattern[2:].strip().lower() for pattern in patterns if pattern.startswith("#!")}
     for path in snapshot.paths:
@@ -57,7 +59,7 @@ def select(root: Path, patterns: Sequence[str]) -> Selection:
 
 def _place(selection: Selection, path: str, kind: str, head: str | None, size: int) -> None:
     if head is None or size > MAX_FILE_BYTES:
-        selection.unjudged[path] = kind
+        selection.unread[path] = kind
     elif is_generated(head.split("\n")):
         selection.others["generated"] += 1
     else:

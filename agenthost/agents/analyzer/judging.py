@@ -1,0 +1,79 @@
+"""Judges where a result stands: in which file of the snapshot, and whether that is one that its tool should judge."""
+
+import os
+import posixpath
+import stat
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from ..files import is_generated, is_vendored
+from .results import Narrowing, Result
+from .sarif import RawResult
+from .selection import head_of
+
+MAX_REMEMBERED = 20_000
+NOWHERE = "that name no file of the snapshot"
+FOREIGN = "in vendored or generated files"
+NARROWED = "narrowed"
+
+
+class Judge:
+    """Says of each result whether it counts. `given` are the files that the tool was given, by path."""
+
+    def __init__(self, root: Path, work: Path, given: Mapping[str, str], narrowing: Narrowing | None = None) -> None:
+        self.root, self.work, self._given = root, work, given
+        self._places: dict[str, tuple[str, str]] = {}
+        self.narrowing = narrowing
+        self.complaint = ""  # why the repository's own settings are not applied
+
+    def judge(self, result: Result) -> tuple[Result, str]:
+        """Returns a result with its path relative to the root, and why it does not count: nothing where it does."""
+        path, reason = self._place(result.path)
+        result = replace(result, path=path)
+        if not reason and self._is_narrowed(result):
+            reason = NARROWED
+        return result, reason
+
+    def inside(self, path: str) -> str:
+        """Returns a path relative to the root; empty for one that leads out of it.
+
+        A relative one is meant from the root, but from where the tool ran if it begins with `..`.
+        """
+        base = self.work if path.startswith("../") else self.root
+        whole, root = posixpath.normpath(posixpath.join(base, path)), f"{self.root}/"
+        return whole.removeprefix(root) if path and whole.startswith(root) else ""
+
+    def _place(self, path: str) -> tuple[str, str]:
+        if path not in self._places:
+            if len(self._places) >= MAX_REMEMBERED:
+                self._places.clear()
+            relative = self.inside(path)
+            self._places[path] = relative, self._reason(relative)
+        return self._places[path]
+
+    def _reason(self, path: str) -> str:
+        if path in self._given:
+            return ""
+        if not path or not _is_file(self.root / path):
+            return NOWHERE
+        is_foreign = is_vendored(path) or is_generated((head_of(self.root / path) or "").split("\n"))
+        return FOREIGN if is_foreign else ""
+
+    def _is_narrowed(self, result: Result) -> bool:
+        if isinstance(result, RawResult) and result.is_suppressed:
+            return True
+        if self.narrowing is None:
+            return False
+        try:
+            return self.narrowing.leaves_out(result)
+        except Exception as error:  # noqa: BLE001 - the repository's configuration must not cost its findings
+            self.complaint, self.narrowing = f"{type(error).__name__}: {error}"[:200], None
+            return False
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(os.lstat(path).st_mode)
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,84 @@
+"""Takes the results of one document: counts all of them by rule, and keeps some of each rule.
+
+A batch that is run again, in halves, drops what was taken of it.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from .judging import NARROWED, Judge
+from .results import Result
+from .sarif import RawResult, Rule
+
+MAX_PLACES = 40  # that become findings, of a rule
+MAX_RULES = 1000
+OTHER_RULES = "other rules"
+Settle = Callable[[Result], tuple[Result, Rule]]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A result that may become a finding, with what its document says of its rule."""
+
+    result: Result
+    rule: Rule
+
+
+@dataclass
+class Taken:
+    """The results of one document, by the names of their rules. `settled` when its rules are known."""
+
+    told: dict[str, list[Told]] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+    narrowed: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[str] = field(default_factory=Counter)
+    skipped: list[str] = field(default_factory=list)  # paths that the tool says it passed over
+    notes: list[str] = field(default_factory=list)
+    version: str = ""  # that the document tells
+
+
+class Taking:
+    """Takes what a reader yields."""
+
+    def __init__(self, judge: Judge) -> None:
+        self._judge = judge
+        self._fresh: dict[str, list[Result]] = {}
+        self._counts: Counter[str] = Counter()
+        self._seen: set[tuple[str, str, int, str]] = set()
+        self.taken = Taken()
+
+    def take(self, result: Result) -> None:
+        """Counts a result, and keeps it where there is room. Until `settle` a rule may be known by its index only."""
+        name = result.rule or (f"#{result.rule_index}" if isinstance(result, RawResult) else "unnamed")
+        result, reason = self._judge.judge(result)
+        if reason == NARROWED:
+            self.taken.narrowed[self._counted(name, self.taken.narrowed)] += 1
+        elif reason:
+            self.taken.left_out[reason] += 1
+        else:
+            self._keep(self._counted(name, self._counts), result)
+
+    def settle(self, settle: Settle) -> Taken:
+        """Returns what was taken, with what the document says of its rules."""
+        for name, results in self._fresh.items():
+            settled = [Told(*settle(result)) for result in results]
+            rule = settled[0].result.rule if name != OTHER_RULES else name
+            self.taken.counts[rule] += self._counts[name]
+            self.taken.told.setdefault(rule, []).extend(settled)
+        self._fresh = {}
+        return self.taken
+
+    def _keep(self, name: str, result: Result) -> None:
+        kept = self._fresh.setdefault(name, [])
+        key = (name, result.path, result.start_line, result.message)
+        if key in self._seen:
+            return
+        self._counts[name] += 1
+        if len(kept) < MAX_PLACES:
+            kept.append(result)
+            self._seen.add(key)
+
+    @staticmethod
+    def _counted(name: str, counts: Counter[str]) -> str:
+        return name if name in counts or len(counts) < MAX_RULES else OTHER_RULES

@@ -1,0 +1,32 @@
+"""Runs our program over a folder with a tool that a test writes."""
+
+import io
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from agenthost.agents.analyzer.program import main
+
+
+def analyze(root: Path, tool: str, **settings: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Returns the typed result of a tool in Python that gets the files as arguments, and all lines that were said."""
+    program = root.parent / "tool.py"
+    program.write_text(tool)
+    output = io.StringIO()
+    argv = settings.pop("argv", [sys.executable, "-I", "-S", str(program), "{files}"])
+    table = {"name": "tool", "version": "1.2", "files": ["*.py"]} | settings
+    assert main([json.dumps(table), "--", *argv], root=root, work=root.parent / "work", output=output) == 0
+    said = [json.loads(line) for line in output.getvalue().splitlines()]
+    return said[-1]["result"], said
+
+
+def tree(folder: Path, files: Mapping[str, str | bytes]) -> Path:
+    """Writes a snapshot; returns its root."""
+    root = folder / "workspace"
+    root.mkdir(exist_ok=True)
+    for path, content in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(content.encode() if isinstance(content, str) else content)
+    return root
