@@ -63,18 +63,19 @@ class Survey:
 
     def sources(self, paths: tuple[str, ...], *languages: str) -> Iterator[SourceText]:
         """Reads those of the files that are of these languages (all, when none is named) until the time is used up."""
-        for source in self._read(paths, languages):
+        for source in self.read(paths, languages):
             self.coverage.judge(source.path)
             yield source
 
     def python(self, paths: tuple[str, ...]) -> Iterator[tuple[SourceText, ast.Module]]:
         """Parses those of the files that are Python; a file that does not parse is passed over, and not judged."""
-        for source in self._read(paths, ("Python",)):
+        for source in self.read(paths, ("Python",)):
             if source.path.endswith(".py") and (tree := parse(source)):
                 self.coverage.judge(source.path)
                 yield source, tree
 
-    def _read(self, paths: tuple[str, ...], languages: tuple[str, ...]) -> Iterator[SourceText]:
+    def read(self, paths: tuple[str, ...], languages: tuple[str, ...]) -> Iterator[SourceText]:
+        """Reads files as `sources` does; the caller notes which of them it could judge."""
         wanted = [path for path in paths if not languages or language(path) in languages]
         self.coverage.expect(wanted)
         for path in wanted:

@@ -1,95 +1,90 @@
-"""Finds rings in the graph of imports: strongly connected groups, and the shortest ring within one.
+"""Finds the groups of files that import each other in rings.
 
-It knows no language; `python_imports` and `file_imports` read the edges.
+It knows no language; other modules of this folder read the imports.
 """
 
-from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-MAX_STARTS = 200
+EVERYTHING = "*"
+Edge = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Import:
-    """One file imports another in a line. `needs_names` tells that the other must have run already for this to work."""
+    """One file imports another in a statement. `needs_names` tells that the other must have run already for this to work.
+
+    `names` pairs what the other calls them with what they are called here. `barrel` is the file that passed them on.
+    """
 
     importer: str
-    line: int
+    start_line: int
     imported: str
+    end_line: int = 0
+    names: tuple[tuple[str, str], ...] = ()
+    barrel: str = ""
     needs_names: bool = True
 
 
 @dataclass(slots=True)
 class ImportGraph:
-    """The first import between each pair of files."""
+    """The imports between each pair of files."""
 
-    edges: dict[str, dict[str, Import]] = field(default_factory=dict)
+    edges: dict[str, dict[str, list[Import]]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, imports: Iterable[Import]) -> "ImportGraph":
-        """Builds the graph; imports of oneself are left out, and one that needs names stands for its pair."""
+        """Builds the graph; imports of oneself are left out."""
         graph = cls()
         for item in sorted(imports):
             if item.importer != item.imported:
-                targets = graph.edges.setdefault(item.importer, {})
-                known = targets.get(item.imported)
-                if known is None or (item.needs_names and not known.needs_names):
-                    targets[item.imported] = item
+                graph.edges.setdefault(item.importer, {}).setdefault(item.imported, []).append(item)
         return graph
 
-    def imports(self) -> list[Import]:
+    def between(self, edge: Edge) -> list[Import]:
+        """Returns the statements by which one file imports another."""
+        return self.edges[edge[0]][edge[1]]
+
+    def inside(self, group: Collection[str]) -> "ImportGraph":
+        """Returns the part of the graph among some files."""
+        inside = set(group)
+        return ImportGraph(
+            {
+                importer: {target: found for target, found in self.edges[importer].items() if target in inside}
+                for importer in sorted(inside & self.edges.keys())
+            }
+        )
+
+    def without(self, edges: Collection[Edge]) -> "ImportGraph":
+        """Returns the graph without some of its edges."""
+        return ImportGraph(
+            {
+                importer: {target: found for target, found in targets.items() if (importer, target) not in edges}
+                for importer, targets in self.edges.items()
+            }
+        )
+
+    def pairs(self) -> list[Edge]:
         """Returns all edges, in order."""
-        return [
-            self.edges[importer][imported]
-            for importer in sorted(self.edges)
-            for imported in sorted(self.edges[importer])
-        ]
+        return [(importer, imported) for importer in sorted(self.edges) for imported in sorted(self.edges[importer])]
 
     def groups(self) -> list[list[str]]:
-        """Returns the strongly connected groups of two files and more, largest first."""
+        """Returns the files that import each other in rings, group by group, the largest first.
+
+        A ring in which no import needs names works in any order, and is none.
+        """
         found = [sorted(group) for group in _strongly_connected(self.edges) if len(group) > 1]
-        return sorted(found, key=lambda group: (-len(group), group))
+        real = (group for group in found if any(item.needs_names for item in self._statements(group)))
+        return sorted(real, key=lambda group: (-len(group), group))
 
-    def shortest_ring(self, group: Sequence[str]) -> list[Import]:
-        """Returns the shortest ring inside a group that needs names somewhere; empty when every ring is harmless."""
+    def _statements(self, group: Sequence[str]) -> Iterator[Import]:
         inside = set(group)
-        best: list[Import] = []
-        for start in sorted(group)[:MAX_STARTS]:
-            ring = self._ring_from(start, inside, len(best) or len(group) + 1)
-            if ring and (not best or len(ring) < len(best)):
-                best = ring
-            if len(best) == 2:
-                break
-        return best
-
-    def _ring_from(self, start: str, inside: set[str], limit: int) -> list[Import]:
-        """Searches by breadth; a state is (file, whether an import on the way needs names)."""
-        came: dict[tuple[str, bool], tuple[tuple[str, bool], Import] | None] = {(start, False): None}
-        waiting = deque([((start, False), 0)])
-        while waiting:
-            state, depth = waiting.popleft()
-            for imported, edge in sorted(self.edges.get(state[0], {}).items()):
-                reached = (imported, state[1] or edge.needs_names)
-                if imported == start and reached[1]:
-                    return [*_path(came, state), edge]
-                if imported in inside and imported != start and reached not in came and depth + 2 < limit:
-                    came[reached] = (state, edge)
-                    waiting.append((reached, depth + 1))
-        return []
+        for importer in group:
+            for target, found in self.edges.get(importer, {}).items():
+                yield from found if target in inside else ()
 
 
-def _path(
-    came: dict[tuple[str, bool], tuple[tuple[str, bool], Import] | None], state: tuple[str, bool]
-) -> list[Import]:
-    edges: list[Import] = []
-    while step := came[state]:
-        state = step[0]
-        edges.append(step[1])
-    return edges[::-1]
-
-
-def _strongly_connected(edges: dict[str, dict[str, Import]]) -> list[list[str]]:
+def _strongly_connected(edges: Mapping[str, Iterable[str]]) -> list[list[str]]:
     """Runs Tarjan's algorithm without recursion: a long chain of imports must not exhaust the stack."""
     index: dict[str, int] = {}
     low: dict[str, int] = {}

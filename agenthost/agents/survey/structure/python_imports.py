@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 
 from ..reading.python_source import FUNCTIONS, dotted, walk
-from .import_graph import Import
+from .import_graph import EVERYTHING, Import
 
 
 class PythonModules:
@@ -35,25 +35,30 @@ class PythonModules:
         """Returns the dotted name of a file."""
         return self._names[path][1]
 
-    def imports(self, path: str, tree: ast.Module, *, lazy: bool = False) -> Iterator[Import]:
-        """Yields what a file imports of the repository; with `lazy` also what it imports later or only for types."""
-        statements = walk(tree) if lazy else _statements_at_import(tree)
-        for node in statements:
+    def imports(self, path: str, tree: ast.Module) -> Iterator[Import]:
+        """Yields what a file imports of the repository while it is itself imported."""
+        for node in _statements_at_import(tree):
+            lines = (node.lineno, node.end_lineno or node.lineno)
             if isinstance(node, ast.Import):
                 for item in node.names:
                     if target := self.find(path, item.name):
-                        yield Import(path, node.lineno, target, needs_names=False)
+                        local = item.asname or item.name.partition(".")[0]
+                        yield Import(path, lines[0], target, lines[1], ((EVERYTHING, local),), needs_names=False)
             elif isinstance(node, ast.ImportFrom):
-                yield from self._imports_from(path, node)
+                for (target, needs_names), names in self._names_from(path, node).items():
+                    yield Import(path, lines[0], target, lines[1], tuple(names), needs_names=needs_names)
 
-    def _imports_from(self, path: str, node: ast.ImportFrom) -> Iterator[Import]:
+    def _names_from(self, path: str, node: ast.ImportFrom) -> dict[tuple[str, bool], list[tuple[str, str]]]:
+        """Returns the names of a statement by the file that they come from, and whether that must have run already."""
         base = self._base(path, node)
+        found: dict[tuple[str, bool], list[tuple[str, str]]] = {}
         for item in node.names:
-            submodule = self.find(path, f"{base}.{item.name}" if base else item.name)
-            if submodule:
-                yield Import(path, node.lineno, submodule, needs_names=False)
+            local = item.asname or item.name
+            if submodule := self.find(path, f"{base}.{item.name}" if base else item.name):
+                found.setdefault((submodule, False), []).append((EVERYTHING, local))
             elif base and (target := self.find(path, base)):
-                yield Import(path, node.lineno, target)
+                found.setdefault((target, True), []).append((item.name, local))
+        return found
 
     def _base(self, path: str, node: ast.ImportFrom) -> str:
         if not node.level:

@@ -3,25 +3,41 @@ from collections.abc import Callable
 import pytest
 
 from agenthost.agents.survey.finding import Finding
+from agenthost.agents.survey.reading import grammars
+from agenthost.agents.survey.structure.copies import find_copies
 from agenthost.agents.survey.structure.import_graph import Import, ImportGraph
-from agenthost.agents.survey.structure.lens import find_other_structure, find_python_structure
+from agenthost.agents.survey.structure.python_rings import find_python_rings
+from agenthost.agents.survey.structure.relief import find_relief
+from agenthost.agents.survey.structure.script_rings import find_script_rings
 
 Looker = Callable[..., list[Finding]]
+SCRIPT_B = "import { a } from './a';\nexport const b = () => a;\n"
 
 
 def quotes(found: list[Finding]) -> list[str]:
     return [item.quote for finding in found for item in finding.evidence]
 
 
-def test_a_ring_of_imports_cites_the_lines_that_close_it(look: Looker) -> None:
+def test_a_python_ring_says_which_entry_fails_and_what_to_move(look: Looker) -> None:
     files = {
         "shop/__init__.py": "",
         "shop/cart.py": "from shop.price import price\n\ndef total(): return price()\n",
-        "shop/price.py": "import os\nfrom .cart import total\n\ndef price(): return 1\n",
+        "shop/price.py": "import os\nfrom .cart import total\n\ndef price(): return 1\n\ndef sum(): return total()\n",
     }
-    (found,) = look(find_python_structure, files)
-    assert found.title == "Two files import each other: shop/cart.py and shop/price.py"
-    assert quotes([found]) == ["from shop.price import price", "from .cart import total"]
+    (found,) = look(find_python_rings, files)
+    assert found.title == "The order of loading decides if `price` is there: two files import each other"
+    assert found.remedy == "Move `price` from `shop/price.py` to a file of its own. No ring is left then."
+    assert quotes([found]) == ["from shop.price import price", "def price(): return 1", "from shop.price import price"]
+
+
+def test_a_package_that_fixes_the_order_leaves_a_ring_but_no_hazard(look: Looker) -> None:
+    files = {
+        "shop/__init__.py": "from .cart import total\n",
+        "shop/cart.py": "from shop.price import price\n\ndef total(): return price()\n",
+        "shop/price.py": "from .cart import total\n\ndef price(): return 1\n",
+    }
+    (found,) = look(find_python_rings, files)
+    assert (found.title, found.severity) == ("Two files import each other only for `price`", "low")
 
 
 @pytest.mark.parametrize(
@@ -36,74 +52,121 @@ def test_a_ring_of_imports_cites_the_lines_that_close_it(look: Looker) -> None:
         "from .cart import total  (\n",
     ],
 )
-def test_an_import_that_does_not_run_at_import_time_closes_no_ring(look: Looker, price: str) -> None:
+def test_a_python_import_that_does_not_run_at_import_time_closes_no_ring(look: Looker, price: str) -> None:
     files = {
         "shop/__init__.py": "from .cart import total\n",
         "shop/cart.py": "from .price import price\n\ndef total(): return price()\n",
         "shop/price.py": price,
     }
-    assert look(find_python_structure, files) == []
+    assert look(find_python_rings, files) == []
 
 
-def test_a_ring_of_plain_module_imports_is_harmless(look: Looker) -> None:
+def test_a_ring_that_only_a_new_design_ends_is_not_reported(look: Looker) -> None:
     files = {
         "shop/__init__.py": "",
-        "shop/a.py": "from shop import b\n\ndef f(): return b\n",
-        "shop/b.py": "import shop.a\n\ndef g(): return shop.a\n",
+        "shop/cart.py": "from shop.price import price\n\ndef total(): return price()\n",
+        "shop/price.py": "from shop.cart import total\n\ndef price(): return total()\n",
     }
-    assert look(find_python_structure, files) == []
+    assert look(find_python_rings, files) == []
 
 
 def test_rings_inside_tests_are_not_the_products(look: Looker) -> None:
     files = {"tests/a.py": "from b import g\n\ndef f(): ...\n", "tests/b.py": "from a import f\n\ndef g(): ...\n"}
-    assert look(find_python_structure, files) == []
-
-
-def test_an_import_against_the_grain_is_found(look: Looker) -> None:
-    files = {"app/__init__.py": "", "app/web/__init__.py": "", "app/store/__init__.py": ""}
-    for number in range(6):
-        files[f"app/store/s{number}.py"] = "def load(): ...\n"
-        files[f"app/web/w{number}.py"] = (
-            "".join(f"from app.store.s{n} import load\n" for n in range(6)) + "def f(): ...\n"
-        )
-    assert look(find_python_structure, files) == []
-    files["app/store/extra.py"] = "from app.web.w1 import f\n\ndef g(): ...\n"
-    (found,) = look(find_python_structure, files)
-    assert found.title == "A lower layer imports a higher one: app/store imports app/web"
-    assert quotes([found]) == ["from app.web.w1 import f"]
+    assert look(find_python_rings, files) == []
 
 
 @pytest.mark.parametrize(
     "files",
     [
-        {"a.js": "import { b } from './b.js';\nexport const a = b;\n", "b.js": "export * from './a';\n"},
-        {"a.js": "const b = require('./b');\n", "b.js": "'use strict';\nvar a = require('./a')\n"},
-        {"a.h": '#include "b.h"\n', "b.h": '#include "a.h"\n'},
-        {"a.rb": "require_relative 'b'\n", "b.rb": "require_relative 'a'\n"},
+        {"a.js": "import { b } from './b.js';\nexport const a = 1;\nexport const c = () => b;\n", "b.js": SCRIPT_B},
+        {"a.ts": "import { b } from '@/b';\nexport const a = 1;\nexport const c = () => b;\n", "b.ts": SCRIPT_B}
+        | {
+            "tsconfig.json": '{\n  // aliases\n  "extends": "./base.json",\n}',
+            "base.json": '{"compilerOptions": {"paths": {"@/*": ["./*"]}}}',
+        },
+        {"p/src/a.ts": "import { b } from 'q/b';\nexport const a = 1;\nexport const c = () => b;\n"}
+        | {"q/src/b.ts": "import { a } from 'p';\nexport const b = () => a;\n", "q/package.json": '{"name": "q"}'}
+        | {"p/package.json": '{"name": "p", "exports": {".": {"import": "./src/a.ts"}}}'},
+        {"a.ts": "import { b } from '#b';\nexport const a = 1;\nexport const c = () => b;\n", "b.ts": SCRIPT_B}
+        | {"package.json": '{"imports": {"#*": "./*.ts"}}'},
     ],
+    ids=["relative", "tsconfig", "workspace", "package imports"],
 )
-def test_rings_in_other_languages_are_found(look: Looker, files: dict[str, str]) -> None:
-    (found,) = look(find_other_structure, files)
-    assert len(found.evidence) == 2
+def test_rings_of_scripts_are_followed_through_aliases(look: Looker, files: dict[str, str]) -> None:
+    (found,) = look(find_script_rings, files)
+    assert found.title == "Two files import each other only for `a`"
+    assert quotes([found])[0] == "export const a = 1;"
+
+
+def test_a_name_that_is_needed_while_a_script_loads_is_a_hazard(look: Looker) -> None:
+    files = {
+        "a.ts": "import { b } from './b';\nexport const a = 1;\nexport const c = b + 1;\n",
+        "b.ts": "import { a } from './a';\nexport const b = 2;\nexport const d = () => a;\n",
+    }
+    (found,) = look(find_script_rings, files)
+    assert found.severity == "medium"
+    assert (
+        "`a.ts` needs `b` while it loads (line 3): where `b.ts` is loaded first, that is not there yet" in found.claim
+    )
+
+
+def test_a_ring_through_a_barrel_is_ended_by_importing_from_the_declaring_file(look: Looker) -> None:
+    files = {
+        "ui/index.ts": "export * from './box';\nexport { Row } from './row';\n",
+        "ui/box.ts": "import { Row } from '.';\nexport const Box = () => Row;\n",
+        "ui/row.ts": "export const Row = 1;\n",
+    }
+    (found,) = look(find_script_rings, files)
+    assert found.title == "2 files import each other only through a barrel: ui/index.ts"
+    assert found.remedy == "Import from the file that declares the name: `ui/box.ts` line 1 from `ui/row.ts`."
 
 
 @pytest.mark.parametrize(
     "files",
     [
         {"a.ts": "import type { B } from './b';\n", "b.ts": "import { a } from './a';\nexport interface B {}\n"},
-        {"a.ts": "import { B } from './b';\n", "b.ts": "import { a } from './a';\nexport interface B {}\n"},
+        {"a.ts": "import { B } from './b';\nlet x: B;", "b.ts": "import { a } from './a';\nexport interface B {}\na;"},
+        {"a.ts": "import { B } from './b';\nlet x: B;\n", "b.ts": "import { a } from './a';\nexport class B {}\na;"},
         {"a.js": "function f() {\n  const b = require('./b');\n}\n", "b.js": "const a = require('./a');\n"},
-        {"a.h": '/* #include "b.h" */\n', "b.h": '#include "a.h"\n'},
-        {"a.js": "import x from 'b';\n", "b.js": "import a from './a';\n"},
+        {"a.js": "const f = () => import('./b');\n", "b.js": "import { a } from './a';\na();\n"},
+        {"a.js": "import x from 'b';\nx();", "b.js": "import a from './a';\na();"},
     ],
 )
-def test_near_rings_in_other_languages_are_left_alone(look: Looker, files: dict[str, str]) -> None:
-    assert look(find_other_structure, files) == []
+def test_imports_of_types_and_late_imports_close_no_ring(look: Looker, files: dict[str, str]) -> None:
+    assert look(find_script_rings, files) == []
 
 
-def test_the_shortest_ring_is_found_in_a_large_group_without_recursion() -> None:
-    chain = [Import(f"m{n:05}", 1, f"m{(n + 1) % 5000:05}") for n in range(5000)]
-    graph = ImportGraph.of([*chain, Import("m00008", 2, "m00007")])
+def test_small_rings_are_one_finding(look: Looker) -> None:
+    files = {
+        f"{n}/{name}.ts": text
+        for n in range(3)
+        for name, text in {
+            "a": "import { b } from './b';\nexport const a = 1;\nexport const c = () => b;\n",
+            "b": SCRIPT_B,
+        }.items()
+    }
+    (found,) = look(find_script_rings, files)
+    assert found.title == "3 small rings of imports, each for names that could stand elsewhere"
+    assert len(found.evidence) == 6
+
+
+def test_without_grammars_scripts_are_not_judged(look: Looker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grammars, "load", lambda _: None)
+    assert look(find_script_rings, {"a.js": "import './b';\n", "b.js": "import './a';\n"}) == []
+
+
+def test_copies_of_a_file_in_several_packages_are_one_finding(look: Looker) -> None:
+    text = "".join(f"export const value{n} = {n};\n" for n in range(70))
+    files = {"one/io.ts": text, "two/io.ts": text, "three/other.ts": text, "two/small.ts": "x", "one/small.ts": "x"}
+    (found,) = look(find_copies, files)
+    assert found.title == "The same file is kept 2 times: io.ts"
+    assert [item.path for item in found.evidence] == ["one/io.ts", "two/io.ts"]
+
+
+def test_the_fewest_moves_are_found_in_a_large_group_without_recursion() -> None:
+    names = (("x", "x"),)
+    chain = [Import(f"m{n:05}", 1, f"m{(n + 1) % 2000:05}") for n in range(2000)]
+    graph = ImportGraph.of([*chain, Import("m00008", 2, "m00007", 2, names), Import("m01999", 1, "m00000", 1, names)])
     (group,) = graph.groups()
-    assert len(group) == 5000
-    assert [edge.importer for edge in graph.shortest_ring(group)] == ["m00007", "m00008"]
+    relief = find_relief(graph, group, lambda path, name, _: (path, name) == ("m00007", "x"))
+    assert (len(group), relief.moves, relief.left) == (2000, (), 2000)

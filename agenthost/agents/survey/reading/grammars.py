@@ -1,0 +1,96 @@
+"""Parses code with tree-sitter, where its grammars are installed: beside this interpreter, or where the host mounts its packages.
+
+The grammars recover from errors, so a tree may hold nodes that are none; who reads it looks at `has_error`. Nothing is run.
+"""
+
+import importlib
+import sys
+from dataclasses import dataclass
+from functools import cache
+from pathlib import PurePosixPath
+from typing import Any
+
+from ...files import language
+from .snapshot import SourceText
+
+PACKAGES = "/opt/packages"
+MAX_PARSED_CHARACTERS = 1_000_000
+# A line this long is data or minified, and costs a parser more than it tells.
+MAX_COLUMNS = 20_000
+_TSX = "TSX"
+_GRAMMARS = {
+    "Python": ("tree_sitter_python", "language"),
+    "JavaScript": ("tree_sitter_javascript", "language"),
+    "TypeScript": ("tree_sitter_typescript", "language_typescript"),
+    _TSX: ("tree_sitter_typescript", "language_tsx"),
+    "Go": ("tree_sitter_go", "language"),
+    "Java": ("tree_sitter_java", "language"),
+    "Kotlin": ("tree_sitter_kotlin", "language"),
+    "Rust": ("tree_sitter_rust", "language"),
+    "C": ("tree_sitter_c", "language"),
+    "C++": ("tree_sitter_cpp", "language"),
+    "Ruby": ("tree_sitter_ruby", "language"),
+    "PHP": ("tree_sitter_php", "language_php"),
+    "C#": ("tree_sitter_c_sharp", "language"),
+    "Shell": ("tree_sitter_bash", "language"),
+    "Swift": ("tree_sitter_swift", "language"),
+}
+# Nodes are foreign objects: their types belong to a package that may be absent.
+Node = Any
+
+
+@dataclass(frozen=True, slots=True)
+class Grammar:
+    """A language of tree-sitter, with its parser."""
+
+    name: str
+    language: Any
+    parser: Any
+
+    def find(self, query: str, node: Node) -> dict[str, list[Node]]:
+        """Returns the nodes below a node that a query captures, by the capture's name."""
+        found: dict[str, list[Node]] = _cursor(self.language, query).captures(node)
+        return found
+
+
+def parse_tree(source: SourceText) -> tuple[Grammar, Node] | None:
+    """Returns the grammar and the root of the tree; None without a grammar, or for text that is too long to parse."""
+    name = language(source.path)
+    grammar = load(_TSX if PurePosixPath(source.path).suffix.lower() == ".tsx" else name)
+    if grammar is None or len(source.text) > MAX_PARSED_CHARACTERS or any(len(x) > MAX_COLUMNS for x in source.lines):
+        return None
+    tree = grammar.parser.parse(source.text.encode("utf-8", "replace"))
+    return (grammar, tree.root_node) if tree else None
+
+
+@cache
+def load(name: str) -> Grammar | None:
+    """Returns the grammar of a language; None where it is unknown or not installed."""
+    if name not in _GRAMMARS:
+        return None
+    if PACKAGES not in sys.path:
+        sys.path.append(PACKAGES)
+    module, function = _GRAMMARS[name]
+    try:
+        library = importlib.import_module("tree_sitter")
+        parsed = library.Language(getattr(importlib.import_module(module), function)())
+    except (ImportError, OSError, ValueError, AttributeError):
+        return None
+    return Grammar(name, parsed, library.Parser(parsed))
+
+
+@cache
+def _cursor(parsed: Any, query: str) -> Any:
+    library = importlib.import_module("tree_sitter")
+    return library.QueryCursor(library.Query(parsed, query))
+
+
+def text(node: Node | None) -> str:
+    """Returns the text of a node; empty for none."""
+    return str(node.text.decode("utf-8", "replace")) if node is not None and node.text else ""
+
+
+def lines(node: Node) -> tuple[int, int]:
+    """Returns the first and last line of a node, counted from 1."""
+    last = node.end_point[0] + (node.end_point[1] > 0 or node.end_point == node.start_point)
+    return node.start_point[0] + 1, max(last, node.start_point[0] + 1)
