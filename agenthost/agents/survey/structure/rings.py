@@ -61,8 +61,8 @@ class Rings:
             category="structure",
             severity=Severity.LOW,
             title=f"{len(group)} files import each other only through a barrel: {path}",
-            claim=f"`{path}` loads them, and they import from it: {named(len(imports), 'import')}. No file that declares these names "
-            "imports another of the ring back.",
+            claim=f"`{path}` loads them, and they import from it: {named(len(imports), 'import')}. No file that declares these "
+            "names imports another of the ring back.",
             remedy="Import from the file that declares the name: " + "; ".join(map(_direct, imports[:MAX_MOVES])) + ".",
             rule=BARREL_RULE,
             evidence=tuple(places),
