@@ -5,6 +5,7 @@ It owns listening and stopping, and no state of the application: its owner stops
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Self
 
 import grpc
@@ -15,11 +16,12 @@ from servicekit.addresses import Address, SocketLock, unusable
 from servicekit.calls.callers import Admit
 from servicekit.calls.health_servicer import HealthServicer
 from servicekit.calls.interceptor import StatusInterceptor
-from servicekit.calls.reflection import DescriptorLibrary, ReflectionServicer
+from servicekit.calls.reflection import ReflectionServicer
 from servicekit.calls.rooms import MAX_CALLS
 from servicekit.channels import SERVER_OPTIONS
 
-if TYPE_CHECKING:  # it needs a library that a server without TLS does not load
+if TYPE_CHECKING:  # they need libraries that not every server loads
+    from servicekit.calls.descriptors import DescriptorLibrary
     from servicekit.tls.front import Front
 
 LAST_CALLS_SECONDS = 0.5
@@ -42,8 +44,8 @@ class Server:
         self._front: Front | None = None
         self._sweeping: asyncio.Task[None] | None = None
         self._interceptor = StatusInterceptor(service, admit)
-        self._library = DescriptorLibrary.load(service)
-        self._health = HealthServicer(self._library.services)
+        self._load_library = cache(partial(_load_library, service))
+        self._health = HealthServicer(lambda: self._load_library().services)
         self._lock = SocketLock(address.socket) if address.socket else None
         self._server = self._built(registrations)
         self._port = 0
@@ -120,7 +122,7 @@ class Server:
         for add, servicer in registrations:
             add(servicer, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        ReflectionServicer(self._library).add_to(server)
+        ReflectionServicer(self._load_library).add_to(server)
         return server
 
     async def _listen(self, tls: "grpc.ServerCredentials | Front | None") -> None:
@@ -148,3 +150,9 @@ class Server:
             raise unusable(self._address) from error
         if self._address.socket:
             self._address.socket.chmod(0o600)
+
+
+def _load_library(service: str) -> "DescriptorLibrary":
+    from servicekit.calls.descriptors import DescriptorLibrary  # noqa: PLC0415 (an idle server does without it)
+
+    return DescriptorLibrary.load(service)

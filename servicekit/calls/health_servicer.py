@@ -4,7 +4,7 @@
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import suppress
 from typing import Any
 
@@ -26,10 +26,10 @@ class ServiceUnknownError(RequestError):
 
 
 class HealthServicer(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # shipped without types
-    """Answers for the whole server, whose name is empty, and for each of its services."""
+    """Answers for the whole server, whose name is empty, and for each of its services, whose names `services` returns."""
 
-    def __init__(self, services: Collection[str]) -> None:
-        self._services = {"", *services}
+    def __init__(self, services: Callable[[], Collection[str]]) -> None:
+        self._services = services
         self._is_stopping = asyncio.Event()
         self._untold = 0  # watchers that have not heard of the end
         self._told = asyncio.Event()
@@ -44,7 +44,7 @@ class HealthServicer(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # sh
                     await self._told.wait()
 
     async def Check(self, request: health_pb2.HealthCheckRequest, context: Any) -> Any:
-        if request.service not in self._services:
+        if not self._knows(request.service):
             raise ServiceUnknownError(f"this server has no service '{request.service}'")
         return self._answer(request.service)
 
@@ -62,6 +62,9 @@ class HealthServicer(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # sh
         await asyncio.Event().wait()  # the server ends the call
 
     def _answer(self, service: str) -> Any:
-        if service not in self._services:
+        if not self._knows(service):
             return _Answer(status=_Answer.SERVICE_UNKNOWN)
         return _Answer(status=_Answer.NOT_SERVING if self._is_stopping.is_set() else _Answer.SERVING)
+
+    def _knows(self, service: str) -> bool:
+        return not service or service in self._services()

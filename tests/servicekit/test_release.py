@@ -26,7 +26,7 @@ def test_a_service_loads_no_parser_of_mail_for_it(package: str) -> None:
     """Keeps goal 5: an idle service is 2 MB smaller without."""
     program = f"""
 import sys
-from servicekit.calls.reflection import DescriptorLibrary
+from servicekit.calls.descriptors import DescriptorLibrary
 from servicekit.release import release_number
 import {package}.app
 release_number(), DescriptorLibrary.load({package!r})

@@ -1,11 +1,15 @@
 """Collects the problems of a flow, each with its field and its line. It judges nothing itself."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from conductor.errors import FlowProblem
-from conductor.flows.language.document import Node
+
+if TYPE_CHECKING:  # a conductor that reads no document does without the library of YAML
+    from collections.abc import Mapping
+
+    from conductor.flows.language.document import Node
 
 _OF_AN_AGENT = re.compile(r"steps\[.*\.agent\.(.+)")
 MAX_PROBLEMS = 200
@@ -17,7 +21,7 @@ class Problems:
     """The problems of one flow. `nodes` knows the place of each field; it is empty for a flow that came as a message."""
 
     path: str
-    nodes: Mapping[str, Node] = field(default_factory=dict)
+    nodes: "Mapping[str, Node]" = field(default_factory=dict)
     found: list[FlowProblem] = field(default_factory=list)
     spoiled: set[str] = field(default_factory=set)
     is_excessive: bool = False

@@ -5,8 +5,10 @@ colon in a description): then its simple lines are read one by one. No front mat
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from conductor.flows.language.document import DocumentError, Node, read_document
+if TYPE_CHECKING:
+    from conductor.flows.language.document import Node
 
 MAX_PERSONA_CHARACTERS = 64 * 1024
 _FENCE = "---"
@@ -44,6 +46,9 @@ def _split(text: str) -> tuple[str, str]:
 
 
 def _values(head: str) -> dict[str, str]:
+    # An idle conductor reads no persona, and does without the library of YAML.
+    from conductor.flows.language.document import DocumentError, read_document  # noqa: PLC0415
+
     try:
         value = read_document(head.encode())[0].value
     except DocumentError:
@@ -54,7 +59,7 @@ def _values(head: str) -> dict[str, str]:
     return {key.strip(): value.strip() for key, value in pairs}
 
 
-def _text(node: Node) -> str:
+def _text(node: "Node") -> str:
     """Returns a value as it is written: a name such as 1.10 is no number."""
     if isinstance(node.value, (dict, list)) or node.value is None:
         return ""

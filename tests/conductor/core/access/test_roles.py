@@ -3,7 +3,7 @@
 import pytest
 
 from conductor.core.access.roles import METHODS, Role, is_allowed, role_needed
-from servicekit.calls.reflection import DescriptorLibrary
+from servicekit.calls.descriptors import DescriptorLibrary
 from servicekit.tls.identity import ROLES
 
 RUNS = "/conductor.v1.RunService"
