@@ -76,24 +76,29 @@ def build_report(bundle: Bundle, known: Mapping[str, Any], sources: Sources) -> 
     template = bundle.flow.report_template or _built_in()
     names = {**known, "steps": whole(sources.results)}
     # Values that are too large alone are not rendered to find that out.
-    if len(canonical_json(values)) <= MAX_REPORT_BYTES:
-        report = _rendered(template, values, names)
+    document = canonical_json(values)
+    if len(document) <= MAX_REPORT_BYTES:
+        report = Report(_markdown(template, values, names), document)
         if report.size <= MAX_REPORT_BYTES:
             return report
-    bare = _rendered(template, leave_out(values, 0), names)
+    bare = _shortened(template, leave_out(values, 0), names)
     for fewer in shorter(values, bare.size, MAX_REPORT_BYTES):
-        report = _rendered(template, fewer, names)
+        report = _shortened(template, fewer, names)
         if report.size <= MAX_REPORT_BYTES:
             return report
     raise ReportError(f"the report has {report.size} bytes even when it is shortened; the limit is {MAX_REPORT_BYTES}")
 
 
-def _rendered(template: str, values: Mapping[str, Any], names: Mapping[str, Any]) -> Report:
+def _shortened(template: str, values: Mapping[str, Any], names: Mapping[str, Any]) -> Report:
+    return Report(_markdown(template, values, names), canonical_json(dict(values)))
+
+
+def _markdown(template: str, values: Mapping[str, Any], names: Mapping[str, Any]) -> str:
     try:
         text = render(template, {**names, "report": {**values, "sections": _sections(values)}})
     except TemplateError as error:
         raise ReportError(f"the report cannot be rendered: {error}") from error
-    return Report(_tidy(text), canonical_json(dict(values)))
+    return _tidy(text)
 
 
 def _sections(values: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -126,7 +131,7 @@ def _section(title: str, found: Sequence[dict[str, Any]], values: Mapping[str, A
 
 def built_in_markdown(values: Mapping[str, Any]) -> str:
     """Returns the Markdown of stored values, as a flow without a template of its own has it."""
-    return _rendered(_built_in(), values, {}).markdown
+    return _markdown(_built_in(), values, {})
 
 
 def _values(bundle: Bundle, inputs: Mapping[str, Any], sources: Sources) -> dict[str, Any]:
