@@ -17,7 +17,7 @@ from conductor.core.folded.run import Run
 from conductor.core.folded.step import Step
 from conductor.core.kinds.table import kind_of
 from conductor.core.model.events.run_events import StepBecameReady, StepCancelled
-from conductor.core.model.states import SATISFYING_STEP, StepState
+from conductor.core.model.states import SATISFYING_STEP, SETTLED_STEP, StepState
 
 _NOT_AT_WORK = frozenset({StepState.PENDING, StepState.READY, StepState.QUEUED, StepState.WAITING_GATE})
 
@@ -75,6 +75,6 @@ def _find_stuck(draft: RunDraft) -> str:
     for name, step in draft.run.steps.items():
         if step.state is StepState.PENDING:
             first = first or name
-        elif pending_work(draft.run, step) is not None or step.live_sub_run:
+        elif step.live_sub_run or (step.state not in SETTLED_STEP and pending_work(draft.run, step) is not None):
             return ""
     return first
