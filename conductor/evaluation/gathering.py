@@ -386,7 +386,8 @@ def _notes(run: Run, documents: Mapping[str, Mapping[str, Any]]) -> dict[str, li
             more = "1 more item was" if step.items.left_out == 1 else f"{step.items.left_out} more items were"
             text = f"{more} left out: the step takes the first {step.items.count}"
             notes.setdefault(name, []).append(text)
-        if isinstance(step.plan.work, ForeachPlan) and step.plan.work.absent and not step.plan.excluded_because:
-            text = f"no host can run {', '.join(step.plan.work.absent)}, so the panel was asked without"
+        # A panel that needs no agent tells in another place which it went without: see `reports.unchecked`.
+        if isinstance(work := step.plan.work, ForeachPlan) and work.absent and work.min_success != 0:
+            text = f"no host can run {', '.join(work.absent)}, so the panel was asked without"
             notes.setdefault(name, []).append(text)
     return notes

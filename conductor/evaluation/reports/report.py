@@ -191,7 +191,9 @@ def _found(findings: Sequence[Mapping[str, Any]], sources: Sources, *, has_texts
         return "Nothing was judged."
     if not sources.documents and has_texts:
         return "An answer in prose, without findings."
-    is_partial = any(sources.notes.values()) or any(step.get("answer_note") for step in sources.facts["steps"])
+    is_partial = any(sources.notes.values()) or any(
+        step.get("answer_note") or step.get("absent") for step in sources.facts["steps"]
+    )
     return f"No findings{UNJUDGED if is_partial else ''}."
 
 

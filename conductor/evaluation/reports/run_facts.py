@@ -96,11 +96,12 @@ def _step(outer: str, step: Step) -> dict[str, Any]:
 
 
 def _items(step: Step) -> dict[str, Any]:
-    """Returns how the items or rounds of a step ended, and the agents of a panel that no host can run; nothing without any."""
+    """Returns how the items or rounds of a step ended, and which agents a panel went without; nothing without any."""
     items = step.items
     count = items.begun if items.count is None else items.count
     told = {"count": count, "succeeded": items.succeeded, "failed": len(items.failed), "left_out": items.left_out}
-    absent = step.plan.work.absent if isinstance(step.plan.work, ForeachPlan) else ()
+    work = step.plan.work
+    absent = work.absent if isinstance(work, ForeachPlan) and work.min_success == 0 else ()
     return {**({"items": told} if items.begun else {}), **({"absent": list(absent)} if absent else {})}
 
 

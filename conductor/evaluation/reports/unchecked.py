@@ -21,6 +21,8 @@ def unchecked(values: Mapping[str, Any]) -> list[Unchecked]:
     """Returns everything that the run did not check: each step of the flow, then what is alike of others, then the notes."""
     steps = values["steps"]
     told = [Unchecked(step["label"], text) for step in steps if not step.get("parent") for text in _of_step(step)]
+    if not values.get("coverage"):  # what was judged tells it
+        told += [Unchecked(step["label"], f": {text}") for step in steps for text in _of_absent(step)]
     alike: dict[str, list[str]] = {}
     for step in steps:
         for text in _of_step(step) if step.get("parent") else ():
@@ -48,6 +50,11 @@ def _of_several(names: list[str], text: str) -> Unchecked:
     return Unchecked(
         label, f" were{text.removeprefix(' was')}" if len(names) > 1 and text.startswith(" was ") else text
     )
+
+
+def _of_absent(step: Mapping[str, Any]) -> Iterator[str]:
+    if step["began"] and step.get("absent"):
+        yield f"no host can run {', '.join(step['absent'])}, so the panel was asked without"
 
 
 def _of_step(step: Mapping[str, Any]) -> Iterator[str]:

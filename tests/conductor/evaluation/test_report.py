@@ -395,3 +395,17 @@ async def test_a_template_that_is_too_large_by_itself_is_a_failure(story: Story,
 
     assert isinstance(answer, WorkFailed)
     assert "even when it is shortened; the limit is" in answer.failure.message
+
+
+async def test_a_small_report_of_what_tools_judged_tells_in_few_words_how_it_ran(story: Story, workspace: Path) -> None:
+    """Keeps F6: the JSON has every attempt with its checks."""
+    coverage = {"tool": "ruff 0.17.6", "judged": {"Python": 1}}
+    await story.begin(flow_of(agent("ruff")), workspace)
+    await story.agent("ruff", result={"findings": [], "coverage": coverage})
+    markdown, values = await story.report()
+    how = markdown.partition("\n## What was not checked\n")[2]
+
+    assert "## What was judged\n\n| files | number | judged by |\n|---|---:|---|\n| Python | 1 | ruff |\n" in markdown
+    assert "each confined by bubblewrap 0.11.0; the snapshot was the same before and after" in how
+    assert "## What ran" not in how
+    assert values["execution"]["confinement"][0]["policy_digest"] not in how
