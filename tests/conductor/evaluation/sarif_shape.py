@@ -30,8 +30,8 @@ _FILE = _object(
 _PLACE = _object(("artifactLocation", "region"), artifactLocation=_FILE, region=_REGION)
 _RULE = _object(
     ("id", "shortDescription", "fullDescription", "help", "defaultConfiguration", "properties"),
-    id={"type": "string", "pattern": "^[a-z0-9._-]{1,255}$"},
-    shortDescription=TEXT, fullDescription=TEXT, help=TEXT,
+    id={"type": "string", "pattern": "^[A-Za-z0-9._-]{1,120}(/[A-Za-z0-9._-]{1,120})?$"},
+    shortDescription=TEXT, fullDescription=TEXT, help=TEXT, helpUri={"type": "string", "pattern": "^https://"},
     defaultConfiguration=_object(("level",), level=LEVEL),
     properties=_object(("tags",), tags=_list({"type": "string", "minLength": 1}, 10)),
 )  # fmt: skip

@@ -56,7 +56,7 @@ def _finding(finding: Mapping[str, Any], files: CitedFiles, values: Mapping[str,
         "finders": finders(finding, values),
         "excerpts": [excerpt(item, files) for item in evidence[:MAX_EXCERPTS]],
         "counter": [excerpt(item, files) for item in finding.get("verdict_evidence", ())[:MAX_EXCERPTS]],
-        "left_out": max(0, len(evidence) - MAX_EXCERPTS),
+        "left_out": max(0, finding.get("count", 0), len(evidence)) - min(len(evidence), MAX_EXCERPTS),
     }
 
 

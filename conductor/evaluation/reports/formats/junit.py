@@ -63,7 +63,11 @@ def _finding(finding: Mapping[str, Any], flow: str, options: Options) -> str:
     where = primary(finding)
     named = f"{finding['title']} ({place(where)})" if where else finding["title"]
     told = [finding["claim"], *([f"What to do: {finding['remedy']}"] if finding.get("remedy") else [])]
-    if where:
+    if finding.get("help"):
+        told.append(f"About this rule: {finding['help']}")
+    if finding.get("cause") and len(finding["evidence"]) > 1:
+        told.append("\n".join(map(place, finding["evidence"])))
+    elif where:
         told.append(f"{place(where)}\n{where['quote']}")
     if is_counted(finding, options):
         message = ", ".join([finding["title"], *marks(finding)])

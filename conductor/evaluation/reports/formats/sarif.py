@@ -1,5 +1,9 @@
 """SARIF 2.1.0, as GitHub and editors read it: one run, a rule for each category or tool's rule, a result for each finding.
 
+A folded finding is a result for each of its places, not one with related locations: GitHub knows an alert again by the line of its
+first location and shows only that one beside a change, so a single alert would be closed and opened again whenever the first place
+goes, and a thirteenth place would not be shown. The results share their rule and the finding's fingerprint.
+
 A finding without a file in the snapshot has no place that a viewer could show, so it is no result: a notification counts such.
 Notifications also tell what was not checked and what a limit cut. Results stand in the order of the report, the gravest first, so a
 limit cuts the least. Texts of agents and files are plain text: a link in them would need `[text](target)`, which is parted.
@@ -9,7 +13,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from conductor.evaluation.evidence.citations import normal_path
@@ -31,6 +35,7 @@ MAX_NOTIFICATIONS = 100
 # Of the files of one report; behind that GitHub computes the hashes itself.
 MAX_HASHED_BYTES = 8 * 1024 * 1024
 _PARTING = "\u200b"
+_NO_RULE_ID = re.compile(r"[^A-Za-z0-9._-]+")
 _NO_ID = re.compile(r"[^a-z0-9._-]+")
 
 
@@ -42,8 +47,7 @@ class _Rules:
 
     def index(self, finding: Mapping[str, Any]) -> tuple[str, int]:
         """Returns a finding's rule and its index; adds it where it is new."""
-        name = ".".join(part for part in (finding["category"], finding.get("rule", "")) if part)
-        rule = _id(name)
+        rule = _rule_id(finding)
         self.by_id.setdefault(rule, _rule(rule, finding))
         return rule, list(self.by_id).index(rule)
 
@@ -51,11 +55,12 @@ class _Rules:
 def render_sarif(values: Mapping[str, Any], files: CitedFiles, options: Options) -> str:
     """Returns the report as SARIF."""
     wanted = [finding for finding in values["findings"] if _is_wanted(finding, options)]
-    placed = [(finding, region) for finding in wanted if (region := _region(finding, files)) is not None]
+    placed = [located for finding in wanted for located in _located(finding, files)]
     hashes = _hashes(placed[:MAX_RESULTS], files)
     rules = _Rules()
-    results = [_result(finding, region, rules, files, hashes) for finding, region in placed[:MAX_RESULTS]]
-    told = [*_cut(len(wanted), len(placed)), *(f"{item.label}{item.text}" for item in unchecked(values))]
+    results = [_result(located, rules, files, hashes) for located in placed[:MAX_RESULTS]]
+    without = len(wanted) - len({id(located.finding) for located in placed})
+    told = [*_cut(without, len(placed)), *(f"{item.label}{item.text}" for item in unchecked(values))]
     run = {
         "tool": {"driver": {"name": "Conductor", "version": release_number(), "rules": list(rules.by_id.values())}},
         "automationDetails": {"id": f"conductor/{_id(values['flow'])}/{values['execution']['run']}"},
@@ -78,15 +83,27 @@ def _is_wanted(finding: Mapping[str, Any], options: Options) -> bool:
     return is_shown and (is_proven(finding) or not options.verified_only)
 
 
-def _region(finding: Mapping[str, Any], files: CitedFiles) -> Region | None:
+class _Located(NamedTuple):
+    """A finding, and one of its places in the snapshot."""
+
+    finding: Mapping[str, Any]
+    where: Mapping[str, Any]
+    region: Region
+
+
+def _located(finding: Mapping[str, Any], files: CitedFiles) -> Iterator[_Located]:
+    """Yields the places that are results: of a folded finding each, of any other the first that was found."""
     where = primary(finding)
-    return files.region(where) if where is not None and normal_path(where["path"]) == where["path"] else None
+    shown = finding["evidence"] if finding.get("cause") else [where] if where is not None else []
+    for place in shown:
+        if normal_path(place["path"]) == place["path"] and (region := files.region(place)) is not None:
+            yield _Located(finding, place, region)
 
 
-def _cut(wanted: int, placed: int) -> Iterator[str]:
-    if wanted > placed:
-        is_one = wanted - placed == 1
-        named = "1 finding names" if is_one else f"{wanted - placed} findings name"
+def _cut(without: int, placed: int) -> Iterator[str]:
+    if without > 0:
+        is_one = without == 1
+        named = "1 finding names" if is_one else f"{without} findings name"
         has = "is not in this file; the report has it." if is_one else "are not in this file; the report has them."
         yield f"{named} no file of the snapshot and {has}"
     if placed > MAX_RESULTS:
@@ -95,11 +112,10 @@ def _cut(wanted: int, placed: int) -> Iterator[str]:
         yield f"{what} cut: a run may have {MAX_RESULTS} results."
 
 
-def _hashes(placed: Sequence[tuple[Mapping[str, Any], Region]], files: CitedFiles) -> dict[tuple[str, int], str]:
+def _hashes(placed: Sequence[_Located], files: CitedFiles) -> dict[tuple[str, int], str]:
     wanted: dict[str, set[int]] = {}
-    for finding, region in placed:
-        where = primary(finding)
-        wanted.setdefault(where["path"] if where else "", set()).add(region.start_line)
+    for located in placed:
+        wanted.setdefault(located.where["path"], set()).add(located.region.start_line)
     hashes: dict[tuple[str, int], str] = {}
     room = MAX_HASHED_BYTES
     for path, lines in wanted.items():
@@ -112,15 +128,16 @@ def _hashes(placed: Sequence[tuple[Mapping[str, Any], Region]], files: CitedFile
 
 
 def _result(
-    finding: Mapping[str, Any], region: Region, rules: _Rules, files: CitedFiles, hashes: Mapping[tuple[str, int], str]
+    located: _Located, rules: _Rules, files: CitedFiles, hashes: Mapping[tuple[str, int], str]
 ) -> dict[str, Any]:
-    where = primary(finding) or {}
+    finding, where, region = located
     rule, index = rules.index(finding)
     prints = {
         "primaryLocationLineHash": hashes.get((where["path"], region.start_line), ""),
         FINGERPRINT: finding.get("fingerprint", ""),
     }
-    others = [(item, place) for item in finding["evidence"] if item is not where and (place := files.region(item))]
+    more = () if finding.get("cause") else finding["evidence"]
+    others = [(item, place) for item in more if item is not where and (place := files.region(item))]
     result: dict[str, Any] = {
         "ruleId": rule,
         "ruleIndex": index,
@@ -146,6 +163,8 @@ def _message(finding: Mapping[str, Any]) -> str:
         parts.append(f"What to do: {finding['remedy']}")
     if told := marks({**finding, "dismissed": ""}):
         parts.append(f"Judged: {', '.join(told)}.")
+    if finding.get("count", 0) > 1:
+        parts.append(f"This is one of {finding['count']:,} places.")
     return "\n\n".join(_plain(part) for part in parts if part.strip())
 
 
@@ -164,11 +183,16 @@ def _rule(rule: str, finding: Mapping[str, Any]) -> dict[str, Any]:
     text = f"Findings of the category {category}."
     if finding.get("rule"):
         text = f"The rule {_plain(finding['rule'])} of the category {category}."
+    advice = "Each result has its reason, its quote and what to do about it."
+    if finding.get("calibrated"):  # its first paragraph is the table's, the same for each of its findings
+        text = _plain(finding["claim"].partition("\n\n")[0]) or text
+        advice = _plain(finding.get("remedy", "")) or advice
     return {
         "id": rule,
         "shortDescription": {"text": text},
         "fullDescription": {"text": text},
-        "help": {"text": "Each result has its reason, its quote and what to do about it."},
+        "help": {"text": advice},
+        **({"helpUri": finding["help"]} if finding.get("help") else {}),
         "defaultConfiguration": {"level": LEVELS[finding["severity"]]},
         "properties": {"tags": [_id(finding["category"])]},
     }
@@ -187,6 +211,14 @@ def _invocation(values: Mapping[str, Any], told: Sequence[str]) -> dict[str, Any
             {"level": "warning", "message": {"text": _plain(text)}} for text in shown
         ]
     return invocation
+
+
+def _rule_id(finding: Mapping[str, Any]) -> str:
+    """Returns `ruff/F821` for a tool's rule; of any other finding the category, with the rule where it has one."""
+    tool, colon, name = finding.get("rule", "").partition(":")
+    if colon and tool and name:
+        return "/".join(_NO_RULE_ID.sub("-", part).strip("-") or "rule" for part in (tool, name))
+    return _id(".".join(part for part in (finding["category"], finding.get("rule", "")) if part))
 
 
 def _id(text: str) -> str:
