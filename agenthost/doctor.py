@@ -17,6 +17,7 @@ from agenthost.models.enquiry import facts_of
 from agenthost.models.settings import ModelSettings
 from agenthost.packages.prefix import TO_INSTALL
 from agenthost.proof.probe import occupant, prove, prove_host
+from agenthost.sandbox.analyzers import TO_HAVE_ANALYZERS
 from agenthost.sandbox.find import Sandbox, python_runtime
 from agenthost.sandbox.special_files import special_file
 
@@ -39,9 +40,14 @@ async def examine(agents_dirs: tuple[Path, ...], say: Say, config: Path | None =
         proven = sandbox if report.available else None
         known = [_knowing(tried(agent), facts) for agent in agents.values()]
         to_install = [agent.name for agent in known if agent.unavailable_reason.startswith(TO_INSTALL)]
+        analyzers = [agent.name for agent in known if TO_HAVE_ANALYZERS in agent.unavailable_reason]
         usable = [
-            await _report_agent(agent, proven, Path(folder), say) for agent in known if agent.name not in to_install
+            await _report_agent(agent, proven, Path(folder), say)
+            for agent in known
+            if agent.name not in {*to_install, *analyzers}
         ]
+        if analyzers:
+            say(f"{ABSENT} analyzers not installed: {', '.join(analyzers)}; to have them:  {TO_HAVE_ANALYZERS}")
         if to_install:
             say(f"{ABSENT} not installed: {', '.join(to_install)}; to have one:  agenthost agents install NAME")
     refused = [agent for agent in agents.values() if agent.is_refused]

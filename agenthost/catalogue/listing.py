@@ -10,6 +10,7 @@ from agenthost.core.admission.agent_spec import AgentSpec
 from agenthost.core.admission.releases import is_tested
 from agenthost.core.models.endpoint import Api
 from agenthost.packages.prefix import TO_INSTALL, missing
+from agenthost.sandbox.analyzers import TO_HAVE_ANALYZERS
 from servicekit.printing.cells import cells, padded
 
 HEADINGS = ("AGENT", "INSTALLED", "TESTED", "MODEL", "LAST TRIAL", "FEATURES")
@@ -21,8 +22,10 @@ def listing(agents: Mapping[str, Agent]) -> list[str]:
     heading, *rows = _aligned([HEADINGS, *(_row(agent) for agent in known)])
     told = (line for agent, row in zip(known, rows, strict=True) for line in (row, *_confinement(agent)))
     to_install = [agent.name for agent in known if agent.is_packaged and missing(agent.name)]
-    last = ["", "to have one more:  agenthost agents install NAME"] if to_install else []
-    return [heading, *told, *last]
+    lacking = any(TO_HAVE_ANALYZERS in agent.unavailable_reason for agent in known)
+    last = ["to have one more:  agenthost agents install NAME"] if to_install else []
+    last += [f"to have the analyzers:  {TO_HAVE_ANALYZERS}"] if lacking else []
+    return [heading, *told, *([""] if last else []), *last]
 
 
 def _confinement(agent: Agent) -> list[str]:
@@ -73,8 +76,10 @@ def _installed(agent: Agent, spec: AgentSpec) -> str:
     if agent.is_packaged:
         lacking = missing(agent.name)
         return "no" if lacking.startswith(TO_INSTALL) else lacking or f"yes, {agent.version}"
-    if agent.source.parent == BUILT_IN:
+    if agent.source.parent == BUILT_IN and spec.analyzer is None:
         return "built in"
+    if spec.analyzer is not None and TO_HAVE_ANALYZERS in agent.unavailable_reason:
+        return "no"
     if not agent.available:
         return f"no: {agent.unavailable_reason}"
     untested = "" if is_tested(spec.tested, agent.version) else ", not tested"

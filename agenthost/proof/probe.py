@@ -20,6 +20,7 @@ from agenthost.attempt.launch import Launch
 from agenthost.attempt.process import AttemptProcess
 from agenthost.attempt.records import Status
 from agenthost.attempt.request import launch_of_agent
+from agenthost.core.admission.analyzers import PROGRAM_FOLDER
 from agenthost.core.admission.order import Limits
 from agenthost.core.output.spool import RecordKind, SpoolReader
 from agenthost.core.sandbox.remedy import SETTINGS, explain
@@ -32,6 +33,7 @@ PROBE_SECONDS = 20.0  # of the program inside
 PROOF_SECONDS = 45.0  # of all of it, the set-up of the sandbox included
 LEAST_ATTEMPTS = 40  # fewer lines than this mean that the program broke
 MAX_OUTPUT_BYTES = 1024 * 1024
+PROGRAM = "program/"  # as the name of a mount begins that is one program
 NO_AGENT = Launch(execution="", argv=(), tree=Path())
 
 
@@ -39,6 +41,14 @@ def occupant(agent: Agent) -> Launch:
     """Returns what a sandbox holds for this agent, without what the agent itself is told; raises AgentUnavailableError."""
     launch = launch_of_agent(agent, {}, "")
     return replace(launch, argv=(), prompt=b"", prompt_is_file=False, keeps_stdin=False, remarks=())
+
+
+def proven_shape(occupant: Launch) -> Launch:
+    """Returns what a proof holds for: sandboxes that differ only by which one program they hold, read-only, share it."""
+    mounts = {PROGRAM if name.startswith(PROGRAM) else name: path for name, path in occupant.mounts.items()}
+    mounts |= {PROGRAM: Path(PROGRAM)} if PROGRAM in mounts else {}
+    pins = {place: pin for place, pin in occupant.pins.items() if not place.startswith(PROGRAM_FOLDER)}
+    return replace(occupant, mounts=mounts, pins=pins)
 
 
 async def prove(sandbox: Sandbox, data: Path, occupant: Launch = NO_AGENT) -> SandboxReport:

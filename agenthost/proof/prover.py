@@ -14,7 +14,7 @@ from agenthost.agent_specs import Agent, examined
 from agenthost.core.sandbox.report import SandboxReport
 from agenthost.errors import NotFoundError
 from agenthost.host.state import Host
-from agenthost.proof.probe import Proof, occupant, prove, prove_host
+from agenthost.proof.probe import Proof, occupant, prove, prove_host, proven_shape
 
 _log = structlog.get_logger()
 
@@ -72,8 +72,9 @@ class Prover:
         known: list[tuple[object, SandboxReport]] = []
         for agent in self._found.values():
             if self._host.report.available and agent.available:
-                same = [report for proven, report in known if proven == occupant(agent)]
-                known.append((occupant(agent), await self._prove_agent(agent, *same[:1])))
+                shape = proven_shape(occupant(agent))
+                same = [report for proven, report in known if proven == shape]
+                known.append((shape, await self._prove_agent(agent, *same[:1])))
 
     async def _prove_host(self) -> None:
         sandbox, report = await prove_host(self._data, self._proof)

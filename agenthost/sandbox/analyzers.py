@@ -11,7 +11,7 @@ from agenthost.core.admission.analyzers import PACKAGES
 from agenthost.sandbox.programs import BESIDE_US, host_program
 
 OURS = Path(__file__).parent.parent / "agents/analyzer"
-INSTALL = "pip install 'conductor-agenthost[survey]' (./dev brings it)"
+TO_HAVE_ANALYZERS = "pip install 'conductor-agenthost[survey]'"
 _VERSION = re.compile(r"\d+(?:\.\d+)+[0-9A-Za-z.+-]*")
 
 
@@ -26,7 +26,7 @@ def absent_analyzer(spec: AgentSpec, *, is_built_in: bool) -> str:
     """Returns what an analyzer lacks on this host, and what to do; nothing where all is there."""
     if spec.program and host_program(spec.program) is None:
         if is_built_in:
-            return f"{spec.program} is not installed: {INSTALL}, then restart the host"
+            return f"{spec.program} is not installed: {TO_HAVE_ANALYZERS}, then restart the host"
         places = ", ".join((sysconfig.get_path("scripts"), *BESIDE_US))
         return f"program names '{spec.program}', which is in none of {places}: install it there, then restart the host"
     if spec.analyzer is None:

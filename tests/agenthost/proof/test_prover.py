@@ -12,7 +12,7 @@ from agenthost.agent_specs import find_agents, warn_of_unusable
 from agenthost.attempt.launch import Launch
 from agenthost.core.sandbox.report import SandboxReport
 from agenthost.doctor import examine
-from agenthost.proof.probe import NO_AGENT, prove
+from agenthost.proof.probe import NO_AGENT, prove, proven_shape
 from agenthost.sandbox.find import Sandbox
 from agenthost.v1 import execution_service_pb2 as pb
 from agenthost.v1 import host_service_pb2 as host_pb
@@ -172,3 +172,14 @@ async def test_the_doctor_tells_of_every_agents_sandbox(capsys: pytest.CaptureFi
     assert await examine((), said.append) == 0
     assert any(line.startswith("✔ agent scripted 1, in a sandbox that held against all ") for line in said)
     assert any("write /workspace" in line for line in said)
+
+
+def test_sandboxes_that_differ_by_the_one_program_in_them_share_a_proof() -> None:
+    ruff, zizmor, folder = (
+        replace(NO_AGENT, mounts={name: Path("/x")}, pins={f"/opt/{name}": (1, number)})
+        for number, name in enumerate(("program/ruff", "program/zizmor", "packages"))
+    )
+
+    assert proven_shape(ruff) == proven_shape(zizmor)
+    assert proven_shape(ruff) != proven_shape(folder)
+    assert proven_shape(ruff) != proven_shape(NO_AGENT)
