@@ -55,11 +55,11 @@ def _finding(category: str, rule: Rule, places: list[tuple[Evidence, str]]) -> F
         claim=f"{details[:1].upper()}{details[1:]}{more}. {rule.why}",
         remedy=rule.remedy,
         rule=rule.name,
-        evidence=tuple(evidence for evidence, _ in places[:MAX_EVIDENCE]),
+        evidence=tuple(dict.fromkeys(evidence for evidence, _ in places))[:MAX_EVIDENCE],
         weight=len(places),
     )
 
 
 def _where(places: list[Evidence]) -> str:
-    first = f"{places[0].path}:{places[0].start_line}"
-    return first if len(places) == 1 else f"{first} and {named(len(places) - 1, 'other place')}"
+    first, others = f"{places[0].path}:{places[0].start_line}", len(set(places)) - 1
+    return f"{first} and {named(others, 'other place')}" if others else first

@@ -19,21 +19,43 @@ from ..survey import Survey
 DEAD = Rule(
     "lens:dead-link",
     Severity.LOW,
-    "A link leads to a file that does not exist, in {path}",
+    "A link leads to a file that does not exist",
     "{count} links in {files} lead to files that do not exist",
     "A reader who follows it finds nothing.",
-    "Point it at where the file is now, or remove it.",
+    "Remove the link, or bring the file back.",
+)
+MOVED = Rule(
+    "lens:moved-link",
+    Severity.LOW,
+    "A link leads to where a file no longer is",
+    "{count} links in {files} lead to where files no longer are",
+    "A reader who follows it finds nothing.",
+    "Point each link at the file's present place.",
+)
+MALFORMED = Rule(
+    "lens:malformed-link",
+    Severity.LOW,
+    "A link is written so that it leads nowhere",
+    "{count} links are written so that they lead nowhere",
+    "A reader who follows it finds nothing.",
+    "Write the target alone between the parentheses, and `mailto:` before an address.",
 )
 ANCHOR = Rule(
     "lens:dead-anchor",
     Severity.LOW,
-    "A link leads to a section that its document does not have, in {path}",
+    "A link leads to a section that its document does not have",
     "{count} links lead to sections that their documents do not have",
     "The click goes nowhere.",
     "Use the heading's present name.",
 )
 MAX_DOCUMENTS = 400
-_DOCUMENT = re.compile(r"^readme\.(md|markdown)$", re.IGNORECASE)
+# READMEs, translated ones too.
+_DOCUMENT = re.compile(r"^readme([._-][\w-]+)?\.(md|markdown)$", re.IGNORECASE)
+# What shows that documents are made into a site, where links have another meaning.
+_SITE = re.compile(
+    r"(^|/)(mkdocs\.ya?ml|docusaurus\.config\.\w+|conf\.py|book\.toml|_config\.yml|antora\.yml|hugo\.\w+|sidebars\.\w+"
+    r"|\.vitepress|\.vuepress|_sidebar\.md|docs\.json|mint\.json|astro\.config\.\w+|next\.config\.\w+)(/|$)"
+)
 _LINK = re.compile(r"(?<![\\\w])!?\[(?:[^\[\]]|\[[^\[\]]*\])*\]\(\s*<?([^)\s>]+)>?(?:\s+[\"'(][^)]*)?\)")
 _REFERENCE = re.compile(r"^\s{0,3}\[[^\]^]+\]:\s+<?(\S+?)>?(?:\s+[\"'(].*)?$")
 _HTML = re.compile(r"<(?:a|img|source)\b[^>]*?\b(?:href|src|srcset)\s*=\s*[\"']([^\"'\s]+)[\"']", re.IGNORECASE)
@@ -70,32 +92,27 @@ def find_dead_links(survey: Survey) -> list[Finding]:
 
 def documents(survey: Survey) -> list[str]:
     """Returns the documents that are read on the repository's own pages, shallow ones first."""
-    found = [path for path in survey.snapshot.paths if _is_document(path)]
+    is_site = any(map(_SITE.search, survey.snapshot.paths))
+    found = [path for path in survey.snapshot.paths if _is_document(path, is_site=is_site)]
     return sorted(found, key=lambda path: (path.count("/"), path))[:MAX_DOCUMENTS]
 
 
-def _is_document(path: str) -> bool:
+def _is_document(path: str, *, is_site: bool) -> bool:
     pure = PurePosixPath(path)
     if path.startswith(".github/") and len(pure.parts) > 2:
         return False
-    if (
-        pure.suffix.lower() not in {".md", ".markdown"}
-        or is_vendored(path)
-        or is_test(path)
-        or "template" in path.lower()
-    ):
+    foreign = is_vendored(path) or is_test(path) or "template" in path.lower()
+    if foreign or pure.suffix.lower() not in {".md", ".markdown"}:
         return False
-    return len(pure.parts) == 1 or bool(_DOCUMENT.match(pure.name)) or path.startswith(".github/")
+    own = len(pure.parts) == 1 or path.startswith(".github/") or (pure.parts[0] in {"doc", "docs"} and not is_site)
+    return own or bool(_DOCUMENT.match(pure.name))
 
 
 def _sightings(survey: Survey) -> Iterator[Sighting]:
-    for path in documents(survey):
-        source = survey.snapshot.read(path)
-        if source is None or survey.is_late():
-            continue
+    for source in survey.sources(tuple(documents(survey))):
         slugs = _slugs(source)
         for number, line in prose(source):
-            for target in _targets(line):
+            for target in dict.fromkeys(_targets(line)):
                 yield from _judge(survey, source, number, target, slugs)
 
 
@@ -118,13 +135,25 @@ def _judge(survey: Survey, source: SourceText, number: int, target: str, slugs: 
     resolved = posixpath.normpath(posixpath.join(folder, file.lstrip("/")))
     outside = resolved.startswith("..") or _HOSTED.search(file) or not re.search(r"[A-Za-z]", file)
     if not outside and not survey.snapshot.has(resolved) and not _beyond_sight(survey, resolved):
-        yield Sighting(DEAD, cite(source.path, source.lines, number), _detail(target))
+        rule, detail = _cause(survey, source.path, target, resolved)
+        yield Sighting(rule, cite(source.path, source.lines, number), detail)
 
 
-def _detail(target: str) -> str:
+def _cause(survey: Survey, document: str, target: str, resolved: str) -> tuple[Rule, str]:
+    """Returns the rule for a dead link, with what is wrong with it."""
     if re.fullmatch(r"[\w.+-]+@[\w.-]+\.\w+", target):
-        return f"`{target}` is taken for the name of a file, since `mailto:` is missing"
-    return f"`{target}` leads to nothing"
+        return MALFORMED, f"`{target}` is taken for the name of a file, since `mailto:` is missing"
+    if target.startswith(("(", "[")):
+        return MALFORMED, f"`{target}` begins with a second bracket"
+    name = PurePosixPath(resolved).name.lower()
+    same = [path for path in survey.snapshot.paths if PurePosixPath(path).name.lower() == name]
+    from_root = re.sub(r"^(\.{1,2}/)+", "", unquote(target.partition("#")[0]))
+    if len(same) != 1 and survey.snapshot.has(from_root):
+        same = [from_root]
+    if len(same) == 1:
+        there = posixpath.relpath(same[0], str(PurePosixPath(document).parent))
+        return MOVED, f"`{target}` should be `{there}`"
+    return DEAD, f"`{target}` leads to nothing"
 
 
 def _beyond_sight(survey: Survey, path: str) -> bool:

@@ -18,7 +18,7 @@ from ..survey import Survey
 MISSING_FILE = Rule(
     "lens:missing-file",
     Severity.LOW,
-    "A file that the text names does not exist, in {path}",
+    "A file that the text names does not exist",
     "{count} files that the documents tell of do not exist",
     "A reader who follows the text is stuck there.",
     "Name the file that took its place.",
@@ -26,7 +26,7 @@ MISSING_FILE = Rule(
 MISSING_COMMAND = Rule(
     "lens:missing-command",
     Severity.MEDIUM,
-    "A command that the text tells to run does not exist in the repository, in {path}",
+    "A command that the text tells to run does not exist in the repository",
     "{count} commands that the documents tell to run do not exist in the repository",
     "A reader who follows the text gets an error at that step.",
     "Name the command that took its place.",

@@ -15,8 +15,8 @@ from ..survey import Survey
 UNKNOWN = Rule(
     "lens:unknown-option",
     Severity.MEDIUM,
-    "An option that the text shows is known to no code, in {path}",
-    "{count} options that the text shows are known to no code, in {path}",
+    "An option that the text shows is known to no code",
+    "{count} options that the text shows are known to no code",
     "The command fails as it is printed.",
     "Correct the text, or bring the option back.",
 )

@@ -38,7 +38,6 @@ _SUPPORTED = (
     ),
 )
 _LICENCE_NAMES = re.compile(r"^(licen[cs]e|copying|unlicense|notice)", re.IGNORECASE)
-_LICENCE_FILE = re.compile(r"^license\s*=\s*\{\s*file\s*=\s*[\"']([^\"']+)[\"']")
 _LICENCE_DECLARED = re.compile(r"^\s*\"license\"\s*:\s*\"(?!UNLICENSED|SEE )[^\"]+\"|^license\s*=\s*[\"'{]")
 
 
@@ -101,35 +100,16 @@ def _supported_versions(survey: Survey) -> Iterator[Finding]:
 
 def _licence(survey: Survey) -> Iterator[Finding]:
     roots = [path for path in survey.snapshot.paths if "/" not in path]
-    project = survey.snapshot.read("pyproject.toml")
-    pointed = _first(project, _LICENCE_FILE, section="[project]") if project else None
-    if project and pointed and not survey.snapshot.has(pointed[1]):
-        claim = "The package cannot be built, or is published without its licence."
-        yield _contradiction(
-            Severity.MEDIUM,
-            f"The licence file is missing that pyproject.toml names: {pointed[1]}",
-            claim,
-            (project, pointed[0]),
-            remedy="Add the file, or correct the name.",
-            rule="lens:missing-licence",
-        )
-        return
-    if any(_LICENCE_NAMES.match(name) for name in [*roots, *survey.snapshot.folders]) or survey.snapshot.has(
-        "LICENSES"
-    ):
+    if any(map(_LICENCE_NAMES.match, [*roots, *survey.snapshot.folders])) or survey.snapshot.has("LICENSES"):
         return
     for name in ("package.json", "pyproject.toml", "Cargo.toml"):
         source = survey.snapshot.read(name)
         declared = _first(source, _LICENCE_DECLARED, group=0) if source else None
         if source and declared and '"private": true' not in source.text:
-            claim = (
-                "The manifest grants a licence whose text is nowhere in the repository, and most licences ask for their text to go "
-                "with every copy."
-            )
             yield _contradiction(
                 Severity.LOW,
-                f"A licence is declared, and no licence file is there, in {name}",
-                claim,
+                f"A licence is declared in {name}, and its text is nowhere",
+                "Most licences ask for their text to go with every copy, and no file here holds it.",
                 (source, declared[0]),
                 remedy="Add the text as LICENSE.",
                 rule="lens:missing-licence",

@@ -3,8 +3,10 @@ from collections.abc import Callable
 import pytest
 
 from agenthost.agents.survey.documents.links import find_dead_links
+from agenthost.agents.survey.documents.manifests import find_unpackaged
 from agenthost.agents.survey.documents.named_things import find_missing_things
 from agenthost.agents.survey.documents.options import find_unknown_options
+from agenthost.agents.survey.documents.own_addresses import find_dead_addresses
 from agenthost.agents.survey.documents.versions import find_contradictions
 from agenthost.agents.survey.finding import Finding
 
@@ -26,6 +28,62 @@ Looker = Callable[..., list[Finding]]
 def test_a_dead_link_is_found(look: Looker, line: str) -> None:
     (found,) = look(find_dead_links, {"README.md": f"# Title\n\n{line}\n"})
     assert found.evidence[0].start_line == 3
+
+
+@pytest.mark.parametrize(
+    ("line", "rule", "told"),
+    [
+        ("[a](guide.md)", "lens:moved-link", "`guide.md` should be `manual/guide.md`"),
+        ("[a](sub/COPYING)", "lens:moved-link", "`sub/COPYING` should be `COPYING`"),
+        ("[a]((https://a.b))", "lens:malformed-link", "begins with a second bracket"),
+        ("[a](me@a.org)", "lens:malformed-link", "`mailto:` is missing"),
+        ("[a](gone.md)", "lens:dead-link", "`gone.md` leads to nothing"),
+    ],
+)
+def test_the_advice_for_a_dead_link_fits_its_cause(look: Looker, line: str, rule: str, told: str) -> None:
+    (found,) = look(find_dead_links, {"README.md": line, "manual/guide.md": "", "COPYING": "", "README.de.md": line})
+    assert (found.rule, len(found.evidence)) == (rule, 2)
+    assert told in found.claim
+
+
+ADDRESSES = "https://github.com/me/it"
+
+
+@pytest.mark.parametrize(
+    ("line", "rule"),
+    [
+        (f"![b]({ADDRESSES}/actions/workflows/gone.yml/badge.svg)", "lens:missing-workflow"),
+        (f"![b]({ADDRESSES}/workflows/Gone/badge.svg)", "lens:missing-workflow"),
+        (f"[b]({ADDRESSES}/blob/main/gone.md#part)", "lens:missing-page"),
+        (f"![b]({ADDRESSES}/actions/workflows/ci.yml/badge.svg)", ""),
+        (f"![b]({ADDRESSES}/workflows/The%20CI/badge.svg)", ""),
+        (f"[b]({ADDRESSES}/blob/v1/gone.md) [c](https://github.com/you/it/blob/main/gone.md)", ""),
+        (f"[b]({ADDRESSES}/tree/main/docs/)", ""),
+    ],
+)
+def test_an_own_address_that_leads_nowhere_is_found(look: Looker, line: str, rule: str) -> None:
+    workflow = {".github/workflows/ci.yml": 'name: "The CI"\n', "docs/a.md": ""}
+    files = {"README.md": line, "pyproject.toml": f'[project.urls]\nhome = "{ADDRESSES}.git"\n', **workflow}
+    assert [item.rule for item in look(find_dead_addresses, files)] == [rule] * bool(rule)
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "rule"),
+    [
+        ("pyproject.toml", '[project]\nreadme = "README.rst"\n', "lens:missing-packaged-file"),
+        ("pyproject.toml", '[project]\nlicense = {file = "LICENSE"}\n', "lens:missing-packaged-file"),
+        ("pyproject.toml", '[tool.poetry]\ninclude = ["LICENSE", "README.md", "made.py"]\n', "lens:unpackaged-file"),
+        ("Cargo.toml", '[package]\nlicense-file = "LICENSE"\n', "lens:missing-packaged-file"),
+        ("MANIFEST.in", "include LICENSE README.md\n", "lens:unpackaged-file"),
+        ("pyproject.toml", '[project]\nlicense = "MIT"\nreadme = "README.md"\nlicense-files = ["LICEN*"]\n', ""),
+        ("MANIFEST.in", "include LICENSE LICENSE.txt\n", ""),
+    ],
+)
+def test_a_file_that_a_manifest_names_and_that_is_missing_is_found(
+    look: Looker, path: str, text: str, rule: str
+) -> None:
+    found = look(find_unpackaged, {path: text, "README.md": "", "LICENSE.txt": "x"})
+    assert [item.rule for item in found] == [rule] * bool(rule)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +113,13 @@ def test_a_living_link_is_left_alone(look: Looker, line: str, tmp_path: object) 
 
 
 def test_documents_of_a_site_are_not_judged(look: Looker) -> None:
-    assert look(find_dead_links, {"docs/guide.md": "[gone](gone.md)\n", "site/_posts/a.md": "[gone](/gone/)\n"}) == []
+    assert (
+        look(
+            find_dead_links,
+            {"docs/guide.md": "[gone](gone.md)\n", "mkdocs.yml": "", "site/_posts/a.md": "[gone](/gone/)\n"},
+        )
+        == []
+    )
 
 
 def test_files_and_commands_that_do_not_exist_are_found(look: Looker) -> None:
@@ -133,7 +197,6 @@ def test_an_option_that_no_code_knows_is_found(look: Looker) -> None:
         ({"package.json": '{\n  "license": "MIT"\n}\n'}, 1),
         ({"package.json": '{\n  "license": "MIT"\n}\n', "LICENSE.txt": "MIT\n"}, 0),
         ({"package.json": '{\n  "private": true,\n  "license": "MIT"\n}\n'}, 0),
-        ({"pyproject.toml": '[project]\nlicense = { file = "COPYING" }\n', "LICENSE": "x\n"}, 1),
     ],
 )
 def test_contradictions_are_told_from_agreement(look: Looker, files: dict[str, str], count: int) -> None:

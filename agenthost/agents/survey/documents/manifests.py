@@ -1,0 +1,96 @@
+"""Finds files that manifests name for the package and that do not exist: its README, its licence, and what it includes."""
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Any
+
+from ..finding import Finding, Severity, cite
+from ..reading.snapshot import SourceText
+from ..sighting import Rule, Sighting, merge
+from ..survey import Survey
+
+BUILD = Rule(
+    "lens:missing-packaged-file",
+    Severity.MEDIUM,
+    "A file is missing without which the package cannot be built",
+    "{count} files are missing without which the package cannot be built",
+    "Building the package fails, or publishes it without them.",
+    "Correct the names, or add the files.",
+)
+INCLUDED = Rule(
+    "lens:unpackaged-file",
+    Severity.LOW,
+    "A file that the package should include does not exist",
+    "{count} files that the package should include do not exist",
+    "Nothing of that name goes into the package, and the build says so at most in a warning.",
+    "Correct the name.",
+)
+# Files that are written by hand; others may be made when the package is built.
+_WRITTEN = re.compile(r"^(licen[cs]e|copying|notice|readme|change(s|log)|authors|history|news)\b", re.IGNORECASE)
+_SETUP_LICENCE = re.compile(r"^\s*license[-_]files?\s*=\s*(?P<name>[\w./-]+)\s*$")
+_MANIFEST_IN = re.compile(r"^include\s+(?P<names>[\w./ -]+?)\s*$")
+
+
+def find_unpackaged(survey: Survey) -> list[Finding]:
+    """Returns the files that manifests name in vain."""
+    return merge("docs", _sightings(survey))
+
+
+def _sightings(survey: Survey) -> Iterator[Sighting]:
+    for rule, source, name in _named(survey):
+        path = name.removeprefix("./")
+        outside = path.startswith(("/", "..")) or re.search(r"[*?\[{$]", path)
+        if outside or survey.snapshot.has(path) or not _WRITTEN.match(PurePosixPath(path).name):
+            continue
+        word = re.compile(rf"(?<![\w./-]){re.escape(name)}(?![\w./-])")
+        number = next((at for at, line in enumerate(source.lines, 1) if word.search(line)), 0)
+        stem = PurePosixPath(path).stem.lower()
+        near = [item for item in survey.snapshot.paths if "/" not in item and PurePosixPath(item).stem.lower() == stem]
+        if number and not any(item in source.text for item in near):
+            detail = f"`{source.path}` names `{name}`, which does not exist" + (
+                f"; there is `{near[0]}`" if near else ""
+            )
+            yield Sighting(rule, cite(source.path, source.lines, number), detail)
+
+
+def _named(survey: Survey) -> Iterator[tuple[Rule, SourceText, str]]:
+    for path in ("pyproject.toml", "Cargo.toml"):
+        source = survey.snapshot.read(path)
+        if source:
+            yield from ((rule, source, name) for rule, name in _of_toml(_parsed(source)))
+    for path, pattern in (("setup.cfg", _SETUP_LICENCE), ("MANIFEST.in", _MANIFEST_IN)):
+        source = survey.snapshot.read(path)
+        for line in source.lines if source else ():
+            if source and (match := pattern.match(line)):
+                yield from ((INCLUDED, source, name) for name in match[1].split())
+
+
+def _of_toml(content: dict[str, Any]) -> Iterator[tuple[Rule, str]]:
+    project, package = _table(content, "project"), _table(content, "package")
+    poetry = _table(_table(content, "tool"), "poetry")
+    for value in (project.get("readme"), project.get("license"), poetry.get("readme"), package.get("readme")):
+        names = value if isinstance(value, list) else [value.get("file") if isinstance(value, dict) else value]
+        # A licence may be an expression: only what is clearly a file's name counts.
+        yield from (
+            (BUILD, name)
+            for name in names
+            if isinstance(name, str) and (value is not project.get("license") or isinstance(value, dict))
+        )
+    if isinstance(name := package.get("license-file"), str):
+        yield BUILD, name
+    for value in (poetry.get("include"), project.get("license-files")):
+        yield from ((INCLUDED, name) for name in value if isinstance(name, str)) if isinstance(value, list) else ()
+
+
+def _table(content: Any, name: str) -> dict[str, Any]:
+    found = content.get(name) if isinstance(content, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _parsed(source: SourceText) -> dict[str, Any]:
+    try:
+        return tomllib.loads(source.text)
+    except (ValueError, RecursionError):
+        return {}

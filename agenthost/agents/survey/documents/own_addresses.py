@@ -1,0 +1,103 @@
+"""Finds addresses of the repository's own pages that lead nowhere: badges of missing workflows, and files that are missing.
+
+The repository's own name is taken from its manifests, or from its README where one name stands often.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from urllib.parse import unquote
+
+from ..finding import Evidence, Finding, Severity, cite
+from ..sighting import Rule, Sighting, merge
+from ..survey import Survey
+from .links import documents
+
+WORKFLOW = Rule(
+    "lens:missing-workflow",
+    Severity.LOW,
+    "A document shows the state of a workflow that does not exist",
+    "{count} places in documents show the state of workflows that do not exist",
+    "The badge stays grey or old whatever the build does, and its link leads nowhere.",
+    "Name a workflow that exists, or remove the badge.",
+)
+PAGE = Rule(
+    "lens:missing-page",
+    Severity.LOW,
+    "An address of the repository's own page leads to nothing",
+    "{count} addresses of the repository's own pages lead to nothing",
+    "A reader who follows it sees an error.",
+    "Correct the path.",
+)
+MIN_MENTIONS = 3
+_MANIFESTS = ("pyproject.toml", "setup.cfg", "setup.py", "package.json", "Cargo.toml", "go.mod", "composer.json")
+_REPOSITORY = re.compile(r"github\.com[/:](?P<name>[\w.-]+/[\w.-]+?)(?=\.git\b|[/\"'#\s)>\]]|$)", re.MULTILINE)
+_WORKFLOW_FILE = re.compile(r"/actions/workflows/(?P<file>[\w.-]+\.ya?ml)")
+_WORKFLOW_NAME = re.compile(r"(?<!actions)/workflows/(?P<name>[^/\s)\"]+)/badge\.svg")
+_PAGE = re.compile(r"/(?:tree|blob|raw)/(?:main|master|HEAD)/(?P<path>[\w./%-]+)")
+_RELATIVE_PAGE = re.compile(r"[\"']/(?:tree|blob)/(?:main|master|HEAD)/(?P<path>[\w./-]+)[\"']")
+_NAME = re.compile(r"^name:\s*[\"']?(.+?)[\"']?\s*(?:#.*)?$", re.MULTILINE)
+
+
+def find_dead_addresses(survey: Survey) -> list[Finding]:
+    """Returns the badges and pages that are not there."""
+    return merge("docs", _sightings(survey))
+
+
+def _sightings(survey: Survey) -> Iterator[Sighting]:
+    own, workflows = _own_name(survey), _workflows(survey)
+    readmes = [path for path in survey.snapshot.paths if re.match(r"^readme\.(rst|txt|adoc)$", path, re.IGNORECASE)]
+    for source in survey.sources((*documents(survey), *readmes) if own else ()):
+        for number, line in enumerate(source.lines, 1):
+            for part in re.split(rf"github\.com/{re.escape(own)}(?=/)", line, flags=re.IGNORECASE)[1:]:
+                yield from _judge(survey, cite(source.path, source.lines, number), part, *workflows)
+    for name in ("setup.py", "pyproject.toml"):
+        manifest = survey.snapshot.read(name)
+        for number, line in enumerate(manifest.lines if manifest else (), 1):
+            for match in _RELATIVE_PAGE.finditer(line):
+                if manifest and not survey.snapshot.has(match["path"].strip("/")):
+                    yield Sighting(PAGE, cite(name, manifest.lines, number), f"there is no `{match['path']}`")
+
+
+def _judge(
+    survey: Survey, place: Evidence | None, part: str, files: frozenset[str], names: frozenset[str]
+) -> Iterator[Sighting]:
+    if (match := _WORKFLOW_FILE.match(part)) and match["file"] not in files and files:
+        yield Sighting(
+            WORKFLOW, place, f"there is no workflow `{match['file']}` (there are {', '.join(sorted(files)[:5])})"
+        )
+    elif (match := _WORKFLOW_NAME.match(part)) and unquote(match["name"]) not in names and names:
+        yield Sighting(WORKFLOW, place, f"no workflow is named `{unquote(match['name'])}`")
+    elif match := _PAGE.match(part):
+        path = unquote(match["path"]).rstrip("/.")
+        if path and not survey.snapshot.has(path):
+            yield Sighting(PAGE, place, f"there is no `{path}`")
+
+
+def _workflows(survey: Survey) -> tuple[frozenset[str], frozenset[str]]:
+    """Returns the file names and the names of the workflows."""
+    found = [
+        path
+        for path in survey.snapshot.paths
+        if path.startswith(".github/workflows/") and path.endswith((".yml", ".yaml"))
+    ]
+    names = {
+        match[1] for path in found if (source := survey.snapshot.read(path)) and (match := _NAME.search(source.text))
+    }
+    return frozenset(PurePosixPath(path).name for path in found), frozenset({*names, *found})
+
+
+def _own_name(survey: Survey) -> str:
+    """Returns the owner and name of the repository at its host; empty where they cannot be told."""
+    for path in _MANIFESTS:
+        source = survey.snapshot.read(path)
+        if source and (match := _REPOSITORY.search(source.text)) and path != "setup.py":
+            return match["name"]
+    counts = Counter(
+        match["name"]
+        for path in ("README.md", "README.rst")
+        if (source := survey.snapshot.read(path))
+        for match in _REPOSITORY.finditer(source.text)
+    )
+    return next((name for name, count in counts.most_common(1) if count >= MIN_MENTIONS), "")
