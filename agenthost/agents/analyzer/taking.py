@@ -1,4 +1,4 @@
-"""Takes the results of one document: counts all of them by rule, and keeps some of each rule.
+"""Takes the results of one document: counts all of them by rule, and keeps some of each rule, those in product code first.
 
 A batch that is run again, in halves, drops what was taken of it.
 """
@@ -6,13 +6,16 @@ A batch that is run again, in halves, drops what was taken of it.
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
+from ..files import is_test
 from .judging import NARROWED, Judge
 from .results import Result
 from .sarif import RawResult, Rule
 
 MAX_PLACES = 40  # that become findings, of a rule
 MAX_RULES = 1000
+MAX_FILES = 20_000  # that are told apart, of all rules together
 OTHER_RULES = "other rules"
 Settle = Callable[[Result], tuple[Result, Rule]]
 
@@ -31,6 +34,8 @@ class Taken:
 
     told: dict[str, list[Told]] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
+    in_tests: Counter[str] = field(default_factory=Counter)  # of `counts`, those in test code
+    files: Counter[str] = field(default_factory=Counter)  # with results, without those of tests
     narrowed: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
     skipped: list[str] = field(default_factory=list)  # paths that the tool says it passed over
@@ -44,7 +49,10 @@ class Taking:
     def __init__(self, judge: Judge) -> None:
         self._judge = judge
         self._fresh: dict[str, list[Result]] = {}
+        self._fresh_tests: dict[str, list[Result]] = {}
         self._counts: Counter[str] = Counter()
+        self._in_tests: Counter[str] = Counter()
+        self._files: set[tuple[str, str]] = set()
         self._seen: set[tuple[str, str, int, str]] = set()
         self.taken = Taken()
 
@@ -61,20 +69,30 @@ class Taking:
 
     def settle(self, settle: Settle) -> Taken:
         """Returns what was taken, with what the document says of its rules."""
-        for name, results in self._fresh.items():
+        files = Counter(name for name, _ in self._files)
+        for name in self._counts:
+            results = [*self._fresh.get(name, ()), *self._fresh_tests.get(name, ())][:MAX_PLACES]
             settled = [Told(*settle(result)) for result in results]
             rule = settled[0].result.rule if name != OTHER_RULES else name
             self.taken.counts[rule] += self._counts[name]
+            self.taken.in_tests[rule] += self._in_tests[name]
+            self.taken.files[rule] += files[name]
             self.taken.told.setdefault(rule, []).extend(settled)
-        self._fresh = {}
+        self._fresh, self._fresh_tests, self._files = {}, {}, set()
+        self._counts, self._in_tests = Counter(), Counter()
         return self.taken
 
     def _keep(self, name: str, result: Result) -> None:
-        kept = self._fresh.setdefault(name, [])
+        in_tests = _is_test(result.path)
+        kept = (self._fresh_tests if in_tests else self._fresh).setdefault(name, [])
         key = (name, result.path, result.start_line, result.message)
         if key in self._seen:
             return
         self._counts[name] += 1
+        if in_tests:
+            self._in_tests[name] += 1
+        elif len(self._files) < MAX_FILES:
+            self._files.add((name, result.path))
         if len(kept) < MAX_PLACES:
             kept.append(result)
             self._seen.add(key)
@@ -82,3 +100,8 @@ class Taking:
     @staticmethod
     def _counted(name: str, counts: Counter[str]) -> str:
         return name if name in counts or len(counts) < MAX_RULES else OTHER_RULES
+
+
+@lru_cache(20_000)
+def _is_test(path: str) -> bool:
+    return is_test(path)

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ..files import language
+from ..files import is_test, language
 from .judging import Judge
 from .results import Result
 from .sarif import Rule
@@ -44,6 +44,8 @@ class Tally:
         self._settings, self._selection, self._judge = settings, selection, judge
         self._told: dict[str, list[Told]] = {}
         self._counts: Counter[str] = Counter()
+        self._in_tests: Counter[str] = Counter()
+        self._files: Counter[str] = Counter()
         self._narrowed: Counter[str] = Counter()
         self._left_out: Counter[str] = Counter()
         self._skipped: dict[str, None] = {}  # paths
@@ -54,9 +56,11 @@ class Tally:
     def add(self, taken: Taken) -> None:
         """Adds what was taken of a document."""
         for rule, told in taken.told.items():
-            kept = self._told.setdefault(rule, [])
-            kept.extend(told[: MAX_PLACES - len(kept)])
+            both = (*self._told.get(rule, ()), *told)
+            self._told[rule] = sorted(both, key=lambda one: is_test(one.result.path))[:MAX_PLACES]
         self._counts += taken.counts
+        self._in_tests += taken.in_tests
+        self._files += taken.files
         self._narrowed += taken.narrowed
         self._left_out += taken.left_out
         self._notes += taken.notes
@@ -144,10 +148,15 @@ class Tally:
             "tool": self._title,
             "judged": self._judged(),
             "skipped": dict(sorted(Counter(map(self._kind, self._lost())).items())),
-            "rules": {self._named(rule): count for rule, count in self._counts.most_common(MAX_COUNTED_RULES)},
+            "rules": self._by_rule(self._counts),
+            "in_tests": self._by_rule(self._in_tests),
+            "rule_files": self._by_rule(self._files),
             "others": {kind: count for kind, count in sorted(self._selection.others.items()) if count},
-            "narrowed": {self._named(rule): count for rule, count in self._narrowed.most_common(MAX_COUNTED_RULES)},
+            "narrowed": self._by_rule(self._narrowed),
         }
+
+    def _by_rule(self, counts: Counter[str]) -> dict[str, int]:
+        return {self._named(rule): count for rule, count in counts.most_common(MAX_COUNTED_RULES)}
 
     def _all_notes(self) -> list[str]:
         name = self._settings.name

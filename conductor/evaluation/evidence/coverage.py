@@ -22,8 +22,10 @@ COUNTS = {
     "skipped": MAX_KINDS,
     "rules": MAX_RULES,
     "in_tests": MAX_RULES,
+    "rule_files": MAX_RULES,
     "narrowed": MAX_RULES,
     "left_out": MAX_KINDS,
+    "others": MAX_KINDS,
 }
 
 
@@ -65,7 +67,7 @@ def gather_coverage(listed: Iterable[Iterable[Coverage]]) -> tuple[Coverage, ...
 
 
 def count_rules(listed: Iterable[Coverage], name: str) -> Counter[str]:
-    """Returns how many findings each rule has in a member of coverage: `rules` for all, `in_tests` for those in test code."""
+    """Returns how many findings each rule has in a member of coverage: `rules`: all, `in_tests`: those in test code."""
     total: Counter[str] = Counter()
     for coverage in listed:
         total.update(coverage.get(name, {}))

@@ -17,6 +17,7 @@ also of those that the tool only counted.
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from conductor.evaluation.evidence.findings import (
     MAX_CLAIM_CHARACTERS,
@@ -41,15 +42,25 @@ def cause_of(finding: Finding, rule: Rule) -> str:
     return f"{finding.rule} {finding.title}"[:MAX_CAUSE_CHARACTERS] if rule.severity else ""
 
 
-def fold(cause: str, findings: Sequence[Finding], rule: Rule, known: int = 0) -> Finding:
-    """Returns the findings of one cause as one. `known` is their number as its tool tells it, which hands in some of them."""
+class Known(NamedTuple):
+    """How many findings of a rule its tool counted, and in how many files: it hands in some of them."""
+
+    findings: int = 0
+    files: int = 0
+
+
+UNKNOWN = Known()
+
+
+def fold(cause: str, findings: Sequence[Finding], rule: Rule, known: Known = UNKNOWN) -> Finding:
+    """Returns the findings of one cause as one."""
     ordered = sorted(findings, key=_weight)
     first = ordered[0]
     places = sorted(
         dict.fromkeys(place for finding in ordered for place in finding.evidence), key=_place_order(ordered)
     )
-    count = max(len(ordered), known)
-    files = len({place.path for place in places})
+    count = max(len(ordered), known.findings)
+    files = max(len({place.path for place in places}), known.files)
     severity = rule.severity or min((finding.severity for finding in ordered), key=SEVERITIES.index)
     anchor, fingerprint = fingerprint_of_cause(cause) if cause else (first.anchor, first.fingerprint)
     return replace(

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from conductor.evaluation.evidence.coverage import Coverage, count_rules
 from conductor.evaluation.evidence.findings import Finding
-from conductor.evaluation.evidence.folding import cause_of, fold
+from conductor.evaluation.evidence.folding import UNKNOWN, Known, cause_of, fold
 from conductor.evaluation.evidence.test_code import is_test
 from conductor.flows.library.rule_table import Rule, RuleTable
 
@@ -52,7 +52,7 @@ class _Sorted:
 
 def judge_by_rules(findings: Iterable[Finding], table: RuleTable, coverage: Sequence[Coverage]) -> Ruled:
     """Returns the findings as the table wants them."""
-    known = Counter(count_rules(coverage, "rules"))
+    numbers, files = count_rules(coverage, "rules"), count_rules(coverage, "rule_files")
     others, kept, ours = [], [], _Sorted()
     for finding in findings:
         if finding.calibrated:
@@ -66,8 +66,8 @@ def judge_by_rules(findings: Iterable[Finding], table: RuleTable, coverage: Sequ
         name = group[0].rule
         rule = table.rules[name]
         # Where a rule has several causes, nobody knows which of them the places have that were only counted.
-        number = known[name] - (0 if rule.tests else in_tests[name]) if rule.fold else 0
-        kept.append(fold(cause, group, rule, number))
+        known = Known(numbers[name] - (0 if rule.tests else in_tests[name]), files[name]) if rule.fold else UNKNOWN
+        kept.append(fold(cause, group, rule, known))
     return Ruled(tuple(kept), tuple(others), tuple(_with_dropped(coverage, ours.dropped, table)))
 
 

@@ -133,11 +133,14 @@ def test_places_in_test_code_count_only_where_the_table_says_so() -> None:
 
 
 def test_what_a_tool_counted_in_test_code_is_told_apart_and_a_rule_without_any_finding_is_counted_too() -> None:
-    coverage = [{"step": "ruff", "rules": {"ruff:F821": 300, "ruff:E501": 7}, "in_tests": {"ruff:F821": 100}}]
-    result = judge_by_rules([found("ruff:F821", line=line) for line in (1, 2)], read_rule_table(TABLE), coverage)
+    name = "zizmor:unpinned-uses"
+    coverage = [
+        {"step": "ruff", "rules": {name: 300, "ruff:E501": 7}, "in_tests": {name: 100}, "rule_files": {name: 40}}
+    ]
+    result = judge_by_rules([found(name, line=line) for line in (1, 2)], read_rule_table(TABLE), coverage)
 
-    assert [one.count for one in result.kept] == [200]
-    assert dropped(result) == {"ruff": {"ruff:F821": 100, "ruff:E501": 7}}
+    assert [one.title for one in result.kept] == ["200 actions in 40 files are not pinned"]
+    assert dropped(result) == {"ruff": {name: 100, "ruff:E501": 7}}
     again = judge_by_rules(result.kept, read_rule_table(TABLE), result.coverage)
     assert (again.kept, again.coverage) == (result.kept, result.coverage)
 

@@ -61,6 +61,8 @@ def test_a_result_becomes_a_finding_that_names_a_place(tmp_path: Path) -> None:
         "judged": {"Python": 1},
         "skipped": {},
         "rules": {"tool:BAD": 1},
+        "in_tests": {},
+        "rule_files": {"tool:BAD": 1},
         "others": {"vendored": 1},
         "narrowed": {},
     }
@@ -136,5 +138,18 @@ def test_beyond_the_cap_of_a_rule_its_results_are_still_counted(tmp_path: Path) 
     result, _ = analyze(tree(tmp_path, {"a.py": "bad\n" * 1000, "b.py": "worse\n"}), TOOL)
 
     assert result["coverage"]["rules"] == {"tool:BAD": 1000, "tool:WORSE": 1}
+    assert result["coverage"]["rule_files"] == {"tool:BAD": 1, "tool:WORSE": 1}
+    assert result["coverage"]["in_tests"] == {}
     assert [rule for rule, _, _ in places(result)].count("tool:BAD") == MAX_PLACES
     assert places(result)[1] == ("tool:WORSE", "b.py", 1)
+
+
+def test_product_code_has_the_places_and_test_code_is_counted_apart(tmp_path: Path) -> None:
+    files = {"a_test.py": "bad\n" * 100, "b.py": "bad\n" * 30, "tests/c.py": "bad\n", "d.py": "bad\n" * 3}
+    result, _ = analyze(tree(tmp_path, files), TOOL)
+    named = [path for _, path, _ in places(result)]
+
+    assert named == ["b.py"] * 30 + ["d.py"] * 3 + ["a_test.py"] * 7
+    assert result["coverage"]["rules"] == {"tool:BAD": 134}
+    assert result["coverage"]["in_tests"] == {"tool:BAD": 101}
+    assert result["coverage"]["rule_files"] == {"tool:BAD": 2}
