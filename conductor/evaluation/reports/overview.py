@@ -9,6 +9,7 @@ from typing import Any
 
 from conductor.evaluation.evidence.findings import PROVEN
 from conductor.evaluation.evidence.ranking import REFUTED
+from conductor.evaluation.reports.asked import asked
 from conductor.evaluation.reports.bands import beside, seen_too
 from conductor.evaluation.reports.judged import judged
 
@@ -28,6 +29,7 @@ def overview(values: Mapping[str, Any]) -> dict[str, Any]:
     lines = beside(rest, values["band"])
     return {
         "scope": scope(values),
+        "asked": asked(values),
         "judged": judged(values),
         "todo": [_thing(finding) for finding in todo],
         "also": [line_of(finding) for finding in lines[:MAX_LINES]],

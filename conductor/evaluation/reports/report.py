@@ -14,6 +14,7 @@ from conductor.evaluation.evidence.citations import Unread
 from conductor.evaluation.evidence.findings import SEVERITIES, STATUSES, read_document
 from conductor.evaluation.evidence.places import check_places, named_places
 from conductor.evaluation.evidence.ranking import REFUTED, order
+from conductor.evaluation.reports.asked import first_about
 from conductor.evaluation.reports.bands import LARGE, is_in_full
 from conductor.evaluation.reports.overview import finders, is_proven, line_of, overview
 from conductor.evaluation.reports.results import Result, shortened, whole
@@ -139,6 +140,8 @@ def _values(bundle: Bundle, inputs: Mapping[str, Any], sources: Sources) -> dict
     found = [finding for document in sources.documents.values() for finding in document["findings"]]
     findings = [found[place] for place in order(read_document({"findings": found}))]
     texts = _texts(facts["steps"], sources)
+    if any("coverage" in document for document in sources.documents.values()):
+        findings = first_about(findings, facts["question"])
     coverage = [one for document in sources.documents.values() for one in document.get("coverage", ())]
     values = {
         **facts,
