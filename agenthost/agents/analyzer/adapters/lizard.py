@@ -12,6 +12,7 @@ from typing import BinaryIO
 from ..lines import lines_of
 from ..results import Result
 
+RULE = "tangled-function"
 MAX_BRANCHES = 40
 MAX_CODE_LINES = 300
 MIN_LINES_A_BRANCH = 2
@@ -34,10 +35,9 @@ def read(stream: BinaryIO) -> Iterator[Result]:
 
 def _result(match: re.Match[str], code: int, branches: int) -> Result:
     start = int(match["line"])
-    rule = "tangled" if branches > MAX_BRANCHES else "long"
     level = "warning" if branches > 2 * MAX_BRANCHES or code > 2 * MAX_CODE_LINES else "note"
     text = (
         f"`{match['name'][:MAX_NAME_CHARACTERS]}` has {code:,} lines of code"
         f" and {branches:,} independent paths through it (cyclomatic complexity)."
     )
-    return Result(rule, level, text, match["path"], start, start)
+    return Result(RULE, level, text, match["path"], start, start)

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 from ..lines import lines_of
 from ..results import Result
 
-RULE = "misspelt"
+RULE = "typo"
 MIN_CHARACTERS = 6
 MAX_WORDS_A_FILE = 12  # more kinds of mistakes than that are another language, or a jargon
 _WORD = re.compile(r"[a-z]+")

@@ -35,10 +35,10 @@ WARNING = "/workspace/a.php:10: warning: {} has {} NLOC, {} CCN, 900 token, 2 PA
 @pytest.mark.parametrize(
     ("name", "code", "branches", "told"),
     [
-        ("mailbox", 6106, 1153, ["tangled warning"]),
-        ("Shop::sell", 120, 41, ["tangled note"]),
-        ("layout", 301, 1, ["long note"]),
-        ("layout", 601, 1, ["long warning"]),
+        ("mailbox", 6106, 1153, ["warning"]),
+        ("Shop::sell", 120, 41, ["note"]),
+        ("layout", 301, 1, ["note"]),
+        ("layout", 601, 1, ["warning"]),
         ("layout", 300, 40, []),
         ("type_of_code", 104, 96, []),  # a table: one line for each case
         ("START_TEST", 792, 59, []),
@@ -48,7 +48,7 @@ WARNING = "/workspace/a.php:10: warning: {} has {} NLOC, {} CCN, 900 token, 2 PA
 def test_lizard_tells_extreme_functions_that_have_a_name(name: str, code: int, branches: int, told: list[str]) -> None:
     found = read(lizard, WARNING.format(name, code, branches))
 
-    assert [f"{result.rule} {result.level}" for result in found] == told
+    assert [result.level for result in found] == told
     assert all((result.path, result.start_line) == ("/workspace/a.php", 10) for result in found)
 
 
