@@ -25,6 +25,7 @@ No text of an agent is used as a pattern. Searches use `str.find` (never `rfind`
 search a limited number of characters, so that the result does not depend on the machine's speed.
 """
 
+import json
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -42,6 +43,7 @@ PLACE_COST = 1500
 SHORT_SPAN = 8000  # characters of cited lines that are compared whatever was searched before
 MAX_CITED_LINES = 4000
 MAX_PLACED_LINES, MAX_PLACED_CHARACTERS = 12, 1000
+MAX_ODD_CHARACTERS = 100
 BINARY_PROBE_BYTES = 8000
 TOO_MUCH = "this result cites too much to look for this quote everywhere"
 WORKSPACE = "/workspace/"
@@ -182,7 +184,7 @@ class CitationCheck:
             return _missing(item, f"the file has {lines}")
         last = min(item.end_line, item.start_line + MAX_PLACED_LINES - 1)
         begin, end = text.span(item.start_line, last)
-        return replace(placed, quote=text.text[begin : min(end, begin + MAX_PLACED_CHARACTERS)])
+        return replace(placed, quote=_cut(text.text[begin : min(end, begin + MAX_PLACED_CHARACTERS)]))
 
     def _read(self, path: str) -> tuple[CitedText, ...] | Unread:
         if path not in self._texts:
@@ -278,6 +280,11 @@ def _as_text(data: bytes | Unread | None) -> tuple[CitedText, ...] | Unread:
 
 def _count_visible(quote: str) -> int:
     return len(quote) - sum(map(str.isspace, quote))
+
+
+def _cut(quote: str) -> str:
+    """Returns the lines of a place; little of what is hardly text, whose JSON would be many times as long."""
+    return quote if len(json.dumps(quote, ensure_ascii=False)) < 2 * len(quote) + 2 else quote[:MAX_ODD_CHARACTERS]
 
 
 def is_telling(quote: str) -> bool:

@@ -4,11 +4,13 @@ Two findings are merged if they are about the same place (one file, and lines th
 their titles have mostly the same words, or they come from different steps and share a category. Two findings of one step with
 different titles stay two: its agent saw both. A MISSING place is no place, so a finding with an invented place never absorbs one
 that was verified, nor joins it. The graver finding leads and keeps its id. The other's steps and places join it, and its words
-where they differ, so nothing is lost. Findings that contradict one another stay apart, side by side (see `contradictions`).
+where they differ, so nothing is lost. Findings that contradict one another stay apart, side by side (see `contradictions`), and so
+do those of different rules of tools (TOOL:ID): each rule has its own reason and remedy.
 
 The order is that of `ranking`.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -46,6 +48,8 @@ class _Group:
         if contradict(self.leader, finding):
             return False
         is_other_step = finding.step not in (self.leader.step, *(other.step for other in self.others))
+        if ":" in self.leader.rule and ":" in finding.rule and (self.leader.rule != finding.rule or not is_other_step):
+            return False
         return similar(self.leader.title, finding.title) or (is_other_step and finding.category == self.leader.category)
 
     def merged(self) -> Finding:
@@ -107,15 +111,27 @@ def gather(documents: Sequence[dict[str, Any]]) -> Found:
             same = found.get(finding.id)
             found[finding.id] = finding if same is None else _both(same, finding)
     each = list(found.values())
-    if len(each) > MAX_FINDINGS:
-        each.sort(key=rank)
-    kept, dropped = tuple(each[:MAX_FINDINGS]), each[MAX_FINDINGS:]
+    kept, dropped = _shared_out(each) if len(each) > MAX_FINDINGS else (tuple(each), [])
     notes = dict.fromkeys(note for document in documents for note in document.get("notes", ()))
     left_out = sum(document.get("left_out", 0) for document in documents) + len(dropped)
     unread = all(document.get("unread", False) for document in documents)
     coverage = gather_coverage(document.get("coverage", ()) for document in documents)
     told = (*_notes(dropped, MAX_FINDINGS), *notes)[:MAX_NOTES]
     return Found(kept, left_out, told, unread=unread, coverage=coverage)
+
+
+def _shared_out(findings: Sequence[Finding]) -> tuple[tuple[Finding, ...], list[Finding]]:
+    """Returns `MAX_FINDINGS` findings, and those that are left out.
+
+    Of each rule of a tool the first is kept before the second of any: the others are more places of it, which its tool has counted.
+    """
+    seen: Counter[str] = Counter()
+    turns: dict[str, int] = {}
+    for finding in findings:
+        turns[finding.id] = seen[finding.rule] if ":" in finding.rule else 0
+        seen[finding.rule] += 1
+    ordered = sorted(findings, key=lambda finding: (turns[finding.id], rank(finding)))
+    return tuple(ordered[:MAX_FINDINGS]), [one for one in ordered[MAX_FINDINGS:] if not turns[one.id]]
 
 
 def _both(one: Finding, other: Finding) -> Finding:

@@ -109,6 +109,7 @@ def test_a_tool_that_quotes_nothing_is_placed_and_never_verified(path: str, star
         ("\ufeffgr\u00fc\u00dfe\n".encode(), 1, 1, "gr\u00fc\u00dfe", ""),
         (b"\xff\xfe caf\xe9\n", 1, 1, "\ufffd\ufffd caf\ufffd", ""),
         (b"\x7fELF\0\0", 1, 9, "", ""),
+        (b"\1" * 2000, 1, 1, "\1" * 100, ""),
         (b"one\n", 1, 2, "", "the file has 1 line"),
         (b"", 1, 1, "", "the file has 0 lines"),
         (Unread("it is no regular file"), 1, 1, "", "it is no regular file"),

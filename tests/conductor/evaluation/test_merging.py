@@ -136,3 +136,27 @@ def test_of_very_many_findings_the_gravest_are_gathered_and_the_others_counted()
     assert (found.findings[0].title, len(found.findings), found.left_out) == ("high", MAX_FINDINGS, 3)
     assert found.notes == (f"1 more finding was left out (1 low): this flow keeps the first {MAX_FINDINGS}",)
     assert [one.title for one in gather(documents[:1]).findings] == [one.title for one in low]
+
+
+def test_rules_of_tools_are_never_one_finding_and_the_same_rule_of_two_steps_is() -> None:
+    one = replace(finding("Undefined name `a`", "ruff", category="python"), rule="ruff:F821")
+    other = replace(finding("Undefined name `a`", "lint", category="python"), rule="pylint:E0602")
+    same = replace(finding("Undefined name `a`", "ruff2", category="python"), rule="ruff:F821")
+    again = replace(finding("Undefined name `a`", "ruff", category="python", lines=(2, 2)), rule="ruff:F821")
+
+    assert len(merge([one, other], 50).findings) == 2
+    assert [found.finders for found in merge([one, same], 50).findings] == [("ruff", "ruff2")]
+    assert len(merge([one, again], 50).findings) == 2
+
+
+def test_of_very_many_each_rule_keeps_a_place_and_what_its_tool_counts_is_not_left_out() -> None:
+    flood = [
+        replace(finding("Bad", "ruff", lines=(line, line), severity="critical"), rule="ruff:F1", occurrence=line)
+        for line in range(1, 2000)
+    ]
+    rare = replace(finding("Rare", "zizmor", severity="info"), rule="zizmor:one")
+    said = finding("Said by a model", "reader", severity="info")
+    found = gather([Found((*flood, rare, said)).as_json()])
+
+    assert (len(found.findings), found.left_out, found.notes) == (MAX_FINDINGS, 0, ())
+    assert {one.title for one in found.findings} == {"Bad", "Rare", "Said by a model"}
