@@ -1,6 +1,6 @@
-"""Finds files in different folders that nearly always change in the same commits: a dependency that no import shows.
+"""Finds two files of different parts that nearly always change in the same commits: a dependency that no import shows.
 
-A header with its source, a file with its test, and files that mention each other are expected to move together and not given.
+A file with its test, and files that mention each other, are expected to move together and not given.
 """
 
 import itertools
@@ -8,43 +8,44 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
-from ..finding import Evidence, Finding, Severity, cite
-from ..reading.functions import first_code_line
+from ..finding import Finding, Severity, cite, shorten
 from ..reading.history import Commit
+from ..reading.snapshot import SourceText
 from ..survey import Survey
 
-MAX_FILES_IN_COMMIT = 10
-MIN_TOGETHER = 12
-MIN_SHARE = 0.75
-MAX_PAIRS = 3
+MAX_FILES_IN_COMMIT = 6
+MIN_TOGETHER = 15
+MIN_SHARE = 0.85
+MAX_SUBJECTS = 3
 
 
 def find_cochange(survey: Survey) -> Iterator[Finding]:
-    """Yields the strongest pairs, each as a finding."""
+    """Yields the strongest pair."""
     product = frozenset(survey.product)
     alone, together = _count(survey.history.commits, product)
     pairs = [
-        (count / max(alone[first], alone[second]), count, first, second)
+        (count, first, second)
         for (first, second), count in together.items()
         if count >= MIN_TOGETHER and count >= MIN_SHARE * max(alone[first], alone[second])
     ]
-    surprising = (
-        pair for pair in sorted(pairs, key=lambda item: (-item[1], item)) if _is_surprising(survey, *pair[2:])
-    )
-    for _, count, first, second in itertools.islice(surprising, MAX_PAIRS):
-        evidence = [item for path in (first, second) if (item := _first_code(survey, path))]
-        if evidence:
+    for count, first, second in sorted(pairs, key=lambda item: (-item[0], item)):
+        sources = [source for path in (first, second) if (source := survey.snapshot.read(path))]
+        evidence = tuple(item for source in sources if (item := cite(source.path, source.lines, _opening(source))))
+        if len(evidence) == 2 and _is_surprising(*sources):
+            both = [one for one in survey.history.commits if {first, second} <= {change.path for change in one.changes}]
+            subjects = "; ".join(f"“{shorten(commit.subject, 70)}”" for commit in both[:MAX_SUBJECTS])
             yield Finding(
-                category="hotspots",
-                severity=Severity.INFO,
-                title=f"Two files change together, and neither mentions the other: {first} and {second}",
-                claim=f"{count} of the {alone[first]} commits that touch the one and the {alone[second]} that touch the other "
-                "touch both. An author who changes one must know of the other, and nothing in the code says so.",
-                remedy="Name the tie in a comment, or move what they share to one place.",
+                category="history",
+                severity=Severity.LOW,
+                title=f"Two files always change together, and neither mentions the other: {first} and {second}",
+                claim=f"{count} commits touch both, of {alone[first]} that touch the one and {alone[second]} that touch the "
+                f"other, the latest {subjects}. An author who changes one must know of the other, and nothing says so.",
+                remedy="Name the tie in a comment of both, or move what they share to one place.",
                 rule="lens:silent-tie",
-                evidence=tuple(evidence),
+                evidence=evidence,
                 weight=count,
             )
+            return
 
 
 def _count(commits: Sequence[Commit], product: frozenset[str]) -> tuple[Counter[str], Counter[tuple[str, str]]]:
@@ -57,14 +58,17 @@ def _count(commits: Sequence[Commit], product: frozenset[str]) -> tuple[Counter[
     return alone, together
 
 
-def _is_surprising(survey: Survey, first: str, second: str) -> bool:
-    one, other = PurePosixPath(first), PurePosixPath(second)
-    if one.parent == other.parent or one.stem == other.stem or "__init__" in {one.stem, other.stem}:
+def _is_surprising(first: SourceText, second: SourceText) -> bool:
+    one, other = PurePosixPath(first.path), PurePosixPath(second.path)
+    if (
+        one.parent == other.parent
+        or one.stem == other.stem
+        or one.parent in other.parents
+        or other.parent in one.parents
+    ):
         return False
-    texts = [survey.snapshot.read(first), survey.snapshot.read(second)]
-    return not any(text and path.stem in text.text for text, path in zip(texts, (other, one), strict=True))
+    return one.stem not in second.text and other.stem not in first.text
 
 
-def _first_code(survey: Survey, path: str) -> Evidence | None:
-    source = survey.snapshot.read(path)
-    return cite(path, source.lines, first_code_line(source)) if source else None
+def _opening(source: SourceText) -> int:
+    return next((number for number, line in enumerate(source.lines, 1) if line.strip()), 1)

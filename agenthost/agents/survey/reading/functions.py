@@ -1,53 +1,71 @@
-"""Finds the functions of a file and their length, by the tree for Python and by headers and braces for other languages.
+"""Finds the functions of a file with a parser: named ones, methods, and arrow functions and closures that a name is given.
 
-The brace finder is tolerant: a function begins at a line that looks like a header and ends at the first closing brace with the
-same indentation, as every formatter writes it. What it cannot tell it leaves out.
+Without a grammar, or where a function does not parse, it is not found: nothing is said of it.
 """
 
-import ast
-import itertools
-import re
+import bisect
 from dataclasses import dataclass
 
-from ...files import language
-from .python_source import functions, parse, walk
+from .grammars import Grammar, Node, lines, parse_tree, text
 from .snapshot import SourceText
 
-MAX_BRACE_LINES = 30_000
-_BRANCH = re.compile(
-    r"^(\} *)?(if|elif|else if|for|while|case|except|catch)\b|\s(&&|\|\||=>)\s|\b(if|and|or)\b.*[:{]$".replace(
-        "^", r"^\s*"
-    )
-)
-_DEFINITION = re.compile(
-    r"(export |default |public |abstract |final |async |pub |typedef )*(class|def|func|function|struct|interface|enum|type|fn)\b"
-)
-_PREAMBLE = re.compile(r"\s*(import|from|package|using|#\s*include|\*|\W*$)")
-_NOT_A_NAME = r"(?!if\b|for\b|while\b|switch\b|catch\b|else\b|return\b|do\b|try\b|defined\b|sizeof\b)"
-_C_HEADER = re.compile(rf"^(?![#/*}} ])[\w\s*&:<>,~]*?\b{_NOT_A_NAME}(\w+)\s*\([^;]*$")
-_HEADERS = {
-    "C": _C_HEADER,
-    "C++": _C_HEADER,
-    "Go": re.compile(r"^func\s+(?:\([^)]*\)\s*)?(\w+)"),
-    "Rust": re.compile(r"^\s*(?:pub(?:\([^)]*\))?\s+)?(?:const\s+|async\s+|unsafe\s+)*fn\s+(\w+)"),
-    **dict.fromkeys(
-        ("JavaScript", "TypeScript"),
-        re.compile(
-            r"^\s*(?:export\s+)?(?:default\s+)?(?:async\s+)?function\s*\*?\s*(\w+)"
-            rf"|^\s*(?:(?:public|private|protected|static|async|get|set)\s+)*{_NOT_A_NAME}(\w+)\s*\([^;]*\)[^;=]*\{{\s*$"
-            r"|^\s*(?:[\w.]+\.)(\w+)\s*=\s*(?:async\s+)?function"
-        ),
+_FUNCTIONS = (
+    *(
+        "function_definition",
+        "function_declaration",
+        "generator_function_declaration",
+        "method_definition",
+        "function_item",
     ),
-    **dict.fromkeys(
-        ("Java", "Kotlin", "C#", "Scala", "PHP", "Swift"),
-        re.compile(rf"^\s+(?:[\w<>\[\],.?@]+\s+)+{_NOT_A_NAME}(\w+)\s*\([^;]*$"),
+    *("method_declaration", "constructor_declaration", "method", "singleton_method", "local_function_statement"),
+    *("arrow_function", "function_expression", "lambda_literal", "init_declaration", "func_literal"),
+)
+_BRANCHES = (
+    *(
+        "if_statement",
+        "if_expression",
+        "elif_clause",
+        "else_if_clause",
+        "for_statement",
+        "for_in_statement",
+        "for_expression",
     ),
-}
+    *(
+        "foreach_statement",
+        "enhanced_for_statement",
+        "while_statement",
+        "while_expression",
+        "do_statement",
+        "switch_case",
+    ),
+    *(
+        "case_statement",
+        "switch_block_statement_group",
+        "when_entry",
+        "match_arm",
+        "expression_case",
+        "type_case",
+        "when",
+    ),
+    *(
+        "except_clause",
+        "catch_clause",
+        "catch_block",
+        "rescue",
+        "conditional_expression",
+        "ternary_expression",
+        "if",
+        "unless",
+    ),
+)
+# Where the name of a function that has none of its own may stand: the fields of what holds it.
+_HOLDERS = ("name", "left", "key", "property")
+MAX_HOLDERS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class FunctionSpan:
-    """A function, the lines that it covers, how many of them are code, and how many of those branch."""
+    """A function, the lines that it covers, how many of them hold code, and how many branches it has."""
 
     name: str
     start_line: int
@@ -57,79 +75,51 @@ class FunctionSpan:
 
 
 def find_functions(source: SourceText) -> list[FunctionSpan]:
-    """Returns the functions in the order of the file; empty for a language that is not known."""
-    mine = language(source.path)
-    tree = parse(source) if mine == "Python" else None
-    header = _HEADERS.get(mine)
-    if tree:
-        spans = [(item.name, item.lineno, item.end_lineno or item.lineno) for item in functions(tree)]
-    else:
-        spans = _by_braces(source.lines[:MAX_BRACE_LINES], header) if header else []
-    flags = code_line_flags(source, tree)
-    code = [0, *itertools.accumulate(flags)]
-    branching = (flag and bool(_BRANCH.search(line)) for flag, line in zip(flags, source.lines, strict=True))
-    branches = [0, *itertools.accumulate(branching)]
-    return [
-        FunctionSpan(name, start, end, code[end] - code[start - 1], branches[end] - branches[start - 1])
-        for name, start, end in spans
-    ]
-
-
-def tangled_function(source: SourceText) -> FunctionSpan | None:
-    """Returns the function that branches most, the longest of them where several do: flat lists are long but simple."""
-    return max(
-        find_functions(source), key=lambda item: (item.branches, item.code_lines, -item.start_line), default=None
-    )
-
-
-def code_lines(source: SourceText) -> int:
-    """Counts the lines of code of a file."""
-    return sum(code_line_flags(source, parse(source) if language(source.path) == "Python" else None))
-
-
-def first_code_line(source: SourceText) -> int:
-    """Returns the line of the first definition, or else statement: a place to point at when the whole file is meant."""
-    flags = code_line_flags(source, parse(source) if language(source.path) == "Python" else None)
-    numbers = [number for number, flag in enumerate(flags, 1) if flag]
-    definitions = (number for number in numbers if _DEFINITION.match(source.lines[number - 1]))
-    own = (number for number in numbers if not _PREAMBLE.match(source.lines[number - 1]))
-    return next(itertools.chain(definitions, own, numbers), 1)
-
-
-def code_line_flags(source: SourceText, tree: ast.Module | None) -> list[bool]:
-    """Tells of each line whether it is code: not blank, not only a comment, and not inside a text of several lines."""
-    prose: set[int] = set()
-    for node in walk(tree) if tree else ():
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.end_lineno:
-            prose.update(range(node.lineno, node.end_lineno + 1) if node.end_lineno > node.lineno else ())
-    stripped = (line.strip() for line in source.lines)
-    comments = ("#", "//", "/*", "* ", "*/") if tree is None else "#"
-    return [
-        bool(line) and not line.startswith(comments) and number not in prose for number, line in enumerate(stripped, 1)
-    ]
-
-
-def _by_braces(lines: tuple[str, ...], header: re.Pattern[str]) -> list[tuple[str, int, int]]:
-    found: list[tuple[str, int, int]] = []
-    closed = 0
-    for number, line in enumerate(lines, 1):
-        match = header.match(line) if number > closed and len(line) < 400 else None
-        if match and (end := _end(lines, number, line[: len(line) - len(line.lstrip())])):
-            found.append((next(name for name in match.groups() if name), number, end))
-            closed = end
+    """Returns the functions in the order of the file."""
+    parsed = parse_tree(source)
+    if parsed is None:
+        return []
+    grammar, root = parsed
+    branches = sorted(node.start_byte for node in _nodes(grammar, root, _BRANCHES))
+    found: list[FunctionSpan] = []
+    for node in sorted(_nodes(grammar, root, _FUNCTIONS), key=lambda node: (node.start_byte, -node.end_byte)):
+        if (name := _name(node)) is not None and not node.has_error:
+            # Annotations and types may stand above the name.
+            start, end = lines(name)[0], lines(node)[1]
+            count = bisect.bisect(branches, node.end_byte) - bisect.bisect(branches, node.start_byte)
+            found.append(
+                FunctionSpan(text(name).rpartition(".")[2], start, end, _code_lines(source, start, end), count)
+            )
     return found
 
 
-def _end(lines: tuple[str, ...], start: int, indent: str) -> int:
-    """Returns the line of the closing brace; 0 when the header turns out to be a declaration."""
-    opened = False
-    for number in range(start, len(lines) + 1):
-        line = lines[number - 1]
-        opened = opened or "{" in line
-        if not opened and (line.rstrip().endswith(";") or number - start > 20):
-            return 0
-        if opened and line.startswith(indent + "}"):
-            return number
-        if opened and number == start and line.rstrip().endswith("}"):
-            return number
-    return 0
+def code_lines(source: SourceText) -> int:
+    """Counts the lines of a file that are neither blank nor only a comment."""
+    return _code_lines(source, 1, len(source.lines))
+
+
+def _code_lines(source: SourceText, start: int, end: int) -> int:
+    stripped = (line.strip() for line in source.lines[start - 1 : end])
+    return sum(bool(line) and not line.startswith(("#", "//", "/*", "* ", "*/")) for line in stripped)
+
+
+def _nodes(grammar: Grammar, root: Node, kinds: tuple[str, ...]) -> list[Node]:
+    known = [kind for kind in kinds if grammar.language.id_for_node_kind(kind, True)]  # noqa: FBT003 the library takes no keyword
+    return grammar.find(f"[{' '.join(f'({kind})' for kind in known)}] @node", root).get("node", []) if known else []
+
+
+def _name(node: Node) -> Node | None:
+    own = node.child_by_field_name("name") or _declared(node)
+    for _ in range(MAX_HOLDERS):
+        if own is not None or (node := node.parent) is None or node.type in {"arguments", "return_statement"}:
+            break
+        own = next((part for field in _HOLDERS if (part := node.child_by_field_name(field)) is not None), None)
+    return own
+
+
+def _declared(node: Node) -> Node | None:
+    """Returns the name inside the declarators of C and C++."""
+    part = node.child_by_field_name("declarator")
+    while part is not None and (inner := part.child_by_field_name("declarator")) is not None:
+        part = inner
+    return part

@@ -1,10 +1,9 @@
-"""Parses code with tree-sitter, where its grammars are installed: beside this interpreter, or where the host mounts its packages.
+"""Parses code with tree-sitter, where its grammars are installed.
 
 The grammars recover from errors, so a tree may hold nodes that are none; who reads it looks at `has_error`. Nothing is run.
 """
 
 import importlib
-import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import PurePosixPath
@@ -13,7 +12,6 @@ from typing import Any
 from ...files import language
 from .snapshot import SourceText
 
-PACKAGES = "/opt/packages"
 MAX_PARSED_CHARACTERS = 1_000_000
 # A line this long is data or minified, and costs a parser more than it tells.
 MAX_COLUMNS = 20_000
@@ -68,8 +66,6 @@ def load(name: str) -> Grammar | None:
     """Returns the grammar of a language; None where it is unknown or not installed."""
     if name not in _GRAMMARS:
         return None
-    if PACKAGES not in sys.path:
-        sys.path.append(PACKAGES)
     module, function = _GRAMMARS[name]
     try:
         library = importlib.import_module("tree_sitter")

@@ -18,7 +18,7 @@ MAX_LOG_BYTES = 48_000_000
 GIT_TIMEOUT_SECONDS = 60
 NO_COMMITS = "No history came with the snapshot"
 _BEGIN = "\x01"
-_QUIET = ("--no-pager", "-c", "log.showSignature=false", "-c", "core.fsmonitor=false", "-c", "diff.external=", "log")
+_QUIET = ("--no-pager", "-c", "log.showSignature=false", "-c", "core.fsmonitor=false", "-c", "diff.external=")
 _CHANGES = (
     *(
         "--no-merges",
@@ -29,7 +29,7 @@ _CHANGES = (
         "--no-color",
         "--numstat",
     ),
-    *("-z", "--no-mailmap", f"--max-count={MAX_COMMITS}", f"--format={_BEGIN}%ct %s"),
+    *("-z", "--no-mailmap", f"--max-count={MAX_COMMITS}", f"--format={_BEGIN}%ct %H %s"),
 )
 # The commit that pins a working tree on top of its history is the conductor's, not the project's.
 _PIN = "Snapshot of a working tree"
@@ -49,6 +49,7 @@ class Commit:
     """One commit that is no merge."""
 
     time: int
+    id: str
     subject: str
     changes: tuple[Change, ...]
 
@@ -63,14 +64,14 @@ class History:
 
 def read_history() -> History:
     """Returns the newest commits, if there is a git and GIT_DIR names a history."""
-    output, absence = _ask(*_CHANGES)
+    output, absence = _ask("log", *_CHANGES)
     commits = tuple(commit for commit in _parse(output) if not commit.subject.startswith(_PIN))
     return History(commits, "" if commits else absence or NO_COMMITS)
 
 
 def describe_history() -> str:
     """Says how many commits came with the snapshot and since when, or why none did."""
-    output, absence = _ask("--no-show-signature", "--no-color", "--format=%ct %s")
+    output, absence = _ask("log", "--no-show-signature", "--no-color", "--format=%ct %s")
     times = [
         int(moment)
         for moment, _, subject in (line.partition(" ") for line in output.split("\n"))
@@ -82,13 +83,25 @@ def describe_history() -> str:
     return f"{newest}{len(times):,} commit{'s' * (len(times) > 1)} since {datetime.fromtimestamp(min(times), UTC).year}"
 
 
+def blame(path: str) -> dict[int, str]:
+    """Returns the commit that each line of a file comes from; nothing where git cannot tell."""
+    output, _ = _ask("blame", "--porcelain", "-w", "--no-progress", "HEAD", "--", path)
+    # Lines of content begin with a tab; that of a line's origin with the commit, then its numbers then and now.
+    fields = (line.split(" ") for line in output.split("\n") if not line.startswith("\t"))
+    return {
+        int(parts[2]): parts[0]
+        for parts in fields
+        if len(parts) in {3, 4} and len(parts[0]) == 40 and parts[2].isdigit()
+    }
+
+
 def _is_cut() -> bool:
     shallow = Path(os.environ.get("GIT_DIR", ""), "shallow")
     return shallow.is_file() and shallow.stat().st_size > 0
 
 
 def _ask(*arguments: str) -> tuple[str, str]:
-    """Returns what `git log` prints, and why that may be nothing."""
+    """Returns what git prints, and why that may be nothing."""
     folder = os.environ.get("GIT_DIR", "")
     program = shutil.which("git", path="/usr/bin:/bin:/usr/local/bin")
     if not folder:
@@ -140,9 +153,10 @@ def _parse(output: str) -> Iterator[Commit]:
         if not field.startswith(_BEGIN):
             entries.append(field)
             continue
-        moment, _, subject = header.partition(" ")
+        moment, _, rest = header.partition(" ")
+        identity, _, subject = rest.partition(" ")
         if moment.isdigit():
-            yield Commit(int(moment), subject, tuple(_changes(entries)))
+            yield Commit(int(moment), identity, subject, tuple(_changes(entries)))
         header, entries = field.removeprefix(_BEGIN), []
 
 

@@ -1,34 +1,55 @@
 import subprocess
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from agenthost.agents.survey.finding import Finding
+from agenthost.agents.survey.hotspots import lens
 from agenthost.agents.survey.hotspots.cochange import find_cochange
 from agenthost.agents.survey.hotspots.lens import find_hotspots
-from agenthost.agents.survey.reading.functions import find_functions, tangled_function
-from agenthost.agents.survey.reading.history import Change, Commit, History, read_history
+from agenthost.agents.survey.reading.functions import find_functions
+from agenthost.agents.survey.reading.history import Change, Commit, History, blame, describe_history, read_history
 from agenthost.agents.survey.reading.snapshot import SourceText
 
 pytestmark = pytest.mark.processes
 
 Looker = Callable[..., list[Finding]]
-TANGLE = "def tangle(a):\n" + "".join(f"    if a == {n}:\n        a += 1\n" for n in range(60)) + "    return a\n"
+TANGLE = "def tangle(a):\n" + "".join(f"    if a == {n}:\n        a += 1\n" for n in range(300)) + "    return a\n"
 LARGE = TANGLE + "".join(f"value_{n} = {n}\n" for n in range(400))
+NOW = int(time.time())
+OTHERS = [f"m{n}.py" for n in range(20)]
 
 
 def commits(*paths: str, count: int, start: int = 0) -> list[Commit]:
-    return [Commit(start + n, "Fix it", tuple(Change(path, 3, 1) for path in paths)) for n in range(count)]
+    return [
+        Commit(NOW - n, f"{start + n:040}", f"Fix {n}", tuple(Change(path, 3, 1) for path in paths))
+        for n in range(count)
+    ]
+
+
+def shop(large: int, small: int) -> History:
+    others = [
+        commit for number, path in enumerate(OTHERS) for commit in commits(path, count=small, start=100 * number + 1000)
+    ]
+    return History((*commits("core.py", count=large), *others))
+
+
+@pytest.fixture(autouse=True)
+def blamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lens, "blame", lambda _: {number: f"{number % 7:040}" for number in range(1, 300)})
 
 
 def test_a_large_file_that_changes_all_the_time_is_a_hotspot(look: Looker) -> None:
-    files = {"core.py": LARGE, **{f"m{n}.py": "x = 1\n" for n in range(20)}}
-    history = [*commits("core.py", count=60)] + [commit for n in range(20) for commit in commits(f"m{n}.py", count=3)]
-    (found,) = look(find_hotspots, files, history=History(tuple(history)))
-    assert "50 % of commits to product code change one file of 522 lines: core.py" in found.title
-    assert "60 of the 120 commits" in found.claim
-    assert "`tangle`" in found.claim
+    files = {"core.py": LARGE, **dict.fromkeys(OTHERS, "x = 1\n")}
+    (found,) = look(find_hotspots, files, history=shop(60, 3))
+    assert found.title == "50 % of the commits to product code change one file of 1,002 lines: core.py"
+    assert "60 of the 120 such commits touch it" in found.claim
+    assert "the latest “Fix 0”; “Fix 1”; “Fix 2”. Most of what they left stands in `tangle` (7 commits)." in found.claim
+    assert found.remedy == "Split `tangle` first: it has 602 lines."
     assert found.evidence[0].quote == "def tangle(a):"
 
 
@@ -36,32 +57,40 @@ def test_a_large_file_that_changes_all_the_time_is_a_hotspot(look: Looker) -> No
     ("large", "count"), [("x = 1\n", 60), (LARGE, 10)], ids=["often changed but small", "large but rarely changed"]
 )
 def test_one_of_both_is_no_hotspot(look: Looker, large: str, count: int) -> None:
-    files = {"core.py": large, **{f"m{n}.py": "x = 1\n" for n in range(20)}}
-    history = commits("core.py", count=count) + [commit for n in range(20) for commit in commits(f"m{n}.py", count=6)]
-    assert look(find_hotspots, files, history=History(tuple(history))) == []
+    files = {"core.py": large, **dict.fromkeys(OTHERS, "x = 1\n")}
+    assert look(find_hotspots, files, history=shop(count, 6)) == []
 
 
 def test_mass_changes_and_tests_do_not_count(look: Looker) -> None:
     paths = [f"m{n}.py" for n in range(50)]
     files = {"core.py": LARGE, "tests/test_core.py": LARGE, **dict.fromkeys(paths, "x = 1\n")}
-    history = commits("core.py", *paths, count=100) + commits("tests/test_core.py", "m1.py", count=100)
+    history = commits("core.py", *paths, count=100) + commits("tests/test_core.py", "m1.py", count=100, start=500)
     assert look(find_hotspots, files, history=History(tuple(history))) == []
 
 
-def test_without_history_it_says_so_and_goes_on(make_survey: Callable[..., object]) -> None:
-    survey = make_survey({"core.py": LARGE})
-    assert list(find_hotspots(survey)) == []  # type: ignore[arg-type]
-    assert "no hotspots can be told" in survey.said  # type: ignore[attr-defined]
+@pytest.mark.parametrize(
+    ("history", "said"),
+    [
+        (None, "none: no hotspots can be told."),
+        (History(tuple(commits("core.py", count=60))), "60 commits are too few"),
+        (History((Commit(1_500_000_000, "a", "Begin", ()),)), "The last commit is of 2017-07-14"),
+    ],
+    ids=["left out", "short", "dormant"],
+)
+def test_a_history_that_tells_nothing_is_said_to(
+    make_survey: Callable[..., Any], history: History | None, said: str
+) -> None:
+    survey = make_survey({"core.py": LARGE}, history=history)
+    assert list(find_hotspots(survey)) == []
+    assert said in survey.gaps[0]
 
 
 def test_distant_files_that_always_change_together_are_found(look: Looker) -> None:
     files = {"api/routes.py": "x = 1\n", "store/tables.py": "y = 1\n", "store/near.py": "import tables\n"}
-    history = commits("api/routes.py", "store/tables.py", "store/near.py", count=20)
-    (found, _) = look(find_cochange, files, history=History(tuple(history)))
-    assert found.title == "Two files change together, and neither mentions the other: api/routes.py and store/near.py"
-    assert (
-        look(find_cochange, {**files, "api/routes.py": "import near, tables\n"}, history=History(tuple(history))) == []
-    )
+    history = History(tuple(commits("api/routes.py", "store/tables.py", "store/near.py", count=20)))
+    (found,) = look(find_cochange, files, history=history)
+    assert found.title.endswith("neither mentions the other: api/routes.py and store/near.py")
+    assert look(find_cochange, {**files, "api/routes.py": "import near, tables\n"}, history=history) == []
 
 
 def git(folder: Path, *arguments: str) -> None:
@@ -105,7 +134,25 @@ def test_a_broken_history_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         ("a.py", "class A:\n    def f(self):\n        return 1\n\ndef g(): ...\n", [("f", 2, 3), ("g", 5, 5)]),
         ("a.c", "int x(int);\nstatic int f(int a)\n{\n  if (a) {\n  }\n}\n", [("f", 2, 6)]),
         ("a.go", "func (s *T) Go(a int) error {\n\treturn nil\n}\n", [("Go", 1, 3)]),
-        ("a.js", "async function f(a) {\n  if (a) {\n  }\n}\napp.g = function g() {\n}\n", [("f", 1, 4), ("g", 5, 6)]),
+        ("a.js", "async function f(a) {\n  if (a) {\n  }\n}\napp.g = function () {\n}\n", [("f", 1, 4), ("g", 5, 6)]),
+        (
+            "a.tsx",
+            "const f = (a) => {\n  return <b/>;\n};\nclass A {\n  g = () => {\n  };\n}\n",
+            [("f", 1, 3), ("g", 5, 6)],
+        ),
+        ("a.ts", "export default { f() {\n}, g: async () => {\n} };\nrun(() => {\n});\n", [("f", 1, 2), ("g", 2, 3)]),
+        (
+            "a.php",
+            "<?php\nfunction f($a) {\n}\nclass A {\n  static function g() {\n  }\n}\n",
+            [("f", 2, 3), ("g", 5, 6)],
+        ),
+        ("a.kt", "class A {\n  @B\n  fun f() {\n  }\n}\n", [("f", 3, 4)]),
+        ("a.cpp", "int A::f(int a) {\n}\n", [("A::f", 1, 2)]),
+        ("a.sh", "f() {\n  ls\n}\n", [("f", 1, 3)]),
+        ("a.rb", "class A\n  def f\n  end\nend\n", [("f", 2, 3)]),
+        ("a.cs", "class A {\n  int F() {\n    return 1;\n  }\n}\n", [("F", 2, 4)]),
+        ("a.swift", "func f() {\n}\n", [("f", 1, 2)]),
+        ("a.go", "func ( {\n", []),
         ("A.java", "class A {\n  public int f(int a)\n      throws X {\n    return 1;\n  }\n}\n", [("f", 2, 5)]),
         ("a.rs", "impl A {\n    pub fn f(&self) -> u8 {\n        1\n    }\n}\n", [("f", 2, 4)]),
     ],
@@ -115,8 +162,20 @@ def test_functions_are_found_in_each_language(path: str, text: str, expected: li
     assert [(item.name, item.start_line, item.end_line) for item in found] == expected
 
 
-def test_docstrings_and_comments_are_not_code() -> None:
-    text = 'def f(a):\n    """One\n    two\n    """\n    # three\n\n    if a:\n        return 1\n'
-    span = tangled_function(SourceText("a.py", text, tuple(text.split("\n"))))
-    assert span is not None
+def test_comments_are_no_code_and_branches_are_counted() -> None:
+    text = "def f(a):\n    # three\n\n    if a:\n        return 1\n"
+    (span,) = find_functions(SourceText("a.py", text, tuple(text.split("\n"))))
     assert (span.code_lines, span.branches) == (3, 1)
+
+
+def test_the_commit_of_each_line_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    git(tmp_path, "init", "-q", "-b", "main")
+    for number in range(2):
+        (tmp_path / "a.py").write_text("x = 1\n" * (number + 1))
+        git(tmp_path, "add", ".")
+        git(tmp_path, "commit", "-q", "-m", f"Change {number}")
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / ".git"))
+    newest, oldest = (commit.id for commit in read_history().commits)
+    assert blame("a.py") == {1: oldest, 2: newest}
+    assert blame("none.py") == {}
+    assert describe_history() == f"2 commits since {datetime.now(UTC).year}"
