@@ -13,6 +13,8 @@ from .sarif import RawResult
 from .selection import head_of
 
 MAX_REMEMBERED = 20_000
+MAX_PLACE_LINES = 40
+MAX_COUNTED_BYTES = 16 * 1024 * 1024
 NOWHERE = "that name no file of the snapshot"
 FOREIGN = "in vendored or generated files"
 NARROWED = "narrowed"
@@ -24,13 +26,15 @@ class Judge:
     def __init__(self, root: Path, work: Path, given: Mapping[str, str], narrowing: Narrowing | None = None) -> None:
         self.root, self.work, self._given = root, work, given
         self._places: dict[str, tuple[str, str]] = {}
+        self._counts: dict[str, int] = {}  # of lines, by path
         self.narrowing = narrowing
         self.complaint = ""  # why the repository's own settings are not applied
 
     def judge(self, result: Result) -> tuple[Result, str]:
         """Returns a result with its path relative to the root, and why it does not count: nothing where it does."""
         path, reason = self._place(result.path)
-        result = replace(result, path=path)
+        start, end = (0, 0) if reason else self._lines(path, result.start_line, result.end_line)
+        result = replace(result, path=path, start_line=start, end_line=end)
         if not reason and self._is_narrowed(result):
             reason = NARROWED
         return result, reason
@@ -51,6 +55,19 @@ class Judge:
             relative = self.inside(path)
             self._places[path] = relative, self._reason(relative)
         return self._places[path]
+
+    def _lines(self, path: str, start: int, end: int) -> tuple[int, int]:
+        """Returns lines that the file has. A place of very many lines, as of a whole file, becomes the first of them."""
+        if start == end <= 1:
+            return 1, 1
+        if path not in self._counts:
+            if len(self._counts) >= MAX_REMEMBERED:
+                self._counts.clear()
+            self._counts[path] = _count_lines(self.root / path)
+        last = max(1, self._counts[path])
+        start = min(max(start, 1), last)
+        end = min(max(end, start), last)
+        return start, end if end - start < MAX_PLACE_LINES else start
 
     def _reason(self, path: str) -> str:
         if path in self._given:
@@ -77,3 +94,13 @@ def _is_file(path: Path) -> bool:
         return stat.S_ISREG(os.lstat(path).st_mode)
     except (OSError, ValueError):
         return False
+
+
+def _count_lines(path: Path) -> int:
+    """Returns how many lines a file has, as an editor numbers them; 0 where it cannot be read."""
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
+            content = file.read(MAX_COUNTED_BYTES)
+    except (OSError, ValueError):
+        return 0
+    return content.count(b"\n") + (not content.endswith(b"\n") and bool(content))

@@ -37,9 +37,7 @@ def main(
     selection = select(root, settings.files)
     judge = Judge(root, work, selection.kinds, _narrowing(settings, root, voice))
     tally = Tally(settings, selection, judge)
-    if settings.files and not selection.kinds:
-        voice.log(f"The snapshot has no file for {settings.name}, so it is not started.")
-    else:
+    if selection.kinds or not settings.files:
         _Driver(settings, judge, tally, voice).drive(selection)
     document = tally.result()
     voice.answer(tally.summary())

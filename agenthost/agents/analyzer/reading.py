@@ -18,7 +18,7 @@ def read_output(settings: Settings, read: Read, judge: Judge) -> tuple[Taken, st
 
 
 def _read_sarif(settings: Settings, read: Read, judge: Judge) -> tuple[Taken, str]:
-    document, taking, broken = Sarif(read), Taking(judge), ""
+    document, taking, broken = Sarif(read, settings.name), Taking(judge), ""
     try:
         for result in document.results():
             taking.take(result)

@@ -50,8 +50,8 @@ class RawResult(Result):
 class Sarif:
     """A document, and what was seen in it so far."""
 
-    def __init__(self, read: Read) -> None:
-        self._pieces = Pieces(read)
+    def __init__(self, read: Read, tool: str = "") -> None:
+        self._pieces, self._tool = Pieces(read), tool
         self._bases: dict[str, str] = {}
         self._order: list[str] = []  # of the driver's rules, by index
         self.rules: dict[str, Rule] = {}
@@ -107,7 +107,7 @@ class Sarif:
             if key == "results" and is_list:
                 yield from self._results()
             elif key == "tool":
-                self._tool()
+                self._components()
             elif key == "originalUriBaseIds":
                 self._bases = {name: _text(_table(base), "uri") for name, base in _table(self._pieces.take()).items()}
             elif key == "invocations" and is_list:
@@ -122,9 +122,9 @@ class Sarif:
             if not isinstance(value, dict):
                 self.unread += 1
             elif value.get("kind", "fail") not in NO_FINDING and value.get("baselineState") != "absent":
-                yield _result(value, self._bases)
+                yield _result(value, self._bases, self._tool)
 
-    def _tool(self) -> None:
+    def _components(self) -> None:
         if self._pieces.peek() != "{":
             self._pieces.skip()
             return
@@ -152,7 +152,7 @@ class Sarif:
                 self._pieces.skip()
 
     def _note_rule(self, table: Mapping[str, Any], *, is_driver: bool) -> None:
-        name = _text(table, "id")[:MAX_RULE_CHARACTERS]
+        name = _rule_id(_text(table, "id"), self._tool)
         if is_driver and len(self._order) < MAX_RULES:
             self._order.append(name)
         if name and len(self.rules) < MAX_RULES:
@@ -180,7 +180,7 @@ class Sarif:
             self.complaints.append(_text(_table(notification.get("message")), "text")[:300])
 
 
-def _result(value: Mapping[str, Any], bases: Mapping[str, str]) -> RawResult:
+def _result(value: Mapping[str, Any], bases: Mapping[str, str], tool: str) -> RawResult:
     path, start, end = _place(value, bases)
     message, rule = _table(value.get("message")), _table(value.get("rule"))
     index = value.get("ruleIndex", rule.get("index"))
@@ -189,7 +189,7 @@ def _result(value: Mapping[str, Any], bases: Mapping[str, str]) -> RawResult:
     suppressed = value.get("suppressions")
     arguments = message.get("arguments")
     return RawResult(
-        (_text(value, "ruleId") or _text(rule, "id"))[:MAX_RULE_CHARACTERS],
+        _rule_id(_text(value, "ruleId") or _text(rule, "id"), tool),
         level if level in LEVELS else "",
         (_text(message, "text") or _text(message, "markdown"))[:MAX_MESSAGE_CHARACTERS],
         path,
@@ -202,6 +202,11 @@ def _result(value: Mapping[str, Any], bases: Mapping[str, str]) -> RawResult:
         tuple(str(one)[:MAX_HELP_CHARACTERS] for one in arguments[:10]) if isinstance(arguments, list) else (),
         isinstance(suppressed, list) and any(_table(one).get("status") in {None, "accepted"} for one in suppressed),
     )
+
+
+def _rule_id(name: str, tool: str) -> str:
+    """Returns a rule's id without the tool's own name, which some tools put before it, as `zizmor/unpinned-uses`."""
+    return name.removeprefix(f"{tool}/")[:MAX_RULE_CHARACTERS] if tool else name[:MAX_RULE_CHARACTERS]
 
 
 def _place(value: Mapping[str, Any], bases: Mapping[str, str]) -> tuple[str, int, int]:

@@ -85,7 +85,7 @@ class Taking:
     def _keep(self, name: str, result: Result) -> None:
         in_tests = _is_test(result.path)
         kept = (self._fresh_tests if in_tests else self._fresh).setdefault(name, [])
-        key = (name, result.path, result.start_line, result.message)
+        key = (result.rule or name, result.path, result.start_line, result.message)
         if key in self._seen:
             return
         self._counts[name] += 1

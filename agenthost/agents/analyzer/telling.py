@@ -91,6 +91,8 @@ class Tally:
 
     def summary(self) -> str:
         """Returns the readable answer."""
+        if self._settings.files and not self._selection.kinds:
+            return f"{self._title} was not started: the snapshot has no file for it.\n"
         judged = ", ".join(f"{count:,} {kind}" for kind, count in self._judged().items())
         rules = ", ".join(f"{rule} {count:,}" for rule, count in self._counts.most_common(MAX_TOP_RULES))
         more = f" and {len(self._counts) - MAX_TOP_RULES:,} more rules" if len(self._counts) > MAX_TOP_RULES else ""

@@ -111,7 +111,7 @@ def test_without_a_file_for_it_the_tool_is_not_started(tmp_path: Path) -> None:
     result, said = analyze(tree(tmp_path, {"a.rs": "bad\n"}), TOOL, argv=["/nowhere/tool", "{files}"])
 
     assert (result["findings"], result["notes"], result["unjudged"]) == ([], [], 0)
-    assert said[0]["text"] == "The snapshot has no file for tool, so it is not started.\n"
+    assert said[0]["text"] == "tool 1.2 was not started: the snapshot has no file for it.\n"
 
 
 def test_a_tool_may_write_its_result_into_a_file(tmp_path: Path) -> None:
