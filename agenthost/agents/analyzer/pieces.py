@@ -15,6 +15,7 @@ MAX_VALUE = 1024 * 1024  # characters of a value that is taken whole
 _SPACE = re.compile(r"[ \t\r\n]*")
 _STRING = re.compile(r'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)  # from behind the first quote on, as far as there is text
 _MARKS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|["{}\[\]]', re.DOTALL)
+_WHOLE_STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _SCALAR = re.compile(r"[^,\]}\s]*")
 _NEAR_END = 32  # an error so near to the end of what was read may be that end's
 _UNFINISHED = object()
@@ -118,6 +119,11 @@ class Pieces:
     def _skip_nested(self) -> None:
         depth = 0
         while True:
+            if change := self._change_of_depth(depth):
+                depth += change
+                self._at = len(self._text)
+                self._need()
+                continue
             for mark in _MARKS.finditer(self._text, self._at):
                 character = mark[0]
                 self._at = mark.end()
@@ -133,6 +139,12 @@ class Pieces:
             else:
                 self._at = len(self._text)
                 self._need()
+
+    def _change_of_depth(self, depth: int) -> int:
+        """Returns how much deeper the whole text leads; 0 where the value may end in it, or where it ends within a string."""
+        rest = _WHOLE_STRING.sub("", self._text[self._at :]) if depth else ""
+        closing = rest.count("}") + rest.count("]")
+        return rest.count("{") + rest.count("[") - closing if closing < depth and '"' not in rest else 0
 
     def _skip_string(self) -> None:
         while True:

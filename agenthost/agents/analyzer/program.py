@@ -3,9 +3,11 @@
 A tool that fails is a value. A batch over which it fails is run again in halves, so that one strange file loses itself only.
 """
 
+import contextlib
 import importlib
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TextIO, cast
 
@@ -21,6 +23,7 @@ from .telling import Tally
 
 WORK = Path("/tmp/analyzer")  # noqa: S108 - the sandbox's own
 MAX_AGAIN = 24  # batches that are run again, in halves
+PULSE_SECONDS = 20
 USAGE = 2
 
 
@@ -81,7 +84,10 @@ class _Driver:
             return Taken(), self._clock.complaint
         files = [f"{self._judge.root}/{path}" for path in batch]
         try:
-            with Run(self._settings, files, self._judge.work, self._clock) as run:
+            with (
+                _pulse(self._voice, self._settings.title),
+                Run(self._settings, files, self._judge.work, self._clock) as run,
+            ):
                 taken, broken = read_output(self._settings, run.read, self._judge)
                 complaint = run.finish()
                 taken.skipped += run.skipped
@@ -89,6 +95,26 @@ class _Driver:
             return Taken(), f"it cannot be started: {error.strerror}"
         words = f": {run.last_words}" if run.last_words else ""
         return taken, complaint or (f"its output cannot be read, because {broken}{words}" if broken else "")
+
+
+@contextlib.contextmanager
+def _pulse(voice: Voice, title: str) -> Iterator[None]:
+    """Says now and then that the tool still runs: an attempt that says nothing for long counts as hung."""
+    is_over = threading.Event()
+
+    def tell() -> None:
+        seconds = 0
+        while not is_over.wait(PULSE_SECONDS):
+            seconds += PULSE_SECONDS
+            voice.log(f"{title} has run for {seconds} s …")
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        teller.join()
 
 
 def _narrowing(settings: Settings, root: Path, voice: Voice) -> Narrowing | None:

@@ -121,7 +121,7 @@ class Sarif:
             value = self._pieces.take()
             if not isinstance(value, dict):
                 self.unread += 1
-            elif value.get("kind", "fail") not in NO_FINDING and value.get("baselineState") != "absent":
+            elif _text(value, "kind") not in NO_FINDING and value.get("baselineState") != "absent":
                 yield _result(value, self._bases, self._tool)
 
     def _components(self) -> None:
@@ -184,7 +184,7 @@ def _result(value: Mapping[str, Any], bases: Mapping[str, str], tool: str) -> Ra
     path, start, end = _place(value, bases)
     message, rule = _table(value.get("message")), _table(value.get("rule"))
     index = value.get("ruleIndex", rule.get("index"))
-    level = value.get("level")
+    level = _text(value, "level")
     prints = _table(value.get("partialFingerprints")) or _table(value.get("fingerprints"))
     suppressed = value.get("suppressions")
     arguments = message.get("arguments")
@@ -200,7 +200,7 @@ def _result(value: Mapping[str, Any], bases: Mapping[str, str], tool: str) -> Ra
         index if type(index) is int else -1,
         _text(message, "id")[:MAX_RULE_CHARACTERS],
         tuple(str(one)[:MAX_HELP_CHARACTERS] for one in arguments[:10]) if isinstance(arguments, list) else (),
-        isinstance(suppressed, list) and any(_table(one).get("status") in {None, "accepted"} for one in suppressed),
+        isinstance(suppressed, list) and any(_text(_table(one), "status") in {"", "accepted"} for one in suppressed),
     )
 
 
@@ -246,7 +246,7 @@ def _rule(table: Mapping[str, Any]) -> Rule:
     summary = _text(_table(table.get("shortDescription")), "text") or _text(
         _table(table.get("fullDescription")), "text"
     )
-    level = _table(table.get("defaultConfiguration")).get("level")
+    level = _text(_table(table.get("defaultConfiguration")), "level")
     messages = _table(table.get("messageStrings"))
     return Rule(
         level if level in LEVELS else "",

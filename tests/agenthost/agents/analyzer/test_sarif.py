@@ -1,7 +1,9 @@
 """SARIF is read as a stream: every order of members, every kind of place, and no document that is too large or broken."""
 
+import contextlib
 import json
-from collections.abc import Callable, Mapping
+import tracemalloc
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import pytest
@@ -9,6 +11,8 @@ import pytest
 from agenthost.agents.analyzer.pieces import BrokenError
 from agenthost.agents.analyzer.results import Result
 from agenthost.agents.analyzer.sarif import Sarif, path_of
+
+MIB = 1024 * 1024
 
 
 def reader(data: bytes, size: int = 7) -> Callable[[int], bytes]:
@@ -62,3 +66,122 @@ def test_a_uri_means_a_path(uri: str, base: str, path: str) -> None:
 def test_what_is_no_whole_sarif_is_told(document: bytes) -> None:
     with pytest.raises(BrokenError):
         list(Sarif(reader(document)).results())
+
+
+RESULT = json.dumps({"ruleId": "X", "message": {"text": "x"}, "locations": [place("a.py", startLine=1)]}).encode()
+
+
+def stuffed(stuffing: Iterable[bytes]) -> Callable[[int], bytes]:
+    """Returns a document with one result, something between, and one more result."""
+    pieces = iter([b'{"runs": [{"results": [' + RESULT + b",", *stuffing, b"," + RESULT + b"]}]}"])
+    return lambda _: next(pieces, b"")
+
+
+@pytest.mark.parametrize(
+    "stuffing",
+    [
+        pytest.param([b"[", b"[" * 99_999, b"]" * 100_000], id="arrays, deep"),
+        pytest.param([b'{"a":' * 30_000, b"1", b"}" * 30_000], id="objects, deep"),
+        pytest.param([b'{"a": "', *[b"x" * MIB] * 20, b'"}'], id="a long string"),
+        pytest.param([b'{"a": "', *[b'\\"' * (MIB // 2)] * 20, b'"}'], id="a long string of escapes"),
+        pytest.param([b'{"a": "', *[b"\\\\" * (MIB // 2), b'\\"'] * 10, b'"}'], id="escapes at the end of pieces"),
+        pytest.param([b'{"a": ', *[b"9" * MIB] * 20, b"}"], id="a long number"),
+        pytest.param([b'["]}", "\\"]}", {}]'], id="brackets in strings"),
+        pytest.param([b"nonsense"], id="no value"),
+        pytest.param([b'"\xff\xfe"'], id="a string that is no UTF-8"),
+        pytest.param([b"null"], id="nothing"),
+    ],
+)
+def test_what_is_no_result_is_passed_over_in_little_memory(stuffing: list[bytes]) -> None:
+    sarif = Sarif(stuffed(stuffing))
+    tracemalloc.start()
+    found = list(sarif.results())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert (len(found), sarif.unread) == (2, 1)
+    assert peak < 12 * MIB
+
+
+def test_a_document_of_any_length_takes_the_memory_of_its_pieces() -> None:
+    block = (RESULT + b",") * 2000
+    sarif = Sarif(stuffed([*[block] * 3, RESULT]))
+    tracemalloc.start()
+    count = sum(1 for _ in sarif.results())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert count == 6_003
+    assert peak < 3 * MIB
+
+
+def count_before_the_end(document: bytes) -> int:
+    found = []
+    with pytest.raises(BrokenError):
+        found.extend(Sarif(reader(document, 64)).results())
+    return len(found)
+
+
+def test_every_cut_of_a_document_tells_what_came_before_it() -> None:
+    rule = {"id": "X", "shortDescription": {"text": "é"}}
+    run = {"tool": {"driver": {"rules": [rule], "version": "1.2"}}, "results": [json.loads(RESULT)] * 2}
+    whole = json.dumps({"version": "2.1.0", "runs": [run]}, ensure_ascii=False).encode()
+    counts = [count_before_the_end(whole[:end]) for end in range(len(whole))]
+
+    assert counts == sorted(counts)
+    assert set(counts) == {0, 1, 2}
+    assert len(list(Sarif(reader(whole, 1)).results())) == 2
+
+
+def test_bases_rules_of_extensions_and_messages_by_id_are_understood() -> None:
+    extension = {"rules": [{"id": "E1", "helpUri": "https://e", "messageStrings": {"m": {"text": "{0} is not {1}"}}}]}
+    location = {
+        "physicalLocation": {"artifactLocation": {"uri": "b.py", "uriBaseId": "ROOT"}, "region": {"endLine": 4}}
+    }
+    result = {"rule": {"id": "E1"}, "message": {"id": "m", "arguments": ["this", "that"]}, "locations": [location]}
+    run = {
+        "originalUriBaseIds": {"ROOT": {"uri": "file:///workspace/src/"}},
+        "tool": {"driver": {}, "extensions": [extension]},
+        "results": [result],
+    }
+    assert read({"runs": [run]}) == [
+        Result("E1", "warning", "this is not that", "/workspace/src/b.py", 0, 4, "https://e")
+    ]
+
+
+def test_what_is_no_finding_is_left_out() -> None:
+    kinds = [{"kind": "pass"}, {"kind": "notApplicable"}, {"baselineState": "absent"}, {"kind": "fail"}]
+    results = [{"ruleId": f"R{number}", **kind} for number, kind in enumerate(kinds)]
+
+    assert [result.rule for result in read({"runs": [{"results": results}]})] == ["R3"]
+
+
+def test_what_a_tool_says_of_itself_is_told() -> None:
+    notifications = [
+        {"level": "error", "message": {"text": "cannot parse"}, "locations": [place("a.py")]},
+        {"level": "error", "message": {"text": "no rules were loaded"}},
+        {"level": "note", "message": {"text": "42 rules"}},
+    ]
+    run = {"results": [], "invocations": [{"toolExecutionNotifications": notifications}]}
+    sarif = Sarif(reader(json.dumps({"runs": [run]}).encode()))
+
+    assert list(sarif.results()) == []
+    assert (sarif.skipped, sarif.complaints) == (["a.py"], ["no rules were loaded"])
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"runs": {}},
+        {"runs": [7, None, {"results": 7, "tool": [], "invocations": {}}]},
+        {"runs": [{"tool": {"driver": [], "extensions": [7]}, "results": [7, [], {"locations": [7], "message": 7}]}]},
+        {"runs": [{"originalUriBaseIds": {"X": 7}, "results": [{"locations": [{"physicalLocation": {"region": 7}}]}]}]},
+        {"runs": [{"results": [{"ruleIndex": 10**30, "ruleId": 7, "level": [], "message": {"arguments": 7, "id": "x"}}]}]},
+        {"runs": [{"results": [{"locations": [place("a.py", startLine=-1)]}, {"locations": [place("a.py", startLine=10**9)]}]}]},
+    ],
+)  # fmt: skip
+def test_members_of_other_kinds_than_the_format_has_break_nothing(document: Mapping[str, Any]) -> None:
+    sarif = Sarif(reader(json.dumps(document).encode()))
+    with contextlib.suppress(BrokenError):
+        for result in sarif.results():
+            assert 0 <= sarif.settled(result).start_line <= 10_000_000
