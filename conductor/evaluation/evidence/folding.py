@@ -101,7 +101,7 @@ def _claim(rule: Rule, findings: Sequence[Finding]) -> str:
 
 
 def _own_words(findings: Sequence[Finding]) -> list[str]:
-    titles = list(dict.fromkeys(finding.title for finding in findings))
+    titles = list(dict.fromkeys(finding.title.rstrip(". ") for finding in findings))
     told = "; ".join(titles[:MAX_TOLD_TITLES])
     more = f"; and {len(titles) - MAX_TOLD_TITLES} more" if len(titles) > MAX_TOLD_TITLES else ""
     tool = findings[0].rule.partition(":")[0]

@@ -13,7 +13,11 @@ MAX_NAMED = 8
 LENS = "lens "
 # The agents that ship with a host and need a program beside it, and what brings those.
 ANALYZERS = frozenset({"ruff", "zizmor", "shellcheck", "hadolint", "deptry", "lizard", "typos", "ast-grep"})
-BRING = "pip install 'conductor-agenthost[survey]' on a host brings {}"
+BRING = "pip install 'conductor-agenthost[survey]'"
+# Kinds that hold data, pictures or prose without a form: no rule is missed there, so they are told last.
+DATA = frozenset(
+    {*("JSON", "XML", "Text", "no extension", ".svg", ".csv", ".tsv", ".pem", ".crt", ".key", ".po", ".pot", ".ini")}
+)
 Coverage = Sequence[Mapping[str, Any]]
 
 
@@ -25,9 +29,11 @@ def judged(values: Mapping[str, Any]) -> dict[str, Any] | None:
     kinds = _files(coverage)
     by_kind = {kind: by for kind in kinds if (by := _tools(kind, kinds[kind], coverage))}
     rows = [{"kind": kind, "files": kinds[kind], "by": by} for kind, by in by_kind.items()]
+    absent = list(dict.fromkeys(agent for step in values["steps"] for agent in step.get("absent", ())))
     return {
         "rows": rows[:MAX_ROWS],
-        "told": list(_told(values, coverage, kinds, rows[MAX_ROWS:])),
+        "bring": BRING if absent and ANALYZERS.issuperset(absent) else "",
+        "told": list(_told(absent, coverage, kinds, rows[MAX_ROWS:])),
         "line": _line(kinds, by_kind),
     }
 
@@ -63,14 +69,14 @@ def _name(one: Mapping[str, Any]) -> str:
 
 
 def _told(
-    values: Mapping[str, Any], coverage: Coverage, kinds: Mapping[str, int], more: Sequence[Mapping[str, Any]]
+    absent: Sequence[str], coverage: Coverage, kinds: Mapping[str, int], more: Sequence[Mapping[str, Any]]
 ) -> Iterator[str]:
     if more:
         yield f"Also judged: {_listed((row['kind'], row['files']) for row in more)}."
     if unjudged := [(kind, number) for kind, number in kinds.items() if not _tools(kind, number, coverage)]:
-        yield f"No rule covers {_listed(unjudged)}."
-    if absent := list(dict.fromkeys(agent for step in values["steps"] for agent in step.get("absent", ()))):
-        yield _missing(absent)
+        yield f"No rule covers {_uncovered(unjudged)}."
+    if absent:
+        yield f"No host can run {', '.join(absent)}: {'it was' if len(absent) == 1 else 'they were'} not asked."
     if skipped := [(f"{kind} by {_name(one)}", number) for one in coverage for kind, number in _counts(one, "skipped")]:
         yield f"Files passed over: {_listed(skipped)}."
     if narrowed := [pair for one in coverage for pair in _counts(one, "narrowed")]:
@@ -88,11 +94,15 @@ def _counts(one: Mapping[str, Any], name: str) -> Iterable[tuple[str, int]]:
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
-def _missing(absent: Sequence[str]) -> str:
-    """Returns a sentence about the agents of panels that no host can run, and what brings them."""
-    ours = [agent for agent in absent if agent in ANALYZERS]
-    hint = f": {BRING.format('it' if len(absent) == 1 else 'them')}" if ours == list(absent) else ""
-    return f"Not asked, since no host can run {'it' if len(absent) == 1 else 'them'}: {', '.join(absent)}{hint}."
+def _uncovered(unjudged: Sequence[tuple[str, int]]) -> str:
+    """Returns the kinds that nothing judged, those of data last and in one."""
+    data = [(kind, number) for kind, number in unjudged if kind in DATA]
+    told = [pair for pair in unjudged if pair[0] not in DATA]
+    number, kinds = sum(number for _, number in data), [kind for kind, _ in data]
+    named = (
+        f"{number:,} {'file' if number == 1 else 'files'} of data ({', '.join(kinds[:3])}{', …' if kinds[3:] else ''})"
+    )
+    return " and ".join([*([_listed(told)] if told else []), *([named] if data else [])])
 
 
 def _results(counts: Sequence[tuple[str, int]]) -> str:
@@ -113,8 +123,9 @@ def _listed(counts: Iterable[tuple[str, int]]) -> str:
 def _line(kinds: Mapping[str, int], by_kind: Mapping[str, str]) -> str:
     """Returns the scope in a line: `1,204 files: Python 842, Markdown 31 …; no rule covers Lua (3), .inl (2)`."""
     files = sum(kinds.values())
-    first = ", ".join(f"{kind} {kinds[kind]:,}" for kind in list(kinds)[:4])
-    without = [(kind, number) for kind, number in kinds.items() if kind not in by_kind]
+    named = [kind for kind in kinds if kind not in DATA] or list(kinds)
+    first = ", ".join(f"{kind} {kinds[kind]:,}" for kind in named[:4])
+    without = [(kind, number) for kind, number in kinds.items() if kind not in by_kind and kind not in DATA]
     total = "1 file" if files == 1 else f"{files:,} files"
     uncovered = f"; no rule covers {_listed(without[:4])}{' …' if len(without) > 4 else ''}" if without else ""
-    return f"{total} ({first}{', …' if len(kinds) > 4 else ''}){uncovered}" if files else total
+    return f"{total} ({first}{', …' if named[4:] else ''}){uncovered}" if files else total

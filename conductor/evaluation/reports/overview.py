@@ -18,6 +18,7 @@ MAX_LINES = 40
 MAX_WHY_CHARACTERS = 400
 MAX_PATHS = 5
 MAX_FINDERS = 5
+LENS = "lens"  # the maker of rules of our own
 _LEAST = "info"  # worth knowing, and nothing to do
 
 
@@ -107,8 +108,11 @@ def things_to_do(values: Mapping[str, Any]) -> list[str]:
 
 
 def finders(finding: Mapping[str, Any], values: Mapping[str, Any]) -> str:
-    """Returns the labels of the steps that found a finding; empty where its category says the same."""
-    if finding["found_by"] == [finding["category"]]:
+    """Returns the rule of the tool, else the labels of the steps, that found a finding; empty where its category says the same."""
+    tool, _, rule = finding.get("rule", "").partition(":")
+    if rule and tool != LENS:
+        return f"{tool} {rule}"
+    if rule or finding["found_by"] == [finding["category"]]:
         return ""
     labels = {step["id"]: step["label"] for step in values["steps"]}
     names = list(dict.fromkeys(labels.get(step, step) for step in finding["found_by"]))

@@ -117,8 +117,12 @@ def _sections(values: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _section(title: str, found: Sequence[dict[str, Any]], values: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a section: how many findings it has, those that the band shows in full, and the others as lines."""
-    first = {thing["id"] for thing in values["overview"]["todo"]}
-    shown = [one for one in found if is_in_full(one, first, values["band"])]
+    first = {thing["id"]: thing["why"] for thing in values["overview"]["todo"]}
+    shown = [
+        {**one, "is_told": one["id"] in first, "rest": _rest(one["claim"], first.get(one["id"], ""))}
+        for one in found
+        if is_in_full(one, first, values["band"])
+    ]
     others = [one for one in found if not is_in_full(one, first, values["band"])]
     lines = [line_of(one) for one in others] if values["band"] == LARGE else []
     told = len(shown) + len(lines)
@@ -128,6 +132,12 @@ def _section(title: str, found: Sequence[dict[str, Any]], values: Mapping[str, A
         "findings": shown,
         "lines": lines,
     }
+
+
+def _rest(claim: str, why: str) -> str:
+    """Returns a claim without its first paragraph, where that is what the first screen says."""
+    head, _, rest = claim.strip().partition("\n\n")
+    return rest if " ".join(head.split()) == why else claim
 
 
 def built_in_markdown(values: Mapping[str, Any]) -> str:

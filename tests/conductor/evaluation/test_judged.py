@@ -44,7 +44,7 @@ def test_it_says_what_was_left_out_and_why() -> None:
 
     assert found["told"] == [
         "No rule covers Shell (12), Markdown (9), .inl (3).",
-        "Not asked, since no host can run them: zizmor, hadolint: pip install 'conductor-agenthost[survey]' on a host brings them.",
+        "No host can run zizmor, hadolint: they were not asked.",
         "Files passed over: Python by ruff (2).",
         "The repository's own configuration leaves out 42 results of 2 rules: ruff:E501 (40), ruff:F401 (2).",
         "This flow's table of rules drops 1 result of 1 rule: ruff:F841 (1). The JSON lists all of them.",
@@ -56,7 +56,18 @@ def test_it_says_what_was_left_out_and_why() -> None:
 def test_an_agent_of_a_users_own_is_missed_without_advice() -> None:
     found = told(INVENTORY, absent=["semgrep"])
 
-    assert "Not asked, since no host can run it: semgrep." in found["told"]
+    assert "No host can run semgrep: it was not asked." in found["told"]
+    assert (found["bring"], told(INVENTORY, absent=["ruff"])["bring"]) == (
+        "",
+        "pip install 'conductor-agenthost[survey]'",
+    )
+
+
+def test_data_that_no_rule_covers_is_told_last_and_together() -> None:
+    found = told({"tool": "lens inventory", "files": {"JSON": 900, ".svg": 70, "Shell": 2, "Text": 1, ".csv": 1}})
+
+    assert found["told"] == ["No rule covers Shell (2) and 972 files of data (JSON, .svg, .csv, …)."]
+    assert found["line"] == "974 files (Shell 2); no rule covers Shell (2)"
 
 
 def test_many_kinds_are_folded_into_a_sentence() -> None:
