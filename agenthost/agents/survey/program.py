@@ -20,7 +20,6 @@ from .lens import Detector
 from .ranking import choose, rank, summary
 from .reading.history import History, read_history
 from .reading.snapshot import UNJUDGED, Snapshot
-from .risks import lens as risks
 from .structure import lens as structure
 from .survey import Survey
 from .testing import lens as testing
@@ -29,13 +28,16 @@ from .voice import Voice
 LENSES: dict[str, tuple[Detector, ...]] = {
     "hotspots": hotspots.DETECTORS,
     "structure": structure.DETECTORS,
-    "risks": risks.DETECTORS,
     "tests": testing.DETECTORS,
     "docs": documents.DETECTORS,
     "delivery": delivery.DETECTORS,
 }
 ALL = "all"
 INVENTORY = "inventory"
+# Lenses that runs from before an upgrade may still ask for, and what they are told.
+RETIRED = {
+    "risks": "The lens risks has given way to analyzers: ruff, zizmor, shellcheck and others look for what it found."
+}
 MAX_PROMPT_CHARACTERS = 64_000
 LENS_SECONDS = 60.0
 ALL_SECONDS = 100.0
@@ -44,7 +46,7 @@ ALL_SECONDS = 100.0
 def main(arguments: Sequence[str], *, root: Path | None = None) -> int:
     """Runs one lens, or all of them, over the current folder."""
     lens = arguments[0] if arguments else ALL
-    if len(arguments) > 1 or lens not in {*LENSES, INVENTORY, ALL}:
+    if len(arguments) > 1 or lens not in {*LENSES, *RETIRED, INVENTORY, ALL}:
         sys.stderr.write(f"usage: survey [{'|'.join([*LENSES, INVENTORY, ALL])}]\n")
         return 2
     try:
@@ -66,6 +68,9 @@ def _read_prompt(stream: TextIO | None) -> str:
 
 
 def _investigate(lens: str, root: Path, question: str, voice: Voice) -> None:
+    if lens in RETIRED:
+        voice.finish([], [RETIRED[lens]])
+        return
     snapshot = Snapshot(root)
     if lens == INVENTORY:
         _count(snapshot, voice)

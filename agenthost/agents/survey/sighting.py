@@ -1,5 +1,6 @@
 """Merges what was seen by the same rule in many places into one finding, so that a report names each problem once."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -52,7 +53,7 @@ def _finding(category: str, rule: Rule, places: list[tuple[Evidence, str]]) -> F
         category=category,
         severity=rule.severity,
         title=title.format(count=len(places), files=named(files, "file"), path=places[0][0].path),
-        claim=f"{details[:1].upper()}{details[1:]}{more}. {rule.why}",
+        claim=f"{_begun(details)}{more}. {rule.why}",
         remedy=rule.remedy,
         rule=rule.name,
         evidence=tuple(dict.fromkeys(evidence for evidence, _ in places))[:MAX_EVIDENCE],
@@ -63,3 +64,8 @@ def _finding(category: str, rule: Rule, places: list[tuple[Evidence, str]]) -> F
 def _where(places: list[Evidence]) -> str:
     first, others = f"{places[0].path}:{places[0].start_line}", len(set(places)) - 1
     return f"{first} and {named(others, 'other place')}" if others else first
+
+
+def _begun(text: str) -> str:
+    """Begins with a capital letter, unless the first word is a path."""
+    return text if re.match(r"\S*[/.]\w", text) else text[:1].upper() + text[1:]

@@ -8,6 +8,7 @@ from ..sighting import Sighting, merge
 from ..survey import Survey
 from .collection import find_uncollected
 from .commands import Recipes
+from .credentials import find_credentials
 from .dead import find_dead
 from .installs import find_unfrozen
 from .pipelines import is_pipeline, other_systems, read_pipelines
@@ -52,4 +53,7 @@ def _sightings(survey: Survey, *, alone: bool) -> Iterator[Sighting]:
         yield from find_uncollected(survey, pipelines, lines)
 
 
-DETECTORS = (Detector("the pipelines, for jobs and releases that let faults through", find_in_pipelines),)
+DETECTORS = (
+    Detector("the pipelines, for jobs and releases that let faults through", find_in_pipelines),
+    Detector("every text file, for credentials in known formats", find_credentials),
+)

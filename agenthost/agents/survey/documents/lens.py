@@ -4,7 +4,6 @@ from ..lens import Detector
 from .links import find_dead_links
 from .manifests import find_unpackaged
 from .named_things import find_missing_things
-from .options import find_unknown_options
 from .own_addresses import find_dead_addresses
 from .versions import find_contradictions
 
@@ -12,7 +11,6 @@ DETECTORS = (
     Detector("links and anchors of the documents", find_dead_links),
     Detector("badges of workflows, and addresses of the repository's own pages", find_dead_addresses),
     Detector("files and commands that the documents tell people to use", find_missing_things),
-    Detector("command-line options that the documents show", find_unknown_options),
     Detector("files that manifests name", find_unpackaged),
     Detector("versions, supported languages and the licence, for contradictions", find_contradictions),
 )

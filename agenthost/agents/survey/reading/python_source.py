@@ -83,29 +83,3 @@ def dotted(node: ast.AST | None) -> str:
 def call_name(node: ast.AST) -> str:
     """Returns the dotted name that a call calls; empty for anything else."""
     return dotted(node.func) if isinstance(node, ast.Call) else ""
-
-
-def keyword(call: ast.Call, name: str) -> ast.expr | None:
-    """Returns the value of a keyword argument."""
-    return next((item.value for item in call.keywords if item.arg == name), None)
-
-
-def aliases(tree: ast.Module) -> dict[str, str]:
-    """Maps the names that imports bind anywhere in the file to what they stand for, as `run` to `subprocess.run`."""
-    bound: dict[str, str] = {}
-    for node in walk(tree):
-        if isinstance(node, ast.Import):
-            for item in node.names:
-                bound[item.asname or item.name.partition(".")[0]] = (
-                    item.name if item.asname else item.name.partition(".")[0]
-                )
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            for item in node.names:
-                bound[item.asname or item.name] = f"{node.module}.{item.name}"
-    return bound
-
-
-def resolved(name: str, bound: dict[str, str]) -> str:
-    """Writes a dotted name with its first part replaced by what an import bound to it; empty if no import did."""
-    head, dot, rest = name.partition(".")
-    return f"{bound[head]}{dot}{rest}" if head in bound else ""

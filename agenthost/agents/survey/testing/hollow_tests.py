@@ -1,4 +1,4 @@
-"""Finds Python tests that seem to check something but cannot fail: shadowed, comparing without use, or asserting a tuple.
+"""Finds Python tests that seem to check something but cannot fail, in forms that ruff and ast-grep have no rule for.
 
 Each form is one in which Python itself leaves no doubt. A test that asserts nothing but may raise is not one of them.
 """
@@ -8,43 +8,12 @@ import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from ..finding import Severity, cite, shorten
-from ..reading.python_source import FUNCTIONS, Function, call_name, dotted, functions, walk_scope
+from ..finding import Finding, Severity, cite, shorten
+from ..reading.python_source import Function, call_name, dotted, functions, walk_scope
 from ..reading.snapshot import SourceText
-from ..sighting import Rule, Sighting
+from ..sighting import Rule, Sighting, merge
+from ..survey import Survey
 
-SHADOWED = Rule(
-    "lens:shadowed-test",
-    Severity.MEDIUM,
-    "A test never runs, because a later one has its name",
-    "{count} tests in {files} never run, because later ones have their names",
-    "The second definition replaces the first before any runner sees it.",
-    "Rename one of the two.",
-)
-VAIN = Rule(
-    "lens:vain-comparison",
-    Severity.MEDIUM,
-    "A comparison in a test is never checked",
-    "{count} comparisons in tests are never checked",
-    "The statement computes a truth value and drops it.",
-    "Put the `assert` in front that seems to be missing.",
-)
-TUPLE = Rule(
-    "lens:tuple-assertion",
-    Severity.MEDIUM,
-    "An assertion can never fail, since it asserts a tuple",
-    "{count} assertions can never fail, since they assert a tuple",
-    "A tuple that is not empty is always true.",
-    "Remove the parentheses.",
-)
-MOCKED = Rule(
-    "lens:uncalled-mock-assertion",
-    Severity.MEDIUM,
-    "A mock assertion is never made",
-    "{count} mock assertions are never made",
-    "Naming the method without calling it, or calling one that the mock invents, checks nothing.",
-    "Call one of the mock's own assertions.",
-)
 TWO_ARGUMENTS = Rule(
     "lens:assert-true-of-two",
     Severity.MEDIUM,
@@ -62,54 +31,38 @@ SWALLOWED = Rule(
     "Take the assertion out of the `try`, or name the exception that is expected.",
 )
 _TEST_FILE = re.compile(r"^(test_.*|.*_tests?|tests?)\.py$")
-_ASSERTIONS = {
-    f"assert_{end}"
-    for end in ("called", "called_once", "called_with", "called_once_with", "any_call", "not_called", "has_calls")
-}
-_INVENTED = {"called_once_with", "called_with", "called_once", "not_called", "has_calls"}
-# Libraries whose `==` builds an expression.
-_BUILDERS = re.compile(
-    r"^\s*(?:import|from)\s+(?:sqlalchemy|peewee|pony|pandas|polars|numpy|sympy|z3|pyparsing|django)\b", re.MULTILINE
-)
-_PLAIN_DECORATORS = re.compile(r"^(pytest\.mark\.|(unittest\.)?(mock\.)?patch|mock\.patch|unittest\.)")
 
 
-def is_collected(path: str) -> bool:
-    """Tells whether a runner would look for tests in this file."""
-    return bool(_TEST_FILE.match(PurePosixPath(path).name))
+def find_powerless_tests(survey: Survey) -> list[Finding]:
+    """Returns the Python tests that cannot fail as they were meant to."""
+    return merge("tests", _sightings(survey))
 
 
-def tests_of(tree: ast.Module) -> list[Function]:
-    """Returns the test functions and methods of a file."""
-    return [item for item in functions(tree) if item.name.startswith("test")]
+def _sightings(survey: Survey) -> Iterator[Sighting]:
+    for source, tree in survey.python(survey.tests):
+        if _TEST_FILE.match(PurePosixPath(source.path).name):
+            for test in functions(tree):
+                if test.name.startswith("test"):
+                    yield from _judge(source, test)
 
 
-def sightings(source: SourceText, tree: ast.Module, *, overloaded: bool) -> Iterator[Sighting]:
-    """Yields each hollow place of one test file; where `==` is overloaded, comparisons are not judged."""
-    if not is_collected(source.path):
-        return
-    yield from _shadowed(source, tree)
-    overloaded = overloaded or bool(_BUILDERS.search(source.text))
-    for test in tests_of(tree):
-        yield from _swallowed(source, test)
-        for node in _statements(test):
-            if (rule := _judge(node)) and not (rule is VAIN and overloaded):
-                text = shorten(" ".join(ast.unparse(node).split()), 80)
-                yield Sighting(
-                    rule, cite(source.path, source.lines, node.lineno, node.end_lineno), f"`{test.name}` says `{text}`"
-                )
-
-
-def _swallowed(source: SourceText, test: Function) -> Iterator[Sighting]:
-    """Yields the assertions of a test whose own handler drops every failure of them."""
+def _judge(source: SourceText, test: Function) -> Iterator[Sighting]:
     for node in walk_scope(test):
-        if not isinstance(node, ast.Try) or not any(_drops(handler) for handler in node.handlers):
-            continue
-        checks = [item for item in node.body if isinstance(item, ast.Assert) or _asserts(item)]
-        if checks:
-            text = shorten(" ".join(ast.unparse(checks[0]).split()), 80)
-            quote = cite(source.path, source.lines, checks[0].lineno, node.handlers[0].lineno + 1)
-            yield Sighting(SWALLOWED, quote, f"`{test.name}` drops the failure of `{text}`")
+        match node:
+            case ast.Expr(value=ast.Call(args=[_, ast.Constant(value=second)]) as call) if call_name(
+                call
+            ) == "self.assertTrue" and not isinstance(second, str):
+                quote = cite(source.path, source.lines, node.lineno, node.end_lineno)
+                yield Sighting(TWO_ARGUMENTS, quote, f"`{test.name}` says `{_short(node)}`")
+            case ast.Try(body=body, handlers=[first, *_] as handlers) if any(map(_drops, handlers)):
+                check = next((item for item in body if isinstance(item, ast.Assert) or _asserts(item)), None)
+                if check:
+                    quote = cite(source.path, source.lines, check.lineno, first.lineno + 1)
+                    yield Sighting(SWALLOWED, quote, f"`{test.name}` drops the failure of `{_short(check)}`")
+
+
+def _short(node: ast.stmt) -> str:
+    return shorten(" ".join(ast.unparse(node).split()), 80)
 
 
 def _asserts(node: ast.stmt) -> bool:
@@ -117,51 +70,6 @@ def _asserts(node: ast.stmt) -> bool:
 
 
 def _drops(handler: ast.ExceptHandler) -> bool:
+    """Tells whether a handler makes the failure of an assertion vanish."""
     broad = handler.type is None or dotted(handler.type) in {"Exception", "BaseException", "AssertionError"}
     return broad and all(isinstance(item, ast.Pass | ast.Continue) for item in handler.body)
-
-
-def _shadowed(source: SourceText, tree: ast.Module) -> Iterator[Sighting]:
-    bodies = [tree.body, *(node.body for node in tree.body if isinstance(node, ast.ClassDef) and "Test" in node.name)]
-    for body in bodies:
-        seen: dict[str, Function] = {}
-        for node in body:
-            if not isinstance(node, FUNCTIONS) or not node.name.startswith("test") or not _is_plain(node):
-                continue
-            if first := seen.get(node.name):
-                quote = cite(source.path, source.lines, first.lineno)
-                yield Sighting(SHADOWED, quote, f"`{node.name}` is defined again in line {node.lineno}")
-            seen[node.name] = node
-
-
-def _is_plain(node: Function) -> bool:
-    names = [dotted(item.func if isinstance(item, ast.Call) else item) for item in node.decorator_list]
-    return all(_PLAIN_DECORATORS.match(name) for name in names)
-
-
-def _statements(test: Function) -> Iterator[ast.stmt]:
-    """Yields the statements that run straight on: inside `with` and `try` an operation may be there to raise."""
-    waiting = list(reversed(test.body))
-    while waiting:
-        node = waiting.pop()
-        yield node
-        if isinstance(node, ast.If | ast.For | ast.While):
-            waiting.extend(reversed(node.body))
-
-
-def _judge(node: ast.stmt) -> Rule | None:
-    match node:
-        case ast.Expr(value=ast.Compare(ops=[ast.Eq() | ast.NotEq() | ast.Is() | ast.In(), *_])):
-            return VAIN
-        case ast.Assert(test=ast.Tuple(elts=[_, *_])):
-            return TUPLE
-        case ast.Expr(value=ast.Attribute(attr=name)) if name in _ASSERTIONS:
-            return MOCKED
-        case ast.Expr(value=ast.Call(func=ast.Attribute(attr=name))) if name in _INVENTED:
-            return MOCKED
-        case ast.Expr(value=ast.Call(args=[_, ast.Constant(value=second)]) as call) if (
-            call_name(call) == "self.assertTrue"
-        ):
-            return None if isinstance(second, str) else TWO_ARGUMENTS
-        case _:
-            return None

@@ -5,7 +5,6 @@ import pytest
 from agenthost.agents.survey.documents.links import find_dead_links
 from agenthost.agents.survey.documents.manifests import find_unpackaged
 from agenthost.agents.survey.documents.named_things import find_missing_things
-from agenthost.agents.survey.documents.options import find_unknown_options
 from agenthost.agents.survey.documents.own_addresses import find_dead_addresses
 from agenthost.agents.survey.documents.versions import find_contradictions
 from agenthost.agents.survey.finding import Finding
@@ -152,18 +151,6 @@ def test_what_exists_or_is_yet_to_be_made_is_left_alone(look: Looker, text: str)
 def test_a_makefile_that_makes_up_targets_is_not_judged(look: Looker) -> None:
     files = {"README.md": "```\nmake world\n```\n", "Makefile": "include more.mk\nall:\n\ttrue\n"}
     assert look(find_missing_things, files) == []
-
-
-OPTIONS = {
-    "pyproject.toml": '[project.scripts]\nship = "ship.cli:main"\n',
-    "ship/cli.py": "parser.add_argument('--dry-run')\ndef go(no_color): ...\n",
-}
-
-
-def test_an_option_that_no_code_knows_is_found(look: Looker) -> None:
-    (found,) = look(find_unknown_options, {**OPTIONS, "README.md": "```\n$ ship --dry-run --forse\n```\n"})
-    assert "`--forse`" in found.claim
-    assert look(find_unknown_options, {**OPTIONS, "README.md": "ship --dry-run --no-color --help\npip --forse\n"}) == []
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ import pytest
 
 from agenthost.agents.survey.finding import MAX_QUOTE_CHARACTERS, Finding, Severity, cite
 from agenthost.agents.survey.ranking import MAX_FINDINGS_PER_LENS, choose, rank, words
-from agenthost.agents.survey.reading.blanking import blank_comments, blank_comments_and_strings
 from agenthost.agents.survey.reading.python_source import parse
 from agenthost.agents.survey.reading.snapshot import (
     MAX_DEPTH,
@@ -85,14 +84,6 @@ def test_quotes_are_cut_from_the_lines_and_bounded() -> None:
     assert cite("a", lines, 3) is None
     assert cite("a", lines, 4) is None
     assert cite("a", lines, 9) is None
-
-
-def test_blanking_keeps_every_place() -> None:
-    text = 'a /* b\nc */ d // e\n\'//\' "\\"/*" f `g\n// h`\n'
-    for blanked in (blank_comments(text), blank_comments_and_strings(text)):
-        assert [len(line) for line in blanked.split("\n")] == [len(line) for line in text.split("\n")]
-    assert blank_comments(text) == 'a     \n     d     \n\'//\' "\\"/*" f `g\n// h`\n'
-    assert "h" not in blank_comments_and_strings(text)
 
 
 def finding(title: str, severity: Severity = Severity.LOW, path: str = "a.py", weight: float = 0) -> Finding:

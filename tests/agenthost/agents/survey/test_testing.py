@@ -3,7 +3,7 @@ from collections.abc import Callable
 import pytest
 
 from agenthost.agents.survey.finding import Finding
-from agenthost.agents.survey.testing.lens import find_powerless_tests
+from agenthost.agents.survey.testing.hollow_tests import find_powerless_tests
 from agenthost.agents.survey.testing.skipped import find_skips
 from agenthost.agents.survey.testing.untested import find_untested
 
@@ -16,17 +16,8 @@ MODULE = f"def handle_first(a):\n{BRANCHES}\ndef handle_second(a):\n{BRANCHES}\n
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("def test_a():\n    assert 1\n\ndef test_a():\n    assert 2\n", "never runs"),
-        (
-            "class TestA:\n    def test_a(self):\n        assert 1\n    def test_a(self):\n        assert 2\n",
-            "never runs",
-        ),
-        ("def test_a():\n    x = f()\n    x.name == 'b'\n", "never checked"),
-        ("def test_a():\n    assert (f(), 'must be')\n", "asserts a tuple"),
         ("def test_a():\n    try:\n        assert f()\n    except Exception:\n        pass\n", "swallowed"),
         ("def test_a():\n    try:\n        self.assertTrue(f())\n    except:\n        pass\n", "swallowed"),
-        ("def test_a(m):\n    m.assert_called_once\n", "never made"),
-        ("def test_a(m):\n    m.called_once_with(1)\n", "never made"),
         ("class TestA(TestCase):\n    def test_a(self):\n        self.assertTrue(f(), 3)\n", "second value"),
     ],
 )
@@ -38,27 +29,15 @@ def test_a_test_that_cannot_fail_is_found(look: Looker, text: str, expected: str
 @pytest.mark.parametrize(
     "text",
     [
-        "if A:\n    def test_a():\n        assert 1\nelse:\n    def test_a():\n        assert 2\n",
-        "@case(1)\ndef test_a():\n    assert 1\n\n@case(2)\ndef test_a():\n    assert 2\n",
-        "def test_a():\n    with raises(X):\n        f() == 1\n",
-        "import sqlalchemy\ndef test_a():\n    User.name == 'b'\n",
-        "def test_a():\n    assert ()\n",
         "def test_a():\n    try:\n        assert f()\n    except ValueError:\n        pass\n",
         "def test_a():\n    try:\n        assert f()\n    except Exception:\n        raise Bad\n",
-        "def test_a(m):\n    m.assert_called_once()\n",
+        "def test_a():\n    try:\n        f()\n    except Exception:\n        pass\n    assert g()\n",
         "class TestA(TestCase):\n    def test_a(self):\n        self.assertTrue(f(), 'why')\n",
+        "class TestA(TestCase):\n    def test_a(self):\n        self.assertTrue(f(), why)\n",
     ],
 )
 def test_a_near_miss_is_left_alone(look: Looker, text: str) -> None:
     assert look(find_powerless_tests, {"tests/test_x.py": text}) == []
-
-
-def test_comparisons_are_not_judged_where_the_product_overloads_them(look: Looker) -> None:
-    files = {
-        "orm/column.py": "class C:\n    def __eq__(self, other) -> 'Clause':\n        return Clause()\n",
-        "tests/test_x.py": "def test_a():\n    c == 5\n",
-    }
-    assert look(find_powerless_tests, files) == []
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,50 @@
+from collections.abc import Callable
+
+from agenthost.agents.survey.delivery.credentials import find_credentials
+from agenthost.agents.survey.finding import Finding
+
+Looker = Callable[..., list[Finding]]
+
+# Bait is put together here, so that no scanner takes this file for the real thing.
+GITHUB_TOKEN = "gh" + "p_" + "aB3dE6gH1jK4mN7pQ0sT2vW5yZ8bC9fD2gJx"
+AWS_ID = "AK" + "IA" + "Q7ZLM2XW5NDRT3VB"
+AWS_SECRET = "x9Kd82+LmQpZ0aYvRt5uWc7eBn1fGh3jKl4oPq6S"
+KEY = "-----BEGIN RSA " + "PRIVATE KEY-----\n" + ("MIIEpAIBAAKCAQEA" * 4 + "\n") * 6
+
+
+def test_credentials_are_told_by_format_and_randomness(look: Looker) -> None:
+    files = {
+        "deploy/settings.py": f"TOKEN = '{GITHUB_TOKEN}'\n",
+        "deploy/aws.ini": f"id = {AWS_ID}\nsecret = {AWS_SECRET}\n",
+        "deploy/server.pem": KEY,
+    }
+    tokens, key = look(find_credentials, files)
+    assert (tokens.title, tokens.severity) == ("2 access tokens are committed", "high")
+    assert GITHUB_TOKEN not in tokens.claim
+    assert (key.rule, key.severity) == ("lens:committed-key", "medium")
+
+
+def test_what_documents_say_of_a_key_decides(look: Looker) -> None:
+    manual = "Use a key, see for example [server.pem](res/server.pem).\n"
+    (found,) = look(find_credentials, {"res/server.pem": KEY, "docs/manual.md": manual})
+    assert (found.rule, found.evidence[0].path) == ("lens:shown-key", "docs/manual.md")
+    security = 'Certificates in "res/keys" are only meant for test environments.\n'
+    assert (
+        look(
+            find_credentials,
+            {"res/keys/a.pem": KEY, "SECURITY.md": security, "res/server.pem": "", "docs/manual.md": ""},
+        )
+        == []
+    )
+
+
+def test_placeholders_tests_and_lonely_ids_are_no_credentials(look: Looker) -> None:
+    files = {
+        "a.py": "TOKEN = 'gh" + "p_" + "x" * 36 + "'\n",
+        "b.py": f"TOKEN = '{GITHUB_TOKEN}'  # example\n",
+        "c.ini": f"id = {AWS_ID}\n",
+        "tests/fixtures/key.pem": KEY,
+        "README.md": f"`{GITHUB_TOKEN}`\n",
+        "d.py": "PATTERN = '-----BEGIN RSA " + "PRIVATE KEY-----'\n",
+    }
+    assert look(find_credentials, files) == []
