@@ -3,7 +3,7 @@
 It knows no language; other modules of this folder read the imports.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 EVERYTHING = "*"
@@ -74,14 +74,13 @@ class ImportGraph:
         A ring in which no import needs names works in any order, and is none.
         """
         found = [sorted(group) for group in _strongly_connected(self.edges) if len(group) > 1]
-        real = (group for group in found if any(item.needs_names for item in self._statements(group)))
+        real = (group for group in found if any(item.needs_names for item in self.inside(group).statements()))
         return sorted(real, key=lambda group: (-len(group), group))
 
-    def _statements(self, group: Sequence[str]) -> Iterator[Import]:
-        inside = set(group)
-        for importer in group:
-            for target, found in self.edges.get(importer, {}).items():
-                yield from found if target in inside else ()
+    def statements(self) -> Iterator[Import]:
+        """Yields all imports, in order."""
+        for edge in self.pairs():
+            yield from self.between(edge)
 
 
 def _strongly_connected(edges: Mapping[str, Iterable[str]]) -> list[list[str]]:

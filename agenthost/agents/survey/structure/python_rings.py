@@ -13,8 +13,7 @@ from ..reading.python_source import FUNCTIONS, walk
 from ..survey import Survey
 from .import_graph import Import, ImportGraph
 from .python_imports import PythonModules
-from .relief import find_relief
-from .rings import Hazard, Ring, Rings
+from .rings import Hazard, find_rings
 
 
 def find_python_rings(survey: Survey) -> Iterator[Finding]:
@@ -30,12 +29,7 @@ def find_python_rings(survey: Survey) -> Iterator[Finding]:
     )
     if pairs := graph.pairs():
         survey.say(f"Followed {named(len(pairs), 'import')} between Python files.")
-    files = PythonFiles(modules, trees)
-    rings = [
-        Ring(tuple(group), find_relief(graph, group, files.can_move), files.hazard(graph, group))
-        for group in graph.groups()
-    ]
-    yield from Rings(survey, files.place).findings(rings)
+    yield from find_rings(survey, graph, PythonFiles(modules, trees))
 
 
 def _is_ancestor(item: Import) -> bool:
@@ -51,10 +45,9 @@ class PythonFiles:
     modules: PythonModules
     trees: dict[str, ast.Module]
 
-    def place(self, path: str, name: str) -> tuple[int, int]:
-        """Returns the first and last line of a declaration."""
-        node = self._declared(path)[name]
-        return node.lineno, node.end_lineno or node.lineno
+    def line(self, path: str, name: str) -> int:
+        """Returns the line of a declaration."""
+        return self._declared(path)[name].lineno
 
     def can_move(self, path: str, name: str, group: Collection[str]) -> bool:
         """Returns whether what a file declares under a name needs nothing of a group of files."""
@@ -80,7 +73,7 @@ class PythonFiles:
         None where a package around that file loads one of the group in any case.
         """
         part = graph.inside(group)
-        for item in (item for edge in part.pairs() for item in part.between(edge) if item.needs_names):
+        for item in (item for item in part.statements() if item.needs_names):
             declared = self._declared(item.imported)
             earliest = min(
                 one.start_line for target in part.edges[item.imported] for one in part.between((item.imported, target))

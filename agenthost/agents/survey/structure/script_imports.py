@@ -5,7 +5,8 @@ from collections.abc import Collection, Iterable, Iterator
 from ...files import SCRIPTS
 from ..reading.grammars import lines
 from ..survey import Survey
-from .import_graph import EVERYTHING, Import
+from .import_graph import EVERYTHING, Import, ImportGraph
+from .rings import Hazard
 from .script_files import Names, ScriptFile, read_script
 from .script_modules import ScriptModules
 
@@ -49,11 +50,14 @@ class ScriptImports:
         uses = self._files[item.importer].uses
         return not item.names or self._passes_on(item) or any(local in uses for _, local in item.names)
 
-    def hazard(self, item: Import) -> tuple[str, int] | None:
-        """Returns a name that is needed while the importer loads, and the line of its use; None where there is none."""
-        uses, target = self._files[item.importer].uses, self._files[item.imported]
-        needed = ((local, uses.get(local)) for name, local in item.names if not target.is_hoisted(name))
-        return next(((local, lines(node)[0]) for local, node in needed if node is not None), None)
+    def hazard(self, graph: ImportGraph, group: Collection[str]) -> Hazard | None:
+        """Returns a name in a group that is not there where the group is entered at the file that declares it."""
+        for item in graph.inside(group).statements():
+            uses, target = self._files[item.importer].uses, self._files[item.imported]
+            for name, local in item.names:
+                if (node := uses.get(local)) is not None and not target.is_hoisted(name):
+                    return Hazard(item, local, lines(node)[0])
+        return None
 
     def can_move(self, path: str, name: str, group: Collection[str]) -> bool:
         """Returns whether what a file declares under a name needs nothing of a group of files."""
@@ -67,9 +71,9 @@ class ScriptImports:
             if needed & {local for _, local in item.names}
         )
 
-    def place(self, path: str, name: str) -> tuple[int, int]:
-        """Returns the first and last line of a declaration."""
-        return lines(self._files[path].declared[name])
+    def line(self, path: str, name: str) -> int:
+        """Returns the line of a declaration."""
+        return lines(self._files[path].declared[name])[0]
 
     def _passes_on(self, item: Import) -> bool:
         return any(item.start_line == one.start_line for one in self._files[item.importer].passed_on)
