@@ -78,9 +78,9 @@ def fold(step: str, template: str, *needs: str) -> Flow.Step:
     return Flow.Step(id=step, needs=needs, fold=FoldWork(template=template))
 
 
-def merge(step: str, *needs: str, max_findings: int = 0) -> Flow.Step:
-    """A step that merges findings."""
-    return Flow.Step(id=step, needs=needs, fold=FoldWork(merge=MergeFindings(max_findings=max_findings)))
+def merge(step: str, *needs: str, **fields: Any) -> Flow.Step:
+    """A step that merges findings; fields of MergeFindings may be given."""
+    return Flow.Step(id=step, needs=needs, fold=FoldWork(merge=MergeFindings(**fields)))
 
 
 def flow_of(*steps: Flow.Step, **fields: Any) -> Flow:

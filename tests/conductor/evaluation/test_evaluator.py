@@ -289,6 +289,30 @@ async def test_folds_see_what_they_need_and_merge_its_findings(story: Story, wor
     assert (story.blobs[told.text], told.findings) == (b"2 succeeded read", "")
 
 
+async def test_a_merge_judges_by_the_table_that_its_run_began_with_and_passes_coverage_on(
+    story: Story, workspace: Path, tmp_path: Path
+) -> None:
+    """Keeps A8 F4: the table is pinned as personas are, and a tool's place gets its lines from the snapshot."""
+    table = tmp_path / ".conductor" / "flows" / "mine" / "rules.toml"
+    table.parent.mkdir(parents=True)
+    table.write_text('[ruff.F821]\nseverity = "low"\nwhy = "It raises NameError."\ntitles = "{count} unknown names"\n')
+    flow = flow_of(agent("lint"), merge("merged", "lint", rules="mine/rules.toml"))
+    await story.begin(flow, workspace, project=tmp_path)
+    table.write_text('[ruff.F821]\ndrop = "Changed meanwhile."\n')
+    places = [claim("Unknown", lines=(line, line), quote="", rule="ruff:F821") for line in (1, 3)]
+    coverage = {"tool": "ruff 1", "rules": {"ruff:F821": 70, "ruff:E501": 9}}
+    noise = claim("Long", quote="", rule="ruff:E501")
+    await story.agent("lint", result={"findings": [*places, noise], "coverage": coverage})
+    merged = await story.fold("merged")
+
+    (finding,) = story.findings(merged)
+    assert (finding["title"], finding["severity"], finding["status"]) == ("70 unknown names", "low", "placed")
+    assert [place["quote"] for place in finding["evidence"]] == ["one", "three"]
+    assert isinstance(merged, Folded)
+    told = {"step": "lint", "agent": "survey", **coverage, "dropped": {"ruff:E501": 9}}
+    assert json.loads(story.blobs[merged.findings])["coverage"] == [told]
+
+
 async def test_a_failed_step_gives_its_state_and_nothing_else(story: Story, workspace: Path) -> None:
     flow = flow_of(
         agent("a", on_failure=Flow.ON_FAILURE_CONTINUE),
