@@ -5,6 +5,7 @@ A tool that fails is a value. A batch over which it fails is run again in halves
 
 import contextlib
 import importlib
+import json
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -22,13 +23,20 @@ from .taking import Taken
 from .telling import Tally
 
 WORK = Path("/tmp/analyzer")  # noqa: S108 - the sandbox's own
+PROMPT = Path("/run/prompt")
+MAX_PROMPT_BYTES = 1024 * 1024
 MAX_AGAIN = 24  # batches that are run again, in halves
 PULSE_SECONDS = 20
 USAGE = 2
 
 
 def main(
-    arguments: Sequence[str], *, root: Path = Path(WORKSPACE), work: Path = WORK, output: TextIO | None = None
+    arguments: Sequence[str],
+    *,
+    root: Path = Path(WORKSPACE),
+    work: Path = WORK,
+    prompt: Path = PROMPT,
+    output: TextIO | None = None,
 ) -> int:
     """Runs the analyzer of `SETTINGS -- COMMAND…` over the snapshot."""
     settings = read_settings(arguments)
@@ -38,7 +46,7 @@ def main(
     voice = Voice(output or sys.stdout)
     work.mkdir(parents=True, exist_ok=True)
     selection = select(root, settings.files)
-    judge = Judge(root, work, selection.kinds, _narrowing(settings, root, voice))
+    judge = Judge(root, work, selection.kinds, _narrowing(settings, root, base_in(prompt), voice))
     tally = Tally(settings, selection, judge)
     if selection.kinds or not settings.files:
         _Driver(settings, judge, tally, voice).drive(selection)
@@ -117,13 +125,23 @@ def _pulse(voice: Voice, title: str) -> Iterator[None]:
         teller.join()
 
 
-def _narrowing(settings: Settings, root: Path, voice: Voice) -> Narrowing | None:
+def base_in(prompt: Path) -> str:
+    """Returns the commit that a prompt says the snapshot is compared with, as `{"base": "…"}`; empty where it says none."""
+    try:
+        with prompt.open(encoding="utf-8", errors="replace") as file:
+            told, _ = json.JSONDecoder().raw_decode(file.read(MAX_PROMPT_BYTES).lstrip())
+    except (OSError, ValueError, RecursionError):
+        return ""
+    return str(told.get("base") or "") if isinstance(told, dict) else ""
+
+
+def _narrowing(settings: Settings, root: Path, base: str, voice: Voice) -> Narrowing | None:
     """Returns what the repository's own configuration leaves out; None where there is none, or where it cannot be read."""
     if not settings.narrowing:
         return None
     module = importlib.import_module(f".narrowing.{settings.narrowing.replace('-', '_')}", __package__)
     try:
-        return cast("Callable[[Path], Narrowing]", module.narrow)(root)
+        return cast("Callable[[Path, str], Narrowing]", module.narrow)(root, base)
     except Exception as error:  # noqa: BLE001 - the repository's configuration must not cost its findings
         voice.log(f"The repository's own settings of {settings.name} cannot be read: {error}")
         return None

@@ -29,7 +29,7 @@ class Adapter(Protocol):
 
 
 class Narrowing(Protocol):
-    """What the repository's own configuration of a tool leaves out. A module of `narrowing` has `narrow(root) -> Narrowing`."""
+    """What a repository's own configuration of a tool leaves out. A module of `narrowing` has `narrow(root, base)`."""
 
     @property
     def sentence(self) -> str:

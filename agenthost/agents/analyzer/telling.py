@@ -167,7 +167,7 @@ class Tally:
         notes += _files(f"Too large for {name}, or not readable:", sorted(self._selection.unread))
         notes += [f"Of {name}'s results, {count:,} {where} are left out." for where, count in self._left_out.items()]
         narrowing = self._judge.narrowing
-        if narrowing is not None and self._narrowed and narrowing.sentence:
+        if narrowing is not None and narrowing.sentence:
             notes.append(narrowing.sentence)
         if self._judge.complaint:
             notes.append(f"The repository's own settings of {name} cannot be applied: {self._judge.complaint}.")
