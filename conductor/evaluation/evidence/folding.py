@@ -7,15 +7,16 @@ The identity of a folded finding is its `cause`, never a place, a number or a ti
 2. `id` and `fingerprint` are made from the cause alone. When a thirteenth place comes, or the first one goes, and when a file is
    renamed, the finding is the same: it persists in a comparison of runs, and stays known in a baseline.
 3. It is fixed when its last place is gone, and new when a first place comes. Where each new place must count, as in a gate on
-   changes, a run over the change's scope shows the places inside of it, and a finding without one is outside.
+   changes, a run is over the change: there a folded finding has the places inside of it only, with their number; one that has
+   none there is outside.
 4. A finding whose gravity the table leaves to its maker, as those of lenses, and that is not folded, is about itself: it keeps the
    identity that its check gave it (see `fingerprints`).
 
-Shown are up to `MAX_EVIDENCE` places: those inside the run's scope, then product code, then by path. `count` is the true number,
-also of those that the tool only counted.
+Shown are up to `MAX_EVIDENCE` places: product code first, then by path. `count` is the true number, also of those that the
+tool only counted.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -54,11 +55,12 @@ UNKNOWN = Known()
 
 def fold(cause: str, findings: Sequence[Finding], rule: Rule, known: Known = UNKNOWN) -> Finding:
     """Returns the findings of one cause as one."""
+    inside = [finding for finding in findings if not finding.outside_scope]
+    if inside and len(inside) < len(findings):
+        findings, known = inside, UNKNOWN
     ordered = sorted(findings, key=_weight)
     first = ordered[0]
-    places = sorted(
-        dict.fromkeys(place for finding in ordered for place in finding.evidence), key=_place_order(ordered)
-    )
+    places = sorted(dict.fromkeys(place for finding in ordered for place in finding.evidence), key=_place_order)
     count = max(len(ordered), known.findings)
     files = max(len({place.path for place in places}), known.files)
     severity = rule.severity or min((finding.severity for finding in ordered), key=SEVERITIES.index)
@@ -109,17 +111,11 @@ def _own_words(findings: Sequence[Finding]) -> list[str]:
 
 
 def _weight(finding: Finding) -> tuple[object, ...]:
-    """Returns a key that puts findings inside the scope and in product code first."""
+    """Returns a key that puts findings in product code first."""
     for place in finding.evidence[:1]:
-        return finding.outside_scope, is_test(place.path), place.path, place.first_line, finding.title
-    return True, True, "", 0, finding.title
+        return is_test(place.path), place.path, place.first_line, finding.title
+    return True, "", 0, finding.title
 
 
-def _place_order(ordered: Sequence[Finding]) -> Callable[[Evidence], tuple[object, ...]]:
-    """Returns a key for places: what is not missing, inside the scope and in product code comes first."""
-    outside = {place for finding in ordered if finding.outside_scope for place in finding.evidence}
-
-    def key(place: Evidence) -> tuple[object, ...]:
-        return place.status == "missing", place in outside, is_test(place.path), place.path, place.first_line
-
-    return key
+def _place_order(place: Evidence) -> tuple[object, ...]:
+    return place.status == "missing", is_test(place.path), place.path, place.first_line

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from conductor.evaluation.evidence.comparison import compare
 from conductor.evaluation.evidence.findings import Evidence, Finding, Found, read_document
 from conductor.evaluation.evidence.rulings import Ruled, judge_by_rules
 from conductor.evaluation.evidence.test_code import is_test
@@ -83,6 +84,30 @@ def test_a_folded_finding_is_the_same_when_a_place_comes_before_the_others_and_w
     assert kept.fingerprint
     assert read_document(Found((kept,)).as_json()) == (kept,)
     assert kept.id == read_document(Found((kept,)).as_json())[0].id
+
+
+def test_a_comparison_of_runs_knows_a_folded_finding_with_a_thirteenth_place_and_tells_when_the_last_is_gone() -> None:
+    """Keeps F11."""
+    twelve = [found("ruff:F821", f"m{number}.py") for number in range(12)]
+    documents = [
+        [one.as_json() for one in ruled(*given).kept]
+        for given in (twelve, [found("ruff:F821", "a.py"), *twelve], twelve[5:], ())
+    ]
+
+    for later in documents[1:3]:
+        compared = compare(documents[0], later)
+        assert ([len(part) for part in compared], compared.persistent) == ([0, 0, 1], later)
+    assert [len(part) for part in compare(documents[0], documents[3])] == [0, 1, 0]
+
+
+def test_over_a_change_a_folded_finding_has_the_places_inside_of_it() -> None:
+    inside, outside = found("ruff:F821", "b.py"), found("ruff:F821", "a.py", outside_scope=True)
+    (kept,) = ruled(inside, outside, counts={"ruff:F821": 300}).kept
+    (other,) = ruled(outside, counts={"ruff:F821": 300}).kept
+
+    assert (kept.outside_scope, kept.count, [place.path for place in kept.evidence]) == (False, 1, ["b.py"])
+    assert (other.outside_scope, other.count) == (True, 300)
+    assert kept.fingerprint == other.fingerprint
 
 
 def test_each_cause_is_one_finding_where_the_table_does_not_fold() -> None:

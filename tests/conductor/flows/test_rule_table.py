@@ -1,5 +1,6 @@
 """Tables of rules: strict, every mistake at once, with its line, rule and field; and pinned with a run. Keeps A4 A8."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,16 @@ def test_a_client_sends_the_tables_that_its_flow_names(tmp_path: Path) -> None:
 
     assert problems == ()
     assert sent.texts.rules == {"mine/rules.toml": GOOD}
+
+
+def test_the_survey_s_table_has_every_rule_of_our_own_lenses() -> None:
+    """One that it lacked would be dropped without a word."""
+    lenses = built_in().flows.parent / "agenthost" / "agents" / "survey"
+    told = {name for path in lenses.rglob("*.py") for name in re.findall(r'"(lens:[a-z0-9-]+)"', path.read_text())}
+    table = read_rule_table(read_library((built_in(),))[1].rules["survey/rules.toml"])
+
+    assert len(told) > 10
+    assert {name for name in told if not table.keeps(name)} == set()
 
 
 def test_the_built_in_tables_are_good() -> None:
