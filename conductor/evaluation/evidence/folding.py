@@ -96,7 +96,7 @@ def _title(rule: Rule, first: Finding, count: int, files: int) -> str:
 def _claim(rule: Rule, findings: Sequence[Finding]) -> str:
     """Returns why a maintainer acts, and what the tool itself says of it."""
     if not rule.fold and not rule.title:
-        said = [findings[0].claim]
+        said = [findings[0].claim.replace(rule.why, "").strip()]  # a lens may say the reason itself
     else:
         said = _own_words(findings)
     return "\n\n".join(part for part in (rule.why, *said) if part)[:MAX_CLAIM_CHARACTERS]

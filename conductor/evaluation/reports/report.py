@@ -33,7 +33,7 @@ MAX_SHOWN_TEXT_CHARACTERS = 50_000
 MAX_SHOWN_TEXTS_CHARACTERS = 400_000
 # "No findings" says something about the code only if everything was judged.
 LAST_SECTION = "Refuted, or not found in the snapshot"
-UNJUDGED = ", but not everything could be judged: see what was not checked"
+UNJUDGED = ", but not everything could be judged"
 UNFOUND = "whose quote was not found"
 # Code compares quotes with files; whether a claim is true, it cannot.
 CHECKED = "Quotes checked; conclusions are yours."
@@ -204,10 +204,10 @@ def _found(findings: Sequence[Mapping[str, Any]], sources: Sources, *, has_texts
         return "Nothing was judged."
     if not sources.documents and has_texts:
         return "An answer in prose, without findings."
-    is_partial = any(sources.notes.values()) or any(
-        step.get("answer_note") or step.get("absent") for step in sources.facts["steps"]
-    )
-    return f"No findings{UNJUDGED if is_partial else ''}."
+    steps = sources.facts["steps"]
+    if any(sources.notes.values()) or any(step.get("answer_note") for step in steps):
+        return f"No findings{UNJUDGED}: see what was not checked."
+    return f"No findings{UNJUDGED if any(step.get('absent') for step in steps) else ''}."
 
 
 def _judged(findings: Sequence[Mapping[str, Any]]) -> str:
