@@ -27,6 +27,11 @@ _TESTING = re.compile(
     r"(?<![\w-])(py\.?test|unittest|tox|nox|nosetests?|ctest|jest|vitest|mocha|cypress|playwright|rspec|phpunit|bats|ginkgo|gotestsum"
     r"|tarpaulin|nextest|trial|check|verify|spec|ci)(?![\w-])|tests?(?![a-z])|[Tt]est(?:Debug|Release)?|connectedCheck",
 )
+# Build tools that run the tests on their way, unless they are told not to.
+_BUILDING = re.compile(
+    r"^(?:\./)?(?:mvnw?\b.*\b(?:package|install|deploy|verify)\b|gradlew?\b.*\bbuild\b|lein\b|sbt\b)"
+)
+_SKIPPING = re.compile(r"skipTests|maven\.test\.skip|-x test")
 _HARMLESS = re.compile(
     r"^\s*(echo|printf|git|cp|mv|rm|mkdir|cd|pip3? install|apt|export|curl|wget|tar|docker (?:login|pull)|\[|test -)"
 )
@@ -160,7 +165,10 @@ def simple(command: str) -> Iterator[str]:
 
 def may_test(lines: Iterable[str]) -> bool:
     """Tells whether some of the commands may be tests."""
-    return any(_TESTING.search(line) and not _HARMLESS.match(line) for line in lines)
+    return any(
+        (_TESTING.search(line) and not _HARMLESS.match(line)) or (_BUILDING.match(line) and not _SKIPPING.search(line))
+        for line in lines
+    )
 
 
 def is_called(command: Command, pattern: re.Pattern[str]) -> bool:

@@ -15,16 +15,16 @@ from .yaml_tree import child, line
 PACKAGE = Rule(
     "lens:untested-release",
     Severity.MEDIUM,
-    "A release is published without running tests",
-    "{count} releases are published without running tests",
+    "A step publishes a release without running tests",
+    "{count} steps publish releases without running tests",
     "A commit that fails its tests can reach every user, and a published version cannot be taken back.",
     "Let the job need one that runs the tests.",
 )
 IMAGE = Rule(
     "lens:untested-image",
     Severity.LOW,
-    "A container image is pushed without running tests",
-    "{count} container images are pushed without running tests",
+    "A step pushes a container image without running tests",
+    "{count} steps push container images without running tests",
     "A commit that fails its tests can become the image that users pull.",
     "Let the job need one that runs the tests.",
 )

@@ -31,8 +31,11 @@ SUITE = Rule(
 _NAME = re.compile(
     r"^(lint|type-?check|check-types|check|tsc|test|fmt|format:check|prettier:check|(?:lint|test)[:_-]\w+)$"
 )
-# What runs other things, and what only formats.
-_INDIRECT = re.compile(r"^(?:npm|yarn|pnpm|make|black|isort)\b")
+# What runs other things, what only formats, and tests: `lens:ci-without-tests` tells of those.
+_INDIRECT = re.compile(
+    r"^(?:npm|yarn|pnpm|make|black|isort|tox|nox|pytest|py\.test|unittest|go test|cargo (?:test|nextest)|jest|vitest|mocha|phpunit"
+    r"|rspec|ctest|dotnet test|(?:\./)?gradlew?|mvn|\./mvnw)\b"
+)
 _CHANGING = re.compile(r"fix|watch|update|staged|debug|\bui\b")
 
 
@@ -43,7 +46,7 @@ def find_unrun(survey: Survey, recipes: Recipes, lines: list[str]) -> Iterator[S
     seen: set[str] = set()
     for path, named in sources:
         for name in named:
-            if not _NAME.match(name) or _CHANGING.search(name):
+            if not _NAME.match(name) or _CHANGING.search(name) or "--write" in named[name]:
                 continue
             command = f"npm run {name}" if path == "package.json" else f"make {name}"
             tools = check_tools(recipes.expand([command])[1:]) - seen

@@ -92,20 +92,22 @@ def find_dead_links(survey: Survey) -> list[Finding]:
 
 def documents(survey: Survey) -> list[str]:
     """Returns the documents that are read on the repository's own pages, shallow ones first."""
-    is_site = any(map(_SITE.search, survey.snapshot.paths))
-    found = [path for path in survey.snapshot.paths if _is_document(path, is_site=is_site)]
+    sites = {path[: match.start()] for path in survey.snapshot.paths if (match := _SITE.search(path))}
+    found = [path for path in survey.snapshot.paths if _is_document(path, sites)]
     return sorted(found, key=lambda path: (path.count("/"), path))[:MAX_DOCUMENTS]
 
 
-def _is_document(path: str, *, is_site: bool) -> bool:
+def _is_document(path: str, sites: set[str]) -> bool:
     pure = PurePosixPath(path)
     if path.startswith(".github/") and len(pure.parts) > 2:
         return False
     foreign = is_vendored(path) or is_test(path) or "template" in path.lower()
     if foreign or pure.suffix.lower() not in {".md", ".markdown"}:
         return False
-    own = len(pure.parts) == 1 or path.startswith(".github/") or (pure.parts[0] in {"doc", "docs"} and not is_site)
-    return own or bool(_DOCUMENT.match(pure.name))
+    # A site at the root is made of the folder of documents, any other of its own folder.
+    made = any(path.startswith(f"{site}/") for site in sites if site)
+    own = len(pure.parts) == 1 or path.startswith(".github/") or (pure.parts[0] in {"doc", "docs"} and not sites)
+    return own or (bool(_DOCUMENT.match(pure.name)) and not made)
 
 
 def _sightings(survey: Survey) -> Iterator[Sighting]:
@@ -145,8 +147,7 @@ def _cause(survey: Survey, document: str, target: str, resolved: str) -> tuple[R
         return MALFORMED, f"`{target}` is taken for the name of a file, since `mailto:` is missing"
     if target.startswith(("(", "[")):
         return MALFORMED, f"`{target}` begins with a second bracket"
-    name = PurePosixPath(resolved).name.lower()
-    same = [path for path in survey.snapshot.paths if PurePosixPath(path).name.lower() == name]
+    same = same_named(survey, resolved)
     from_root = re.sub(r"^(\.{1,2}/)+", "", unquote(target.partition("#")[0]))
     if len(same) != 1 and survey.snapshot.has(from_root):
         same = [from_root]
@@ -154,6 +155,12 @@ def _cause(survey: Survey, document: str, target: str, resolved: str) -> tuple[R
         there = posixpath.relpath(same[0], str(PurePosixPath(document).parent))
         return MOVED, f"`{target}` should be `{there}`"
     return DEAD, f"`{target}` leads to nothing"
+
+
+def same_named(survey: Survey, path: str) -> list[str]:
+    """Returns the files of the same name, wherever they are."""
+    name = PurePosixPath(path).name.lower()
+    return [item for item in survey.snapshot.paths if PurePosixPath(item).name.lower() == name]
 
 
 def _beyond_sight(survey: Survey, path: str) -> bool:

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from ..finding import Evidence, Finding, Severity, cite
 from ..sighting import Rule, Sighting, merge
 from ..survey import Survey
-from .links import documents
+from .links import documents, same_named
 
 WORKFLOW = Rule(
     "lens:missing-workflow",
@@ -72,7 +72,9 @@ def _judge(
     elif match := _PAGE.match(part):
         path = unquote(match["path"]).rstrip("/.")
         if path and not survey.snapshot.has(path):
-            yield Sighting(PAGE, place, f"there is no `{path}`")
+            same = same_named(survey, path)
+            there = f"; the file of that name is `{same[0]}`" if len(same) == 1 else ""
+            yield Sighting(PAGE, place, f"there is no `{path}`{there}")
 
 
 def _workflows(survey: Survey) -> tuple[frozenset[str], frozenset[str]]:

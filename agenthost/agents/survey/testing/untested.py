@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from ...files import is_test, is_tooling, language
+from ...files import is_test, is_tooling, is_vendored, language
 from ..finding import Finding, Severity, cite, named
 from ..reading.functions import FunctionSpan, find_functions
 from ..reading.snapshot import SourceText
@@ -18,11 +18,12 @@ from ..survey import Survey
 MIN_CODE_LINES = 100
 MIN_FUNCTIONS = 3
 MIN_BRANCHES = 12
+MIN_UNNAMED = 2
 MANY = 5
 MAX_NAMED = 5
 MAX_NAMED_FUNCTIONS = 0.25
 MAX_TEST_BYTES = 300_000
-JUDGED = ("Python",)
+JUDGED = ("Python", "JavaScript", "TypeScript", "Java", "Kotlin", "Go", "Ruby", "PHP", "C#")
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{2,}")
 _ENTRY = frozenset({"__main__", "main", "conf", "settings", "setup", "version", "manage", "wsgi", "asgi"})
 
@@ -51,7 +52,7 @@ def find_untested(survey: Survey) -> Iterator[Finding]:
     judged = [source for source in survey.sources(survey.product, *JUDGED) if _is_judged(survey, source)]
     modules = [module for source in judged if (module := _weigh(source)) is not None]
     unnamed = [module for module in modules if not _is_named(module, words)]
-    if not unnamed:
+    if len(unnamed) < MIN_UNNAMED:
         return
     unnamed.sort(key=lambda module: (-module.lines, module.source.path))
     largest = unnamed[:MAX_NAMED]
@@ -105,7 +106,12 @@ def _words_of_tests(survey: Survey) -> frozenset[str]:
     """Returns every word in the text and the paths of everything that belongs to the tests, in any language."""
     words: set[str] = set()
     for path in survey.snapshot.paths:
-        if is_test(path) and survey.snapshot.sizes[path] <= MAX_TEST_BYTES and not survey.is_late():
+        if (
+            is_test(path)
+            and not is_vendored(path)
+            and survey.snapshot.sizes[path] <= MAX_TEST_BYTES
+            and not survey.is_late()
+        ):
             source = survey.snapshot.read(path)
             words.update(_WORD.findall(source.text) if source else ())
             words.update(_WORD.findall(path))

@@ -96,6 +96,8 @@ def test_a_pipeline_that_lets_faults_through_is_found(look: Looker, rule: str, f
         {WORKFLOW: workflow("run: pytest\n  continue-on-error: ${{ matrix.os == 'a' }}", job=MATRIX)},
         {WORKFLOW: workflow("uses: actions/checkout@v4\nuses: other/action@v0.5.0")},
         {WORKFLOW: workflow("run: a", job=MATRIX.replace("os: [a, b]", "python-version: ['3.10', 3.0]"))},
+        {WORKFLOW: workflow(f"run: mvn install\n{PUBLISH}")},
+        {WORKFLOW: workflow("run: gotestsum"), "Makefile": "test:\n\tgo test ./...\n"},
         {WORKFLOW: workflow("run: npx eslint ."), "package.json": '{"scripts": {\n"lint": "eslint ."}}'},
         {WORKFLOW: workflow("uses: x/eslint-action@v9"), "package.json": '{"scripts": {\n"lint": "eslint ."}}'},
         {
