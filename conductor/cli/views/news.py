@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from conductor.cli.views.lines import QUIET_PREPARATION_SECONDS, finding_line
 from conductor.cli.views.run_state import RunView, StepRow
 from conductor.v1 import run_service_pb2
-from conductor.v1.run_service_pb2 import Disconnection, Finding, Step, WatchRunResponse
+from conductor.v1.run_service_pb2 import Disconnection, Evidence, Finding, Step, WatchRunResponse
 
 _BEGINS = (Step.STATE_RUNNING, Step.STATE_WAITING_GATE)
 # Most hosts are back within this time, as after a restart of the conductor. The absence of the others is told.
@@ -110,6 +110,8 @@ class Newsfeed:
         yield from (RepairAsked(rows[name]) for name in sorted(self._news("repair", set(rows)), key=str))  # type: ignore[index]
 
     def _findings(self, finding: Finding) -> Iterator[News]:
+        if _is_raw(finding):
+            return
         told = self._told["finding"]
         row = self.view.rows.get(finding.step)  # of a newer conductor it may be a step that this client was not told of
         if row is not None and self._news("finding", told | {(finding.id, finding_line(finding))}):
@@ -138,3 +140,8 @@ class Newsfeed:
 
 def _key(absence: Disconnection) -> Hashable:
     return absence.host, absence.other_instance
+
+
+def _is_raw(finding: Finding) -> bool:
+    """Returns whether a tool only handed it in: there are hundreds, of which a table of rules keeps few. The step counts them."""
+    return ":" in finding.rule and not finding.calibrated and finding.status != Evidence.STATUS_VERIFIED

@@ -12,8 +12,8 @@ The identity of a folded finding is its `cause`, never a place, a number or a ti
 4. A finding whose gravity the table leaves to its maker, as those of lenses, and that is not folded, is about itself: it keeps the
    identity that its check gave it (see `fingerprints`).
 
-Shown are up to `MAX_EVIDENCE` places: product code first, then by path. `count` is the true number, also of those that the
-tool only counted.
+Shown are up to `MAX_EVIDENCE` places that exist: product code first, then by path. `count` is the true number, also of those
+that the tool only counted.
 """
 
 from collections.abc import Sequence
@@ -55,6 +55,7 @@ UNKNOWN = Known()
 
 def fold(cause: str, findings: Sequence[Finding], rule: Rule, known: Known = UNKNOWN) -> Finding:
     """Returns the findings of one cause as one."""
+    findings = [finding for finding in findings if finding.status != "missing"] or findings
     inside = [finding for finding in findings if not finding.outside_scope]
     if inside and len(inside) < len(findings):
         findings, known = inside, UNKNOWN
@@ -118,4 +119,4 @@ def _weight(finding: Finding) -> tuple[object, ...]:
 
 
 def _place_order(place: Evidence) -> tuple[object, ...]:
-    return place.status == "missing", is_test(place.path), place.path, place.first_line
+    return is_test(place.path), place.path, place.first_line

@@ -12,6 +12,7 @@ from conductor.cli.views.run_state import StepRow
 from conductor.v1.run_service_pb2 import (
     Attempt,
     Disconnection,
+    Evidence,
     Failure,
     Finding,
     Output,
@@ -308,3 +309,16 @@ def test_outside_a_terminal_a_finding_that_a_fold_merges_is_told_once(capfd: pyt
         "  risks ▸ low  A handler  unspecified",
         "  risks ▸ low  A handler  unspecified",
     ]
+
+
+def test_what_a_tool_hands_in_is_no_line_until_a_table_of_rules_keeps_it(capfd: pytest.CaptureFixture[str]) -> None:
+    view = PlainView()
+    view.show(run_of(step("lint", Step.STATE_RUNNING), step("merged", Step.STATE_PENDING)))
+    raw = Finding(id="1", step="runs/x/steps/lint", title="Unpinned", rule="zizmor:x", status=Evidence.STATUS_PLACED)
+    kept = Finding(id="2", step="runs/x/steps/lint", title="12 actions", rule="zizmor:x", calibrated=True)
+    lens = Finding(id="3", step="runs/x/steps/lint", title="A ring", rule="lens:x", status=Evidence.STATUS_VERIFIED)
+    for finding in (raw, lens, kept):
+        view.show(WatchRunResponse(finding=finding))
+
+    told = [line.split("  ")[2] for line in capfd.readouterr().err.splitlines() if "▸" in line]
+    assert told == ["A ring", "12 actions"]

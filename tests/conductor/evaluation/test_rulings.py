@@ -36,8 +36,15 @@ tests = true
 
 def found(rule: str, path: str = "a.py", line: int = 1, title: str = "", **members: object) -> Finding:
     place = Evidence(path, line, line, "quoted", "placed")
-    given = {"severity": "info", "claim": "", "category": "tools", "step": rule.partition(":")[0], **members}
-    return Finding(title=title or f"says {rule}", evidence=(place,), rule=rule, **given)  # type: ignore[arg-type]
+    given = {
+        "evidence": (place,),
+        "severity": "info",
+        "claim": "",
+        "category": "tools",
+        "step": rule.partition(":")[0],
+        **members,
+    }
+    return Finding(title=title or f"says {rule}", rule=rule, **given)  # type: ignore[arg-type]
 
 
 def ruled(*findings: Finding, counts: Mapping[str, int] | None = None) -> Ruled:
@@ -108,6 +115,15 @@ def test_over_a_change_a_folded_finding_has_the_places_inside_of_it() -> None:
     assert (kept.outside_scope, kept.count, [place.path for place in kept.evidence]) == (False, 1, ["b.py"])
     assert (other.outside_scope, other.count) == (True, 300)
     assert kept.fingerprint == other.fingerprint
+
+
+def test_a_place_that_does_not_exist_does_not_spoil_a_folded_finding() -> None:
+    gone = found("ruff:F821", "a.py", evidence=(Evidence("a.py", 9, 9, "", "missing", reason="the file has 3 lines"),))
+    (kept,) = ruled(gone, found("ruff:F821", "b.py")).kept
+    (lost,) = ruled(gone).kept
+
+    assert (kept.status, [place.path for place in kept.evidence], kept.count) == ("placed", ["b.py"], 1)
+    assert lost.status == "missing"
 
 
 def test_each_cause_is_one_finding_where_the_table_does_not_fold() -> None:
