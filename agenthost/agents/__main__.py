@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 PACKAGES = "/opt/packages"  # where the sandbox shows the host's Python packages to programs whose spec asks for them
-PROGRAMS = ("acp", "analyzer", "codex", "command", "facts", "pi", "reader", "survey")
+PROGRAMS = ("acp", "analyzer", "codex", "command", "dependencies", "facts", "pi", "reader", "survey")
 
 if not __package__:
     folder = Path(__file__).resolve().parent
