@@ -1,37 +1,39 @@
-"""The rules of our own for ast-grep: each of them can be read, and finds what it is for."""
+"""The rules of our own for ast-grep: each finds its examples of the fault, and nothing in those of good code."""
 
-import json
 import subprocess
 import sysconfig
+import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 import agenthost
 
 AGENTS = Path(agenthost.__file__).parent / "agents"
+SETTINGS = AGENTS / "analyzer/configurations/sgconfig.yml"
+TABLE = Path(__file__).parents[4] / "flows/survey/rules.toml"
+EXAMPLES = Path(__file__).parent / "own_rules"
 PROGRAM = Path(sysconfig.get_path("scripts")) / "ast-grep"
-FAULTS = {
-    "a.ts": "f({ host, rejectUnauthorized: false });\n",
-    "a.js": "f({ 'rejectUnauthorized': false, rejectUnauthorized: true });\n",
-    "a.go": "package a\nvar c = &tls.Config{InsecureSkipVerify: true}\n",
-}
-
-pytestmark = pytest.mark.processes
 
 
-def test_every_rule_can_be_read_and_finds_its_fault(tmp_path: Path) -> None:
-    for name, text in FAULTS.items():
-        (tmp_path / name).write_text(text)
-    settings = AGENTS / "analyzer/configurations/sgconfig.yml"
-    command = [PROGRAM, "scan", "-c", settings, "--json=stream", *sorted(tmp_path.iterdir())]
+def _documents(folder: Path) -> list[dict[str, object]]:
+    return [document for path in sorted(folder.glob("*.yml")) for document in yaml.safe_load_all(path.read_text())]
 
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
 
-    assert done.stderr == ""
-    found = {Path(one["file"]).name: one["ruleId"] for one in map(json.loads, done.stdout.splitlines())}
-    assert found == {
-        "a.ts": "node-certificate-unchecked",
-        "a.js": "node-certificate-unchecked-js",
-        "a.go": "go-certificate-unchecked",
-    }
+@pytest.mark.processes
+def test_every_rule_finds_faults_and_nothing_in_good_code() -> None:
+    command = [str(PROGRAM), "test", "-c", str(SETTINGS), "-t", str(EXAMPLES), "--skip-snapshot-tests"]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_rule_has_examples_and_is_in_the_table() -> None:
+    rules = {str(document["id"]) for document in _documents(AGENTS / "ast_grep_rules")}
+    examples = _documents(EXAMPLES)
+
+    assert rules == {str(one["id"]) for one in examples}
+    assert all(one["valid"] and one["invalid"] for one in examples)
+    assert rules == tomllib.loads(TABLE.read_text())["ast-grep"].keys()
