@@ -132,7 +132,7 @@ def _look(lens: str, survey: Survey) -> list[Finding]:
 def _tell_emptiness(survey: Survey, lens: str) -> None:
     if not survey.snapshot.paths:
         survey.miss("The snapshot is empty: there is nothing to judge.")
-    elif not survey.product and lens != "docs":
+    elif not survey.product and lens not in {"docs", "delivery"}:
         survey.miss(f"Of {named(len(survey.snapshot.paths), 'file')}, none is product code in a language known here.")
 
 

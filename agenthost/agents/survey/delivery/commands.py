@@ -17,6 +17,7 @@ from .pipelines import Command, Job, Pipeline, Step
 
 MAX_DEPTH = 5
 MAX_LINES = 3000
+MAX_EXPANDED = 300_000
 _PREFIX = re.compile(
     r"^(?:[({!@\s-]+|(?:sudo|time|exec|env|command|xvfb-run|npx|then|do|else|if|poetry run|uv run|pdm run|pipenv run|hatch run)\s+"
     r"|[A-Za-z_]\w*=(?:\"[^\"]*\"|'[^']*'|\S*)\s+)+"
@@ -53,6 +54,8 @@ class Recipes:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
+        self._expanded: dict[tuple[tuple[str, ...], str], list[str]] = {}
+        self._left = MAX_EXPANDED
 
     @cached_property
     def targets(self) -> dict[str, list[str]]:
@@ -87,6 +90,13 @@ class Recipes:
 
     def expand(self, commands: Iterable[str], folder: str = "") -> list[str]:
         """Returns the commands and everything that they start, as far as the repository shows it."""
+        key = (tuple(commands), folder)
+        if key not in self._expanded:
+            self._expanded[key] = self._expand(*key) if self._left > 0 else list(key[0])
+            self._left -= len(self._expanded[key])
+        return self._expanded[key]
+
+    def _expand(self, commands: tuple[str, ...], folder: str) -> list[str]:
         found: list[str] = []
         seen: set[tuple[str, str]] = set()
         waiting = deque((command, folder, 0) for command in commands)

@@ -63,7 +63,7 @@ _PLACEHOLDER = re.compile(
     re.IGNORECASE,
 )
 _TRIAL_PATH = re.compile(
-    r"test|example|sample|fixture|mock|dummy|snakeoil|localhost|self-?signed|demo|\bdev\b|devcontainer|\.md$|\.rst$|\.adoc$|baseline"
+    r"(^|/)t/|test|example|sample|fixture|mock|dummy|snakeoil|localhost|self-?signed|demo|\bdev\b|devcontainer|\.md$|\.rst$|\.adoc$|baseline"
     r"|changelog|\.orig$",
     re.IGNORECASE,
 )

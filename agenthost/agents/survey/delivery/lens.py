@@ -38,6 +38,8 @@ def _sightings(survey: Survey, *, alone: bool) -> Iterator[Sighting]:
     recipes = Recipes(survey.snapshot)
     pipelines = read_pipelines(survey.snapshot)
     for pipeline in pipelines:
+        if survey.is_late():
+            return
         survey.coverage.judge(pipeline.source.path)
         yield from find_undefined(pipeline)
         yield from find_dead(pipeline)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from ..reading.snapshot import Snapshot, SourceText
 from .yaml_tree import Node, child, entries, items, last_line, line, parse, text, texts
 
+MAX_PIPELINES = 300
+MAX_STEPS = 2000
 MAX_COMMANDS = 400
 _WORKFLOW = re.compile(r"^\.github/workflows/[^/]+\.ya?ml$")
 _GITLAB = ".gitlab-ci.yml"
@@ -124,17 +126,15 @@ def is_pipeline(path: str) -> bool:
 
 
 def read_pipelines(snapshot: Snapshot) -> list[Pipeline]:
-    """Returns the pipelines that parse."""
+    """Returns the pipelines that parse and have no more steps than a reader could know."""
     found: list[Pipeline] = []
-    for path in snapshot.paths:
-        if not is_pipeline(path):
-            continue
-        github = path != _GITLAB
+    for path in list(filter(is_pipeline, snapshot.paths))[:MAX_PIPELINES]:
         source = snapshot.read(path)
         root = parse(source) if source else None
-        if source and root is not None:
-            jobs = tuple(_github_jobs(source, root) if github else _gitlab_jobs(source, root))
-            found.append(Pipeline("GitHub" if github else "GitLab", source, root, jobs))
+        if source is not None and root is not None:
+            jobs = tuple(_gitlab_jobs(source, root) if path == _GITLAB else _github_jobs(source, root))
+            if sum(len(job.steps) for job in jobs) <= MAX_STEPS:
+                found.append(Pipeline("GitLab" if path == _GITLAB else "GitHub", source, root, jobs))
     return found
 
 
@@ -149,9 +149,13 @@ def other_systems(snapshot: Snapshot) -> dict[str, list[str]]:
 
 
 def _github_jobs(source: SourceText, root: Node) -> Iterator[Job]:
+    # A node that has many aliases is read once.
+    known: dict[int, Step] = {}
     for name, number, node in entries(child(root, "jobs")):
-        steps = tuple(Step(step, _commands(source, [child(step, "run")])) for step in items(child(node, "steps")))
-        yield Job(name, number, node, steps)
+        for step in items(child(node, "steps")):
+            if id(step) not in known:
+                known[id(step)] = Step(step, _commands(source, [child(step, "run")]))
+        yield Job(name, number, node, tuple(known[id(step)] for step in items(child(node, "steps"))))
 
 
 def _gitlab_jobs(source: SourceText, root: Node) -> Iterator[Job]:
@@ -164,9 +168,10 @@ def _gitlab_jobs(source: SourceText, root: Node) -> Iterator[Job]:
 def _commands(source: SourceText, scripts: list[Node]) -> tuple[Command, ...]:
     found: list[Command] = []
     for script in scripts:
-        joined = re.sub(r"\\\n\s*", " ", text(script)) if script is not None else ""
-        begin, end = (line(script), last_line(script)) if script is not None else (0, 0)
-        for command in joined.splitlines():
+        if script is None:
+            continue
+        begin, end = line(script), last_line(script)
+        for command in re.sub(r"\\\n\s*", " ", text(script)).splitlines()[:MAX_COMMANDS]:
             stripped = command.strip()
             if stripped and not stripped.startswith("#"):
                 begin = _line_of(source, stripped, begin, end)

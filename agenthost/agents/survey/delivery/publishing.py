@@ -29,13 +29,15 @@ IMAGE = Rule(
     "Let the job need one that runs the tests.",
 )
 _PACKAGE_ACTIONS = re.compile(
-    r"^(pypa/gh-action-pypi-publish|JS-DevTools/npm-publish|katyo/publish-crates|goreleaser/goreleaser-action"
-    r"|softprops/action-gh-release|svenstaro/upload-release-action|ncipollo/release-action)@",
+    r"^(pypa/gh-action-pypi-publish|JS-DevTools/npm-publish|katyo/publish-crates|goreleaser/goreleaser-action)@",
     re.IGNORECASE,
 )
+# These make a page of notes; it is a release where they put files on it.
+_PAGE_ACTIONS = re.compile(r"^(softprops/action-gh-release|svenstaro/upload-release-action|ncipollo/release-action)@")
 _PACKAGE_COMMANDS = re.compile(
     r"(?:^|[\"'`(])(?:(?:python3? -m )?twine upload|(?:npm|pnpm|yarn|yarn npm|lerna|cargo|poetry|flit|uv|hatch|pdm|bun) publish"
-    r"|gem push|goreleaser release|semantic-release|dotnet nuget push|gh release create|(?:mvn|\./mvnw)\b.* deploy\b|vsce publish)"
+    r"|gem push|goreleaser release|semantic-release|dotnet nuget push|(?:mvn|\./mvnw)\b.* deploy\b|vsce publish"
+    r"|(?:\./)?gradlew?\b.* publish(?!ToMavenLocal)\w*)"
     r"(?!.*--dry-run)"
 )
 _IMAGE_COMMANDS = re.compile(r"^docker (?:image )?push\b|^docker (?:buildx )?build\b.*\s--push\b")
@@ -66,6 +68,8 @@ def _publishes(step: Step, recipes: Recipes) -> tuple[Rule | None, int, str]:
     if _PACKAGE_ACTIONS.match(step.uses) and "test.pypi" not in step.setting("repository-url") + step.setting(
         "repository_url"
     ):
+        return PACKAGE, first, action
+    if _PAGE_ACTIONS.match(step.uses) and any(map(step.setting, ("files", "file", "artifacts"))):
         return PACKAGE, first, action
     pushes = step.setting("push") == "true" or "push=true" in step.setting("outputs")
     if step.uses.startswith("docker/build-push-action@") and pushes:
