@@ -37,18 +37,20 @@ def agents() -> None:
 @agents.command("list")
 @FOLDERS
 @PREFIX
-@click.option("--markdown", is_flag=True, help="Print those that can be installed as a table for documents.")
+@click.option(
+    "--markdown", is_flag=True, help="Print those that can be installed, and the analyzers, as tables for documents."
+)
 def list_agents(agents_dirs: tuple[Path, ...], prefix: Path | None, *, markdown: bool) -> int:
     """List every agent, installed or not."""
     import asyncio
 
     from agenthost.agent_specs import find_agents
-    from agenthost.catalogue.listing import HEADINGS, listing, table
+    from agenthost.catalogue.listing import HEADINGS, listing, table, table_of_analyzers
 
     _use(prefix)
     found = asyncio.run(find_agents(tuple(folder.absolute() for folder in agents_dirs)))
     if markdown:
-        put(table(found))
+        put(f"{table(found)}\n\n{table_of_analyzers(found)}")
         return 0
     heading, *lines = listing(found)
     for line in (heading, *lines):

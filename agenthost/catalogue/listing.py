@@ -13,6 +13,7 @@ from agenthost.packages.prefix import TO_INSTALL, missing
 from agenthost.sandbox.analyzers import TO_HAVE_ANALYZERS
 from servicekit.printing.cells import cells, padded
 
+SHOWN_FILES = 5
 HEADINGS = ("AGENT", "INSTALLED", "TESTED", "MODEL", "LAST TRIAL", "FEATURES")
 
 
@@ -43,6 +44,21 @@ def table(agents: Mapping[str, Agent]) -> str:
         if spec is not None:
             driven = f"bridge `{spec.bridge.protocol}`" if spec.bridge else f"dialect `{spec.dialect}`"
             rows.append(_markdown(f"`{spec.name}`", spec.version, spec.description, driven, _needs(spec)))
+    return "\n".join(rows)
+
+
+def table_of_analyzers(agents: Mapping[str, Agent]) -> str:
+    """Returns the table of docs/agents.md with the analyzers that ship, from their specs."""
+    shipped = [agents[name] for name in sorted(agents) if agents[name].source.parent == BUILT_IN]
+    rows = [_markdown("agent", "what it is", "files", "what it is kept from"), "|---|---|---|---|"]
+    for spec in (agent.spec for agent in shipped):
+        if spec is not None and spec.analyzer is not None:
+            shown = [
+                *(f"`{name}`" for name in spec.analyzer.files[:SHOWN_FILES]),
+                *(["…"] if spec.analyzer.files[SHOWN_FILES:] else []),
+            ]
+            files = ", ".join(shown) or "all"
+            rows.append(_markdown(f"`{spec.name}`", spec.description, files, spec.enforcement))
     return "\n".join(rows)
 
 

@@ -42,6 +42,13 @@ FINDINGS = {
         {"severity": "medium", "title": "The cache is never cleared", "evidence": [("app.py", 2, "cache = {}")]},
     ]
 }
+STAND_IN = "agents/semgrep/bin/python"
+SARIF_WRITER = """#!/bin/sh
+for file in "$@"; do :; done
+place='{"artifactLocation": {"uri": "'"$file"'"}, "region": {"startLine": 6}}'
+result='{"ruleId": "eval", "level": "error", "message": {"text": "It runs text."}, "locations": [{"physicalLocation": '"$place"'}]}'
+echo '{"version": "2.1.0", "runs": [{"tool": {"driver": {"name": "semgrep"}}, "results": ['"$result"']}]}'
+"""
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(120)]
 
@@ -220,9 +227,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     files = page("agents").files("agent")
     placed = {f"agents/{name}": text for name, text in files.items() if name.startswith("todo")}
     placed["config/conductor/flows/debt.yaml"] = files["debt.yaml"]
+    placed |= page("analyzers").files("analyzer") | {"agents/rules/eval.yaml": "rules: []\n", STAND_IN: SARIF_WRITER}
     placed |= {f"config/conductor/personas/{name}": text for name, text in page("flows").files("persona").items()}
     placed |= {**page("flows").files("flow"), "code/README.md": "# App\n"}
-    return written(placed, tmp_path_factory.mktemp("docs"))
+    made = written(placed, tmp_path_factory.mktemp("docs"))
+    (made / STAND_IN).chmod(0o755)
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -240,6 +250,16 @@ def test_the_agent_of_the_docs_finds_with_its_persona_and_its_parameter(folder: 
     assert "Left to do in app.py" in done.stdout
     assert "Quotes checked; conclusions are yours." in done.stdout
     assert "You are a surveyor of code." in shown
+
+
+def test_the_analyzer_of_the_docs_finds_by_a_spec_alone(folder: Path, address: str) -> None:
+    """Keeps D14: a program that writes SARIF stands for semgrep."""
+    done = conductor("run", "rules.yaml", "code", "--format", "json", folder=folder, address=address)
+    (finding,) = json.loads(done.stdout)["findings"]
+
+    assert done.returncode == 0, done.stderr
+    assert (finding["rule"], finding["status"], finding["severity"]) == ("semgrep:eval", "placed", "high")
+    assert finding["evidence"][0]["path"] == "app.py"
 
 
 @pytest.mark.parametrize("name", ["owners.yaml", "rehearsal.yaml", "tour2.yaml"])
@@ -270,9 +290,10 @@ def test_every_flow_of_the_docs_is_good(folder: Path) -> None:
 
 
 def test_every_spec_and_model_that_is_shown_is_taken() -> None:
-    specs = [text for each in (README, *DOCS) for name, text in {**each.files("model"), **each.files("agent")}.items()]
+    infos = ("model", "agent", "analyzer")
+    specs = [text for each in (README, *DOCS) for info in infos for text in each.files(info).values()]
     tables = [tomllib.loads(text) for text in specs if text.startswith("name = ")]
     models = tomllib.loads(page("agents").block("toml models"))["models"]
 
-    assert [parse_spec(table).name for table in tables] == ["ask", "todo", "qwen"]
+    assert [parse_spec(table).name for table in tables] == ["ask", "todo", "qwen", "semgrep"]
     assert parse_endpoint("cloud", models["cloud"]).key_env == "CLOUD_KEY"
