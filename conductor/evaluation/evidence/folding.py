@@ -61,7 +61,9 @@ def fold(cause: str, findings: Sequence[Finding], rule: Rule, known: Known = UNK
         findings, known = inside, UNKNOWN
     ordered = sorted(findings, key=_weight)
     first = ordered[0]
-    places = sorted(dict.fromkeys(place for finding in ordered for place in finding.evidence), key=_place_order)
+    places = list(dict.fromkeys(place for finding in ordered for place in finding.evidence))
+    if cause:
+        places.sort(key=_place_order)
     count = max(len(ordered), known.findings)
     files = max(len({place.path for place in places}), known.files)
     severity = rule.severity or min((finding.severity for finding in ordered), key=SEVERITIES.index)

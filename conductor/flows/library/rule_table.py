@@ -22,6 +22,7 @@ SEVERITIES = ("critical", "high", "medium", "low", "info")
 PLACEHOLDERS = ("count", "files")
 FIELDS = ("severity", "drop", "why", "title", "titles", "remedy", "fold", "tests", "judged_on")
 OF_DROPPED = ("drop", "judged_on")
+_FILES = re.compile(r"\{files\} (\w+)")
 _PLACEHOLDER = re.compile(r"(?<!\$)\{([^{}]*)\}")
 
 
@@ -163,8 +164,14 @@ def _title_problems(value: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def filled(titles: str, count: int, files: int) -> str:
-    """Returns the title of a folded finding with its numbers."""
+    """Returns the title of a folded finding with its numbers: `{files} workflows` is `1 workflow`."""
+    if files == 1:
+        titles = _FILES.sub(lambda found: f"1 {_singular(found[1])}", titles)
     return titles.replace("{count}", f"{count:,}").replace("{files}", f"{files:,}")
+
+
+def _singular(word: str) -> str:
+    return f"{word[:-3]}y" if word.endswith("ies") else word.removesuffix("s")
 
 
 def _headers(text: str) -> dict[tuple[str, str], int]:

@@ -152,6 +152,15 @@ def test_a_lens_rates_its_own_findings_and_each_keeps_its_identity() -> None:
     assert kept[0].claim == "None of them loads alone.\n\na and b."
 
 
+def test_a_finding_that_is_not_folded_keeps_the_order_of_its_places() -> None:
+    places = tuple(Evidence(path, 1, 1, "import", "verified") for path in ("z.py", "tests/a.py", "b.py"))
+    ring = found("lens:import-ring", evidence=places)
+    (kept,) = ruled(ring).kept
+
+    assert [place.path for place in kept.evidence] == ["z.py", "b.py"]
+    assert kept.id == ring.id
+
+
 def test_what_is_dropped_or_not_in_the_table_of_its_tool_is_counted_and_other_tools_stay_as_they_are() -> None:
     other = [found("semgrep:x"), found(""), found("no-colon")]
     result = ruled(found("ruff:E501"), found("ruff:F999"), *other, counts={"ruff:E501": 1200})

@@ -10,7 +10,7 @@ from conductor.flows.checks.validation import judge_text, parsed, problems_of
 from conductor.flows.library.bundle import read_bundle, write_bundle
 from conductor.flows.library.layers import Folder, Layer, built_in
 from conductor.flows.library.library import read_library, texts_for
-from conductor.flows.library.rule_table import MAX_RULES, read_rule_table
+from conductor.flows.library.rule_table import MAX_RULES, filled, read_rule_table
 
 GOOD = '[ruff.F821]\nseverity = "high"\nwhy = "It raises NameError."\n'
 FLOW = """\
@@ -43,6 +43,19 @@ def test_a_rule_has_a_severity_and_a_reason_and_says_how_it_is_shown() -> None:
     assert "eslint:no-unused/vars" in table.rules
     assert [table.keeps(name) for name in ("ruff:F821", "ruff:E501", "ruff:F401")] == [True, False, False]
     assert [table.judges(name) for name in ("ruff:F401", "semgrep:x", "ruff", "")] == [True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("titles", "files", "title"),
+    [
+        ("{count} actions in {files} workflows", 1, "1,200 actions in 1 workflow"),
+        ("{count} actions in {files} workflows", 3, "1,200 actions in 3 workflows"),
+        ("{files} libraries", 1, "1 library"),
+        ("{files}", 1, "1"),
+    ],
+)
+def test_a_title_has_its_numbers_and_one_file_is_not_many(titles: str, files: int, title: str) -> None:
+    assert filled(titles, 1200, files) == title
 
 
 @pytest.mark.parametrize(
