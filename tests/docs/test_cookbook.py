@@ -42,6 +42,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "app.py").write_text(
         '"""An app."""\n\n\ndef load(text):\n    try:\n        return eval(text)\n    except:\n        pass\n'
     )
+    (folder / "README.md").write_text("# An app\n\nRead [the guide](docs/guide.md) first.\n")
     git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "init.defaultBranch=main"]
     for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "Begin"]):
         subprocess.run([*git, *arguments], cwd=folder, check=True)
