@@ -1,0 +1,72 @@
+"""A configuration in the repository changes nothing of what a tool finds: it only narrows, applied by us, and counted."""
+
+import sys
+import sysconfig
+import tomllib
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agenthost.agent_specs import BUILT_IN, find_spec
+from tests.agenthost.agents.analyzer.driven import analyze, tree
+
+pytestmark = pytest.mark.processes
+
+TOOLS = ("ruff", "zizmor", "shellcheck", "hadolint", "lizard", "typos", "ast-grep")
+TANGLED = "def tangled(a):\n" + "".join(f"    if a == {at}:\n        a += 1\n        a -= 1\n" for at in range(60))
+CODE = {
+    "a.py": f"import requests\nrequests.get(url)\n{TANGLED}",
+    "a.sh": "#!/bin/bash\nif [ -n ${A} ]; then cd x; fi\n",
+    "Dockerfile": "FROM debian\nRUN pip install x\n",
+    ".github/workflows/ci.yml": "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: other/action@v1\n",
+    "README.md": "See the documentaion.\n",
+    "a.js": "fetch({ rejectUnauthorized: false });\n",
+}
+BAIT = "{bait}"  # a file that nothing may make
+PLANTED = {
+    ".shellcheckrc": "disable=all\nshell=zsh\n",
+    ".github/zizmor.yml": "rules:\n  unpinned-uses: {}\n  excessive-permissions:\n    disable: true\n",
+    "zizmor.yml": "rules: [",
+    ".hadolint.yaml": "failure-threshold: ignore\nno-fail: true\nignored: [DL3006]\noverride: {info: [DL3013]}\n",
+    "typos.toml": "[default]\nextend-ignore-re = ['.*']\n[files]\nextend-exclude = ['*.md']\n[default.extend-words]\nx = 'x'\n",
+    "ruff.toml": "required-version = '==0.0.1'\nexclude = ['*']\nextend = '/etc/passwd'\n[lint]\nselect = []\nignore = ['S113']\n",
+    ".ruff.toml": "exclude = ['*']\n[lint]\nselect = []\n",
+    "pyproject.toml": "[tool.ruff]\nrequired-version = '==0.0.1'\n[tool.typos.default]\nlocale = 'xx'\n",
+    "setup.cfg": "[flake8]\nexclude = .\n[flake8:local-plugins]\nextension = X = bait:run\npaths = .\n",
+    "bait.py": f"open({BAIT!r}, 'w')\n",
+    "sitecustomize.py": f"open({BAIT!r}, 'w')\n",
+    "lizard_ext/lizardbait.py": f"open({BAIT!r}, 'w')\n",
+    "sgconfig.yml": "ruleDirs: [none]\ncustomLanguages:\n  python:\n    libraryPath: bait.so\n    extensions: [py, js, sh]\n",
+    "whitelizard.txt": "tangled\n",
+    ".gitattributes": "* linguist-vendored linguist-generated export-ignore\n",
+    **dict.fromkeys((".gitignore", ".ignore", ".rgignore", ".dockerignore", ".eslintignore"), "*\n"),
+}
+
+
+def run(tool: str, root: Path) -> tuple[Counter[str], Counter[str]]:
+    """Returns the counts of a shipped analyzer: found by rule, and narrowed by rule."""
+    path = find_spec(tool, [BUILT_IN])
+    assert path is not None
+    spec = tomllib.loads(path.read_text())
+    places = {"{program}": str(Path(sysconfig.get_path("scripts")) / spec["program"]), "{python}": sys.executable}
+    words = [places.get(word, word.replace("/opt/bridge", str(BUILT_IN))) for word in spec["argv"]]
+    settings: dict[str, Any] = {"name": tool, "argv": [word for word in words if word not in {"{launcher}", "-S"}]}
+    result, _ = analyze(root, "", **settings, **spec["analyzer"])
+    assert result["unjudged"] == 0, result["notes"]
+    return Counter(result["coverage"]["rules"]), Counter(result["coverage"]["narrowed"])
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_a_planted_configuration_only_narrows_and_is_counted(tool: str, tmp_path: Path) -> None:
+    bait = tmp_path / "bait"
+    plain, nothing = run(tool, tree(tmp_path, CODE))
+    planted = {path: text.replace(BAIT, str(bait)) for path, text in PLANTED.items()}
+    found, narrowed = run(tool, tree(tmp_path, planted))
+
+    assert plain
+    assert not nothing
+    assert found + narrowed == plain
+    assert found or tool == "typos"  # whose documents are left out by name
+    assert not bait.exists()
