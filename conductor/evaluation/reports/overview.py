@@ -141,7 +141,9 @@ def _is_to_do(finding: Mapping[str, Any]) -> bool:
 
 
 def _thing(finding: Mapping[str, Any]) -> dict[str, Any]:
-    return {**line_of(finding), "why": _why(finding["claim"])}
+    # A table's reason is the same for each of a rule's findings; of a single one what its tool says belongs to it.
+    is_single = finding.get("calibrated") and finding.get("count", 0) <= 1
+    return {**line_of(finding), "why": _why(finding["claim"], 2 if is_single else 1)}
 
 
 def line_of(finding: Mapping[str, Any]) -> dict[str, Any]:
@@ -158,9 +160,9 @@ def line_of(finding: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _why(claim: str) -> str:
-    """Returns the first paragraph of a claim, on one line, cut at the end of a sentence where it is long."""
-    text = " ".join(claim.strip().partition("\n\n")[0].split())
+def _why(claim: str, paragraphs: int) -> str:
+    """Returns the first paragraphs of a claim, on one line, cut at the end of a sentence where they are long."""
+    text = " ".join(" ".join(claim.strip().split("\n\n")[:paragraphs]).split())
     if len(text) <= MAX_WHY_CHARACTERS:
         return text
     head = text[:MAX_WHY_CHARACTERS]

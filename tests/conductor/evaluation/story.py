@@ -163,9 +163,10 @@ class Story:
         state: AttemptState = AttemptState.SUCCEEDED,
         number: int = 1,
         host: str = "alpha",
+        **fields: Any,
     ) -> Answer:
         """Runs an agent's step to its end, and returns the answer to the check of its result, which may depend on the prompt."""
-        attempt = await self.start(step, number=number, host=host)
+        attempt = await self.start(step, number=number, host=host, **fields)
         if callable(result):
             result = result(self.asked)
         data = result if isinstance(result, bytes) else json.dumps(result).encode() if result is not None else b""
@@ -192,12 +193,12 @@ class Story:
         await self.tell(StepValidating(step))
         return await self._settle(step, await self.ask(WorkKind.CHECK, step, attempt))
 
-    async def start(self, step: str, *, number: int = 1, host: str = "alpha") -> str:
-        """Starts an attempt of an agent's step; returns its id."""
+    async def start(self, step: str, *, number: int = 1, host: str = "alpha", **fields: Any) -> str:
+        """Starts an attempt of an agent's step; returns its id. Fields of AttemptCreated may be given, and `agent`."""
         prompt = await self.prompt(step)
         attempt = f"{self.run}-{step}-{number}"
-        spec = StartSpec(attempt, "survey", prompt, "c" * 40, (), 60.0, 60.0)
-        created = AttemptCreated(step, attempt, number, host, "the only one", spec)
+        spec = StartSpec(attempt, fields.pop("agent", "survey"), prompt, "c" * 40, (), 60.0, 60.0)
+        created = AttemptCreated(step, attempt, number, host, "the only one", spec, **fields)
         await self.tell(created, AttemptStarted(step, attempt, CONFINEMENT))
         return attempt
 

@@ -5,6 +5,7 @@ import json
 import os
 import resource
 from pathlib import Path
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -311,6 +312,29 @@ async def test_a_merge_judges_by_the_table_that_its_run_began_with_and_passes_co
     assert isinstance(merged, Folded)
     told = {"step": "lint", "agent": "survey", **coverage, "dropped": {"ruff:E501": 9}}
     assert json.loads(story.blobs[merged.findings])["coverage"] == [told]
+
+
+@pytest.mark.parametrize(
+    ("attempt", "status"),
+    [
+        ({"agent": "ruff", "names_places": True}, "placed"),
+        ({"agent": "ruff"}, "missing"),
+        ({"agent": "survey"}, "placed"),  # of a host that does not say which agents are tools
+        ({"agent": "survey", "pool": "gpu0", "model": "small"}, "missing"),
+        ({"agent": "reader", "names_places": True, "pool": "gpu0", "model": "small"}, "missing"),
+    ],
+)
+async def test_only_a_tool_without_a_model_names_places_and_tells_its_coverage(
+    story: Story, workspace: Path, attempt: dict[str, Any], status: str
+) -> None:
+    """Keeps F4."""
+    await story.begin(flow_of(agent("a")), workspace)
+    result = {"findings": [claim(quote="")], "coverage": {"tool": "x", "judged": {"Python": 1}}}
+    checked = await story.agent("a", result=result, **attempt)
+
+    assert isinstance(checked, Checked)
+    document = json.loads(story.blobs[checked.findings])
+    assert (document["findings"][0]["status"], "coverage" in document) == (status, status == "placed")
 
 
 async def test_a_failed_step_gives_its_state_and_nothing_else(story: Story, workspace: Path) -> None:
