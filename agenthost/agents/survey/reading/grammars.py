@@ -4,6 +4,7 @@ The grammars recover from errors, so a tree may hold nodes that are none; who re
 """
 
 import importlib
+import time
 from dataclasses import dataclass
 from functools import cache
 from pathlib import PurePosixPath
@@ -15,6 +16,10 @@ from .snapshot import SourceText
 MAX_PARSED_CHARACTERS = 1_000_000
 # A line this long is data or minified, and costs a parser more than it tells.
 MAX_COLUMNS = 20_000
+MAX_SECONDS = 2.0
+CHUNK = 65_536
+MAX_ERRORS = 1000
+MAX_SIBLINGS = 4000
 _TSX = "TSX"
 _GRAMMARS = {
     "Python": ("tree_sitter_python", "language"),
@@ -37,6 +42,19 @@ _GRAMMARS = {
 Node = Any
 
 
+class Clock:
+    """Ends what costs a parser too much processor time: text that is made to do so."""
+
+    def __init__(self) -> None:
+        self.is_late = False
+        self._end = time.process_time() + MAX_SECONDS
+
+    def __call__(self, *_: object) -> bool:
+        """Returns whether the parser must stop."""
+        self.is_late = self.is_late or time.process_time() > self._end
+        return self.is_late
+
+
 @dataclass(frozen=True, slots=True)
 class Grammar:
     """A language of tree-sitter, with its parser."""
@@ -57,8 +75,26 @@ def parse_tree(source: SourceText) -> tuple[Grammar, Node] | None:
     grammar = load(_TSX if PurePosixPath(source.path).suffix.lower() == ".tsx" else name)
     if grammar is None or len(source.text) > MAX_PARSED_CHARACTERS or any(len(x) > MAX_COLUMNS for x in source.lines):
         return None
-    tree = grammar.parser.parse(source.text.encode("utf-8", "replace"))
-    return (grammar, tree.root_node) if tree else None
+    content, clock = source.text.encode("utf-8", "replace"), Clock()
+    try:
+        tree = grammar.parser.parse(lambda at, _: content[at : at + CHUNK], progress_callback=clock)
+    except ValueError:
+        tree = None
+    if tree is None or clock.is_late:
+        grammar.parser.reset()
+        return None
+    return None if _is_wild(tree.root_node) else (grammar, tree.root_node)
+
+
+def _is_wild(root: Node) -> bool:
+    """Returns whether an error spans thousands of nodes: searching them takes quadratic time."""
+    waiting, looked = [root], 0
+    while waiting and looked < MAX_ERRORS:
+        node, looked = waiting.pop(), looked + 1
+        if node.type == "ERROR" and node.child_count > MAX_SIBLINGS:
+            return True
+        waiting += [child for child in node.children if child.has_error]
+    return False
 
 
 @cache

@@ -1,3 +1,4 @@
+import time
 from collections.abc import Callable, Collection
 
 import pytest
@@ -187,3 +188,10 @@ def test_the_fewest_moves_are_found_in_a_large_group_without_recursion() -> None
     ring = relieve(graph, group, Movable())
     assert [(move.path, move.names) for move in ring.moves] == [("m00000", ("x",))]
     assert (len(group), ring.left) == (1100, 2)
+
+
+@pytest.mark.parametrize("line", ["([" * 40, "type A<T extends" * 30], ids=["brackets", "types"])
+def test_text_that_is_made_to_cost_time_is_not_judged(look: Looker, line: str) -> None:
+    begun = time.process_time()
+    assert look(find_script_rings, {"a.ts": f"{line}\n" * 2000, "b.ts": "import './a';\n"}) == []
+    assert time.process_time() - begun < 2
