@@ -186,10 +186,10 @@ def sockets_of(pid: int, kind: str) -> int:
 def count_locks(first: int) -> int:
     """Returns how many locks of files an attempt holds: the kernel bounds them for no user, and no group counts them."""
     with contextlib.suppress(OSError), open("/proc/locks", encoding="ascii", errors="replace") as table:
-        owners = [_owner(line) for line in table.read(MAX_TABLE_BYTES).splitlines()]
-        if len(owners) > MAX_LOCKS:
+        lines = table.read(MAX_TABLE_BYTES).splitlines()
+        if len(lines) > MAX_LOCKS:
             inside = {first, *descendants(first)}
-            return sum(owner in inside for owner in owners)
+            return sum(_owner(line) in inside for line in lines)
     return 0
 
 

@@ -6,6 +6,7 @@ bodies (prompts, answers, results, reports) are blobs or transcript, and never c
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import accumulate
 
 from conductor.core.model.events.event_parts import Confinement, ModelUse
 
@@ -21,12 +22,18 @@ _CUT = " [… cut]"
 
 def cut_text(text: str, most: int = MOST_TEXT) -> str:
     """Returns the text, truncated to at most this weight."""
-    weight = 0
-    for place, character in enumerate(text):
-        weight += _weigh(character)
-        if weight > most:
-            return _cut_at(text[:place], most)
-    return text
+    if len(text) <= most and weigh(text) <= most:
+        return text
+    room = max(most - weigh(_CUT), 0)
+    end = next(place for place, weight in enumerate(accumulate(map(weigh, text))) if weight > room)
+    return text[:end] + _CUT
+
+
+def weigh(text: str) -> int:
+    """Returns the weight of a text."""
+    if text.isascii() and text.isprintable():  # nearly all are
+        return len(text) + text.count('"') + text.count("\\")
+    return sum(map(_weigh_character, text))
 
 
 def cut_confinement(told: Confinement) -> Confinement:
@@ -56,23 +63,13 @@ def _cut_list(texts: Sequence[str], most: int) -> tuple[str, ...]:
     left, kept = most - MOST_WORD, []
     for place, text in enumerate(texts):
         kept.append(cut_text(text, left))
-        left -= sum(map(_weigh, kept[-1])) + 3
+        left -= weigh(kept[-1]) + 3
         if left <= 0 and place + 1 < len(texts):
             return (*kept, f"[… {len(texts) - place - 1} more]")
     return tuple(kept)
 
 
-def _cut_at(text: str, most: int) -> str:
-    room = max(most - sum(map(_weigh, _CUT)), 0)
-    weight = 0
-    for place, character in enumerate(text):
-        weight += _weigh(character)
-        if weight > room:
-            return text[:place] + _CUT
-    return text + _CUT
-
-
-def _weigh(character: str) -> int:
+def _weigh_character(character: str) -> int:
     if " " <= character <= "~":
         return 2 if character in '"\\' else 1
     return 6 if character <= "\uffff" else 12
