@@ -3,7 +3,7 @@
 import os
 import posixpath
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,13 +18,21 @@ MAX_COUNTED_BYTES = 16 * 1024 * 1024
 NOWHERE = "that name no file of the snapshot"
 FOREIGN = "in vendored or generated files"
 NARROWED = "narrowed"
+EXCEPTED = "whose lines are an exception of its rule"
 
 
 class Judge:
     """Says of each result whether it counts. `given` are the files that the tool was given, by path."""
 
-    def __init__(self, root: Path, work: Path, given: Mapping[str, str], narrowing: Narrowing | None = None) -> None:
-        self.root, self.work, self._given = root, work, given
+    def __init__(
+        self,
+        root: Path,
+        work: Path,
+        given: Mapping[str, str],
+        narrowing: Narrowing | None = None,
+        unless: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
+        self.root, self.work, self._given, self._unless = root, work, given, unless or {}
         self._places: dict[str, tuple[str, str]] = {}
         self._counts: dict[str, int] = {}  # of lines, by path
         self.narrowing = narrowing
@@ -37,6 +45,8 @@ class Judge:
         result = replace(result, path=path, start_line=start, end_line=end)
         if not reason and self._is_narrowed(result):
             reason = NARROWED
+        if not reason and self._is_excepted(result):
+            reason = EXCEPTED
         return result, reason
 
     def inside(self, path: str) -> str:
@@ -77,6 +87,13 @@ class Judge:
         is_foreign = is_vendored(path) or is_generated((head_of(self.root / path) or "").split("\n"))
         return FOREIGN if is_foreign else ""
 
+    def _is_excepted(self, result: Result) -> bool:
+        texts = self._unless.get(result.rule.rpartition("/")[2])  # some tools put their name before a rule
+        if not texts:
+            return False
+        lines = _read(self.root / result.path).split(b"\n")[result.start_line - 1 : result.end_line]
+        return any(text.encode() in line for text in texts for line in lines)
+
     def _is_narrowed(self, result: Result) -> bool:
         if isinstance(result, RawResult) and result.is_suppressed:
             return True
@@ -89,6 +106,15 @@ class Judge:
             return False
 
 
+def _read(path: Path) -> bytes:
+    """Returns what a file begins with; nothing of one that cannot be read."""
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
+            return file.read(MAX_COUNTED_BYTES)
+    except (OSError, ValueError):
+        return b""
+
+
 def _is_file(path: Path) -> bool:
     try:
         return stat.S_ISREG(os.lstat(path).st_mode)
@@ -98,9 +124,5 @@ def _is_file(path: Path) -> bool:
 
 def _count_lines(path: Path) -> int:
     """Returns how many lines a file has, as an editor numbers them; 0 where it cannot be read."""
-    try:
-        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
-            content = file.read(MAX_COUNTED_BYTES)
-    except (OSError, ValueError):
-        return 0
+    content = _read(path)
     return content.count(b"\n") + (not content.endswith(b"\n") and bool(content))

@@ -46,7 +46,7 @@ def main(
     voice = Voice(output or sys.stdout)
     work.mkdir(parents=True, exist_ok=True)
     selection = select(root, settings.files)
-    judge = Judge(root, work, selection.kinds, _narrowing(settings, root, base_in(prompt), voice))
+    judge = Judge(root, work, selection.kinds, _narrowing(settings, root, base_in(prompt), voice), settings.unless)
     tally = Tally(settings, selection, judge)
     if selection.kinds or not settings.files:
         _Driver(settings, judge, tally, voice).drive(selection)

@@ -2,8 +2,8 @@
 
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 FILES, RESULT = "{files}", "{result}"
@@ -24,6 +24,9 @@ class Settings:
     skipped: re.Pattern[str] | None = None
     narrowing: str = ""
     category: str = ""
+    unless: Mapping[str, Sequence[str]] = field(
+        default_factory=dict
+    )  # by rule, texts in whose lines its results do not count
     seconds: float = TOOL_SECONDS  # of all batches together
 
     @property

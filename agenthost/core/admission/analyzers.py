@@ -20,12 +20,13 @@ PACKAGES = "packages"  # as a name below /opt
 LAUNCHER = f"{MOUNTS}/bridge/analyzer/launcher.py"
 MAX_PATTERNS = 64
 MAX_PATTERN_CHARACTERS = 500
+MAX_RULES = 64
 # In argv, replaced inside the sandbox: the files of a batch, and where the tool writes its result.
 FILES, RESULT = "{files}", "{result}"
 _PROGRAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,79}")
 _MODULE = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 _WORD = re.compile(r"[a-z][a-z -]{0,39}")
-_KEYS = frozenset({"files", "ok_exit", "result", "adapter", "skipped", "narrowing", "category"})
+_KEYS = frozenset({"files", "ok_exit", "result", "adapter", "skipped", "narrowing", "category", "unless"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +40,11 @@ class Analyzer:
     skipped: str = ""
     narrowing: str = ""
     category: str = ""
+    unless: tuple[tuple[str, tuple[str, ...]], ...] = ()  # by rule, texts in whose lines its results do not count
 
     def settings(self, name: str, version: str) -> str:
         """Returns the first argument of our program."""
-        table = {key: getattr(self, key) for key in sorted(_KEYS)}
+        table = {key: getattr(self, key) for key in sorted(_KEYS)} | {"unless": dict(self.unless)}
         return json.dumps({"name": name, "version": version, **table})
 
 
@@ -60,6 +62,7 @@ def read_analyzer(table: Any, argv: tuple[str, ...]) -> Analyzer:
         _skipped(table.get("skipped", "")),
         _name(table, "narrowing", _MODULE),
         _name(table, "category", _WORD),
+        _unless(table.get("unless", {})),
     )
     if FILES in argv and not found.files:
         raise SpecError(
@@ -94,6 +97,19 @@ def _patterns(values: Any) -> tuple[str, ...]:
             " as ['*.py', '#!python']"
         )
     return tuple(values)
+
+
+def _unless(table: Any) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    if not isinstance(table, Mapping) or len(table) > MAX_RULES or not all(map(_are_patterns, table.values())):
+        raise SpecError(
+            f"analyzer.unless is {shown(table)}: it must be a table of at most {MAX_RULES} rules with lists of texts,"
+            " as F821 = ['exec(']"
+        )
+    return tuple((rule, tuple(texts)) for rule, texts in sorted(table.items()))
+
+
+def _are_patterns(values: Any) -> bool:
+    return isinstance(values, list) and 0 < len(values) <= MAX_PATTERNS and all(map(_is_pattern, values))
 
 
 def _is_pattern(value: Any) -> bool:

@@ -1,6 +1,7 @@
 """Reads the output of `typos --format json`: one result a line.
 
-A word counts where its mistake is plain: in lower case, not short, with one correction, and in a file that is English.
+A word counts where its mistake is plain: in lower case, not short, with one correction, and in a file that is English. A file
+is of another language where its path names one, as `docs/de/a.md` and `README.pt-BR.md` do, or where it has very many mistakes.
 """
 
 import json
@@ -15,17 +16,24 @@ RULE = "typo"
 MIN_CHARACTERS = 6
 MAX_WORDS_A_FILE = 12  # more kinds of mistakes than that are another language, or a jargon
 _WORD = re.compile(r"[a-z]+")
+# Languages that documents are translated to, as paths name them. `no` and `so` are words.
+_LANGUAGES = (
+    "ar|az|be|bg|bn|br|ca|cs|cy|da|de|el|eo|es|et|eu|fa|fi|fil|fr|ga|gl|gu|he|hi|hr|hu|hy|id|it|ja|jp|ka|kk|km|kn|ko|kr"
+    "|ku|lt|lv|mk|ml|mn|mr|ms|my|nb|ne|nl|nn|pa|pl|ps|pt|ro|ru|sk|sl|sq|sr|sv|sw|ta|te|tg|th|tl|tr|tw|ua|uk|ur|uz|vi|zh"
+)
+_CODE = re.compile(rf"(?:^|[._-])(?:{_LANGUAGES})(?:[-_](?:[a-z]{{2}}|hans|hant|latn|cyrl))?$", re.IGNORECASE)
 
 
 def read(stream: BinaryIO) -> Iterator[Result]:
     """Yields the plain mistakes. The results of a file come one after the other."""
-    path, found, words = "", list[Result](), set[str]()
+    path, found, words, is_english = "", list[Result](), set[str](), True
     for result, word in _results(stream):
         if result.path != path:
             yield from found if len(words) <= MAX_WORDS_A_FILE else ()
             path, found, words = result.path, [], set()
+            is_english = not _is_translated(path)
         words.add(word)
-        if len(words) <= MAX_WORDS_A_FILE and _is_plain(word, result):
+        if is_english and len(words) <= MAX_WORDS_A_FILE and _is_plain(word, result):
             found.append(result)
     yield from found if len(words) <= MAX_WORDS_A_FILE else ()
 
@@ -38,6 +46,12 @@ def _results(stream: BinaryIO) -> Iterator[tuple[Result, str]]:
             word, path = str(said.get("typo", "")), str(said.get("path", ""))
             text = f"`{word}` should be `{corrections[0]}`." if len(corrections) == 1 else ""
             yield Result(RULE, "note", text, path, said["line_num"], said["line_num"]), word
+
+
+def _is_translated(path: str) -> bool:
+    """Returns whether a path names another language, by a folder or at the end of the file's name."""
+    *folders, name = path.split("/")
+    return any(_CODE.match(folder) for folder in folders) or bool(_CODE.search(name.rpartition(".")[0]))
 
 
 def _is_plain(word: str, result: Result) -> bool:

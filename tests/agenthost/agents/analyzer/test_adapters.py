@@ -72,6 +72,23 @@ def test_a_file_with_many_kinds_of_mistakes_is_in_another_language() -> None:
     assert [result.path for result in read(typos, *foreign, typo("acticity", "activity"))] == ["/workspace/README.md"]
 
 
+@pytest.mark.parametrize(
+    ("path", "is_told"),
+    [
+        ("docs/de/components/tabs.mdx", False),
+        ("docs/pt-BR/tabs.mdx", False),
+        ("README.zh-CN.md", False),
+        ("README_fr.md", False),
+        ("doc/README.es.md", False),
+        ("docs/en/tabs.mdx", True),
+        ("docs/design/README.md", True),
+        ("CONTRIBUTING.md", True),
+    ],
+)
+def test_a_path_may_name_another_language(path: str, is_told: bool) -> None:  # noqa: FBT001 - a table
+    assert bool(read(typos, typo("acticity", "activity", path=f"/workspace/{path}"))) is is_told
+
+
 @pytest.mark.parametrize("adapter", ADAPTERS)
 def test_lines_that_are_no_results_are_passed_over(adapter: Adapter) -> None:
     hostile = (

@@ -46,6 +46,7 @@ def test_our_program_drives_the_tool_and_the_daemon_reads_jsonl() -> None:
         "ok_exit": [0, 1],
         "result": "stdout",
         **dict.fromkeys(("adapter", "skipped", "narrowing", "category"), ""),
+        "unless": {},
     }
     assert (spec.dialect, spec.offers, spec.is_driven) == ("jsonl", ("findings", "places"), True)
 
@@ -70,6 +71,7 @@ def test_only_the_setting_says_that_findings_name_places() -> None:
         ([("files =", "result = 'file'\nfiles =")], "analyzer.result = 'file' and {result} in argv belong together"),
         ([("files =", "result = 'pipe'\nfiles =")], "analyzer.result is 'pipe': it must be one of stdout, file"),
         ([("files =", "ok_exit = [true]\nfiles =")], "analyzer.ok_exit is [True]: it must be a list of exit codes"),
+        ([("files =", "unless = {F821 = 'exec('}\nfiles =")], "analyzer.unless is {"),
         ([("files =", "skipped = '('\nfiles =")], "analyzer.skipped is not a regular expression"),
         ([("files =", "skipped = 'x'\nfiles =")], "analyzer.skipped is 'x': it must be a regular expression with a group"),
         ([("files =", "adapter = '../x'\nfiles =")], "analyzer.adapter is '../x': it must match"),
