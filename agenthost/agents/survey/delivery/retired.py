@@ -35,6 +35,22 @@ AGED = Rule(
     "They run on a newer Node than they were made for, and get no more fixes.",
     "Move to the current major versions, and let Dependabot or Renovate keep them.",
 )
+RUNTIME = Rule(
+    "lens:ended-runtime",
+    Severity.LOW,
+    "CI runs a version of Node that gets no more security fixes",
+    "CI runs versions of Node that get no more security fixes in {count} places",
+    "Packages leave these versions behind, and holes in them stay open.",
+    "Move to a version that is supported, in package.json and Dockerfiles too.",
+)
+COMMAND = Rule(
+    "lens:retired-command",
+    Severity.LOW,
+    "A step sets its output by a command that GitHub has retired",
+    "{count} steps set their outputs by commands that GitHub has retired",
+    "Anything that a step prints can be taken for such a command, and GitHub is to switch them off.",
+    "Append `name=value` to the file that $GITHUB_OUTPUT names.",
+)
 CUT = Rule(
     "lens:cut-version",
     Severity.HIGH,
@@ -63,6 +79,9 @@ _AGED = {
     "actions/github-script": 6,
     "actions/stale": 8,
 }
+_LAST_ENDED_NODE = 20
+_NODE = re.compile(r"^v?(\d+)(?:\.[\dx*]+)*$")
+_RETIRED_COMMAND = re.compile(r"\becho\s+[\"']?::(?:set-output|save-state|set-env|add-path)\b")
 _MAJOR = re.compile(r"^v?(\d+)(?:[.\s]|$)")
 _CUT = re.compile(r"^\d+\.\d*0$")
 _VERSION_KEY = re.compile(r"^(python|go|ruby|php|node|java|dotnet)(-?versions?)?$|^version$")
@@ -77,6 +96,15 @@ def find_retired(pipeline: Pipeline) -> Iterator[Sighting]:
         for step in job.steps:
             yield from _action(pipeline, job, step.node)
             yield from _cut(pipeline, child(step.node, "with"))
+            node = child(step.node, "with", "node-version")
+            if (match := _NODE.match(text(node))) and int(match[1]) <= _LAST_ENDED_NODE:
+                yield _sighting(pipeline, RUNTIME, node, f"Node {match[1]}")
+            for command in step.commands:
+                if match := _RETIRED_COMMAND.search(command.text):
+                    place = cite(pipeline.source.path, pipeline.source.lines, command.line)
+                    yield Sighting(
+                        COMMAND, place, f"job `{job.name}` uses `{match.group().rpartition('echo')[2].strip()}`"
+                    )
         yield from _cut(pipeline, child(job.node, "strategy", "matrix"))
 
 

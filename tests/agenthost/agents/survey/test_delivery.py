@@ -11,7 +11,7 @@ WORKFLOW = ".github/workflows/ci.yml"
 
 def workflow(steps: str, *, job: str = "", on: str = "push", more: str = "") -> str:
     """Writes a workflow of one job; a line of `steps` that is indented goes on with a step."""
-    listed = "".join(f"      {' ' if step.startswith(' ') else '-'} {step.strip()}\n" for step in steps.splitlines())
+    listed = "".join(f"      {step}\n" if step.startswith(" ") else f"      - {step}\n" for step in steps.splitlines())
     return f"on: [{on}]\njobs:\n  main:\n    runs-on: ubuntu-latest\n{job}    steps:\n{listed}{more}"
 
 
@@ -49,6 +49,12 @@ PUBLISH = "run: twine upload dist/*"
             "unfailing-check",
             {WORKFLOW: workflow("run: ./gradlew lint"), "a/build.gradle": "lint {\n abortOnError false\n}\n"},
         ),
+        ("ended-runtime", {WORKFLOW: workflow("uses: actions/setup-node@v9\n  with:\n    node-version: 16.x")}),
+        ("retired-command", {WORKFLOW: workflow('run: echo "::set-output name=a::b"')}),
+        ("piped-installer", {WORKFLOW: workflow("run: curl -s https://a.b | bash\n  env: {A: '${{ secrets.A }}'}")}),
+        ("disabled-check", {WORKFLOW: workflow("run: a", more="  # - windows-latest\n")}),
+        ("disabled-check", {WORKFLOW: workflow("run: make"), "Makefile": "all:\n\t#bandit -r src\n"}),
+        ("leftover-pipeline", {WORKFLOW: workflow("run: a"), ".travis.yml": "language: c\n"}),
         ("retired-runner", {WORKFLOW: workflow("run: a").replace("ubuntu-latest", "ubuntu-20.04")}),
         ("disabled-action", {WORKFLOW: workflow("uses: actions/upload-artifact@v3")}),
         ("retired-action", {WORKFLOW: workflow(f"uses: actions/checkout@{'a' * 40} # v3.1")}),
@@ -98,6 +104,10 @@ def test_a_pipeline_that_lets_faults_through_is_found(look: Looker, rule: str, f
         {WORKFLOW: workflow("run: a", job=MATRIX.replace("os: [a, b]", "python-version: ['3.10', 3.0]"))},
         {WORKFLOW: workflow(f"run: mvn install\n{PUBLISH}")},
         {WORKFLOW: workflow("run: gotestsum"), "Makefile": "test:\n\tgo test ./...\n"},
+        {WORKFLOW: workflow("uses: actions/setup-node@v9\n  with:\n    node-version: lts/*")},
+        {WORKFLOW: workflow("run: curl -s https://a.b | bash\n  env: {A: '${{ secrets.GITHUB_TOKEN }}'}")},
+        {WORKFLOW: workflow("run: make # mypy is slow", more="  # pytest must run first\n"), "Makefile": "all:\n\ta\n"},
+        {WORKFLOW: workflow("run: a"), ".travis.yml": "language: c\n", "README.md": "https://app.travis-ci.com/a/b"},
         {WORKFLOW: workflow("run: npx eslint ."), "package.json": '{"scripts": {\n"lint": "eslint ."}}'},
         {WORKFLOW: workflow("uses: x/eslint-action@v9"), "package.json": '{"scripts": {\n"lint": "eslint ."}}'},
         {
