@@ -11,6 +11,7 @@ from typing import Any
 MAX_ROWS = 10
 MAX_NAMED = 8
 LENS = "lens "
+LEFT_OUT = "history left out: "
 # The agents that ship with a host and need a program beside it, and what brings those.
 ANALYZERS = frozenset({"ruff", "zizmor", "shellcheck", "hadolint", "deptry", "lizard", "typos", "ast-grep"})
 BRING = "pip install 'conductor-agenthost[survey]'"
@@ -33,7 +34,7 @@ def judged(values: Mapping[str, Any]) -> dict[str, Any] | None:
     return {
         "rows": rows[:MAX_ROWS],
         "bring": BRING if absent and ANALYZERS.issuperset(absent) else "",
-        "told": list(_told(absent, coverage, kinds, rows[MAX_ROWS:])),
+        "told": [*_told(absent, coverage, kinds, rows[MAX_ROWS:]), *_history(values, coverage)],
         "line": _line(kinds, by_kind),
     }
 
@@ -85,8 +86,16 @@ def _told(
         yield f"This flow's table of rules drops {_results(dropped)}. The JSON lists all of them."
     if left_out := [pair for one in coverage for pair in _counts(one, "left_out")]:
         yield f"Nothing to judge: {', '.join(f'{number:,} {reason}' for reason, number in left_out)}."
-    if history := next((one["history"] for one in coverage if one.get("history")), ""):
-        yield f"History: {history.removesuffix('.')}."
+
+
+def _history(values: Mapping[str, Any], coverage: Coverage) -> Iterator[str]:
+    """Yields which history the lenses saw, or why there was none: the snapshot's own notes know it best."""
+    told = next((one["history"] for one in coverage if one.get("history")), "").removesuffix(".")
+    why = next((note for note in values["snapshot"]["notes"] if note.startswith(LEFT_OUT)), "") if told else ""
+    if why:
+        yield f"No history: {why.removeprefix(LEFT_OUT)}."
+    elif told:
+        yield f"{told}." if told.startswith("No ") else f"History: {told}."
 
 
 def _counts(one: Mapping[str, Any], name: str) -> Iterable[tuple[str, int]]:

@@ -22,8 +22,8 @@ RUFF = {
 LENSES = [{"tool": f"lens {name}", "judged": {"Python": 120}} for name in ("structure", "tests")]
 
 
-def told(*coverage: dict[str, Any], **step: Any) -> dict[str, Any]:
-    found = judged({"coverage": coverage, "steps": [step]})
+def told(*coverage: dict[str, Any], notes: tuple[str, ...] = (), **step: Any) -> dict[str, Any]:
+    found = judged({"coverage": coverage, "steps": [step], "snapshot": {"notes": list(notes)}})
     assert found is not None
     return found
 
@@ -61,6 +61,22 @@ def test_an_agent_of_a_users_own_is_missed_without_advice() -> None:
         "",
         "pip install 'conductor-agenthost[survey]'",
     )
+
+
+@pytest.mark.parametrize(
+    ("history", "notes", "said"),
+    [
+        ("1 commit since 2026", (), "History: 1 commit since 2026."),
+        ("No history came with the snapshot", (), "No history came with the snapshot."),
+        (
+            "No history came with the snapshot",
+            ("history left out: the folder is a part of the repository /src",),
+            "No history: the folder is a part of the repository /src.",
+        ),
+    ],
+)
+def test_it_says_which_history_there_was_or_why_none(history: str, notes: tuple[str, ...], said: str) -> None:
+    assert told({**INVENTORY, "history": history}, notes=notes)["told"][-1] == said
 
 
 def test_data_that_no_rule_covers_is_told_last_and_together() -> None:

@@ -70,7 +70,10 @@ def _is_worked_on(survey: Survey, commits: Sequence[Commit]) -> bool:
     elif newest < time.time() - DORMANT_SECONDS:
         survey.miss(f"The last commit is of {_day(newest)}: hotspots are told of projects that are worked on.")
     elif len(commits) < MIN_COMMITS:
-        survey.miss(f"{named(len(commits), 'commit')} are too few to tell hotspots.")
+        told = named(len(history.commits), "commit")
+        mass = len(history.commits) - len(commits)
+        apart = f", {mass:,} of them mass changes" if mass else ""
+        survey.miss(f"The history has {told}{apart}: too few to tell hotspots.")
     else:
         survey.say(
             f"Read {named(len(commits), 'commit')} since {_day(min(one.time for one in commits))}, without mass changes."

@@ -72,7 +72,7 @@ def test_mass_changes_and_tests_do_not_count(look: Looker) -> None:
     ("history", "said"),
     [
         (None, "none: no hotspots can be told."),
-        (History(tuple(commits("core.py", count=60))), "60 commits are too few"),
+        (History(tuple(commits("core.py", count=60))), "The history has 60 commits: too few"),
         (History((Commit(1_500_000_000, "a", "Begin", ()),)), "The last commit is of 2017-07-14"),
     ],
     ids=["left out", "short", "dormant"],
