@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ..files import is_generated, is_vendored, language
-from ..survey.reading.snapshot import MAX_FILE_BYTES, UNJUDGED, Snapshot
+from ..reading.snapshot import MAX_FILE_BYTES, UNJUDGED, Snapshot
 
 HEAD_BYTES = 16 * 1024
 NO_KIND = "other files"

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 
 from ..files import is_vendored
-from ..survey.reading.snapshot import Snapshot
+from ..reading.snapshot import Snapshot
 from .declarations import Declared, normal
 
 # Modules that are not named as their distribution is. Others that are known have its name.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..files import is_example, is_test, is_vendored
-from ..survey.reading.snapshot import Snapshot
+from ..reading.snapshot import Snapshot
 
 MAX_PROJECTS = 20
 MAX_DECLARED = 200

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..survey.reading.snapshot import Snapshot
+from ..reading.snapshot import Snapshot
 from .certainty import Uses
 from .declarations import Declared, projects
 

@@ -3,8 +3,8 @@
 from collections import Counter
 from typing import Any
 
+from ..reading.history import read_history
 from ..survey.hotspots.lens import recent
-from ..survey.reading.history import read_history
 from .subject import Subject
 
 MAX_FILES = 50

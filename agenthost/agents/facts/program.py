@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+from ..reading.snapshot import Snapshot
 from ..survey.finding import Finding, named
-from ..survey.reading.snapshot import Snapshot
 from ..survey.voice import Voice
 from .churn import scan_churn
 from .dependencies import scan_dependencies

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from ..files import is_vendored
-from ..survey.reading.snapshot import Snapshot, SourceText
+from ..reading.snapshot import Snapshot, SourceText
 
 MAX_PROMPT_BYTES = 1024 * 1024
 

@@ -7,8 +7,8 @@ from collections import Counter
 from typing import Any
 
 from ..files import is_generated, is_vendored, language
-from .reading.history import describe_history
-from .reading.snapshot import NOT_TEXT, Snapshot
+from ..reading.history import describe_history
+from ..reading.snapshot import NOT_TEXT, Snapshot
 
 MAX_KINDS = 200
 WITHOUT_EXTENSION = "no extension"

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TextIO
 
 from ..files import language
+from ..reading.history import History, read_history
+from ..reading.snapshot import UNJUDGED, Snapshot
 from .delivery import lens as delivery
 from .documents import lens as documents
 from .finding import Finding, named
@@ -18,8 +20,6 @@ from .hotspots import lens as hotspots
 from .inventory import take_inventory
 from .lens import Detector
 from .ranking import choose, rank, summary
-from .reading.history import History, read_history
-from .reading.snapshot import UNJUDGED, Snapshot
 from .structure import lens as structure
 from .survey import Survey
 from .testing import lens as testing

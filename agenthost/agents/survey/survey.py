@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from functools import cached_property
 
 from ..files import is_code, is_generated, is_product, is_test, is_vendored, language
+from ..reading.history import History
+from ..reading.python_source import parse
+from ..reading.snapshot import Snapshot, SourceText
 from .coverage import Coverage
 from .ranking import words
-from .reading.history import History
-from .reading.python_source import parse
-from .reading.snapshot import Snapshot, SourceText
 from .voice import Voice
 
 

@@ -12,7 +12,7 @@ from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
 
-from ...survey.reading.snapshot import SKIPPED_FOLDERS, Snapshot
+from ...reading.snapshot import SKIPPED_FOLDERS, Snapshot
 
 MAX_FILE_BYTES = 256 * 1024
 MAX_FILES = 50  # of one name or another: a monorepo has some

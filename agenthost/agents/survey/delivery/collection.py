@@ -13,9 +13,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from ...files import is_example, is_test, is_vendored
+from ...reading.python_source import FUNCTIONS, dotted
+from ...reading.snapshot import Snapshot
 from ..finding import Severity, cite
-from ..reading.python_source import FUNCTIONS, dotted
-from ..reading.snapshot import Snapshot
 from ..sighting import Rule, Sighting
 from ..survey import Survey
 from .commands import may_test

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 
-from ..reading.snapshot import Snapshot, SourceText
+from ...reading.snapshot import Snapshot, SourceText
 from .pipelines import Command, Job, Pipeline, Step
 
 MAX_DEPTH = 5

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from ...files import is_example, is_test, is_vendored
+from ...reading.snapshot import SourceText
 from ..finding import Evidence, Finding, Severity, cite
-from ..reading.snapshot import SourceText
 from ..sighting import Rule, Sighting, merge
 from ..survey import Survey
 

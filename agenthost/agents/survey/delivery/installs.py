@@ -7,8 +7,8 @@ import posixpath
 import re
 from collections.abc import Iterator
 
+from ...reading.snapshot import Snapshot
 from ..finding import Severity, cite
-from ..reading.snapshot import Snapshot
 from ..sighting import Rule, Sighting
 from .commands import Recipes, simple
 from .pipelines import Command, Pipeline

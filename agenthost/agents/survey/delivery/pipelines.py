@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..reading.snapshot import Snapshot, SourceText
+from ...reading.snapshot import Snapshot, SourceText
 from .yaml_tree import Node, child, entries, items, last_line, line, parse, text, texts
 
 MAX_PIPELINES = 300

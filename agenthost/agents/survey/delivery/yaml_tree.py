@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from ..reading.snapshot import SourceText
+from ...reading.snapshot import SourceText
 
 yaml: Any
 try:

@@ -11,8 +11,8 @@ from pathlib import PurePosixPath
 from urllib.parse import unquote
 
 from ...files import is_test, is_vendored
+from ...reading.snapshot import SourceText
 from ..finding import Finding, Severity, cite
-from ..reading.snapshot import SourceText
 from ..sighting import Rule, Sighting, merge
 from ..survey import Survey
 

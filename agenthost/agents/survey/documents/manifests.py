@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
+from ...reading.snapshot import SourceText
 from ..finding import Finding, Severity, cite
-from ..reading.snapshot import SourceText
 from ..sighting import Rule, Sighting, merge
 from ..survey import Survey
 

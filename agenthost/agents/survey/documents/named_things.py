@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from ...files import is_test, is_vendored
+from ...reading.snapshot import SourceText
 from ..finding import Finding, Severity, cite
-from ..reading.snapshot import SourceText
 from ..sighting import Rule, Sighting, merge
 from ..survey import Survey
 

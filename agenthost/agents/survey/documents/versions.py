@@ -6,8 +6,8 @@ Both sides of a contradiction are quoted. What is computed when the package is b
 import re
 from collections.abc import Iterator
 
+from ...reading.snapshot import SourceText
 from ..finding import Evidence, Finding, Severity, cite
-from ..reading.snapshot import SourceText
 from ..survey import Survey
 
 _PROJECT_VERSION = re.compile(r"^version\s*=\s*[\"']([0-9][^\"']*)[\"']")

@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
+from ...reading.history import Commit
+from ...reading.snapshot import SourceText
 from ..finding import Finding, Severity, cite, shorten
-from ..reading.history import Commit
-from ..reading.snapshot import SourceText
 from ..survey import Survey
 
 MAX_FILES_IN_COMMIT = 6

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from ...files import is_tooling
+from ...reading.functions import FunctionSpan, code_lines, find_functions
+from ...reading.history import Commit, blame
+from ...reading.snapshot import SourceText
 from ..finding import Evidence, Finding, Severity, cite, named, shorten
 from ..lens import Detector
-from ..reading.functions import FunctionSpan, code_lines, find_functions
-from ..reading.history import Commit, blame
-from ..reading.snapshot import SourceText
 from ..survey import Survey
 from .cochange import find_cochange
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
 from ...files import is_tooling
+from ...reading.snapshot import SourceText
 from ..finding import Evidence, Finding, Severity, cite, named
-from ..reading.snapshot import SourceText
 from ..survey import Survey
 
 MIN_LINES = 20

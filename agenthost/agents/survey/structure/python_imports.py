@@ -8,7 +8,7 @@ import ast
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 
-from ..reading.python_source import FUNCTIONS, dotted, walk
+from ...reading.python_source import FUNCTIONS, dotted, walk
 from .import_graph import EVERYTHING, Import
 
 

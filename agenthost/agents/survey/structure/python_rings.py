@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from ...reading.python_source import FUNCTIONS, walk
 from ..finding import Finding, named
-from ..reading.python_source import FUNCTIONS, walk
 from ..survey import Survey
 from .import_graph import Import, ImportGraph
 from .python_imports import PythonModules

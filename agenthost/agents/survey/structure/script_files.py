@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from ..reading.grammars import Grammar, Node, lines, parse_tree, text
-from ..reading.snapshot import SourceText
+from ...reading.grammars import Grammar, Node, lines, parse_tree, text
+from ...reading.snapshot import SourceText
 from .import_graph import EVERYTHING
 
 _VALUES = "[(identifier) (shorthand_property_identifier)] @use"

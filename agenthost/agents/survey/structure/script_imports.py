@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator
 
 from ...files import SCRIPTS
-from ..reading.grammars import lines
+from ...reading.grammars import lines
 from ..survey import Survey
 from .import_graph import EVERYTHING, Import, ImportGraph
 from .rings import Hazard

@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
+from ...reading.python_source import Function, call_name, dotted, functions, walk_scope
+from ...reading.snapshot import SourceText
 from ..finding import Finding, Severity, cite, shorten
-from ..reading.python_source import Function, call_name, dotted, functions, walk_scope
-from ..reading.snapshot import SourceText
 from ..sighting import Rule, Sighting, merge
 from ..survey import Survey
 

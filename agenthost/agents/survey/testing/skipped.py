@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterator
 
 from ...files import language
+from ...reading.snapshot import SourceText
 from ..delivery.commands import Recipes
 from ..delivery.pipelines import read_pipelines
 from ..finding import Finding, Severity, cite, shorten
-from ..reading.snapshot import SourceText
 from ..sighting import Rule, Sighting, merge
 from ..survey import Survey
 

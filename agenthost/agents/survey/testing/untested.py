@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from ...files import is_test, is_tooling, is_vendored, language
+from ...reading.functions import FunctionSpan, find_functions
+from ...reading.snapshot import SourceText
 from ..finding import Finding, Severity, cite, named
-from ..reading.functions import FunctionSpan, find_functions
-from ..reading.snapshot import SourceText
 from ..survey import Survey
 
 MIN_CODE_LINES = 100

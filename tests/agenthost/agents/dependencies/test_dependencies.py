@@ -9,7 +9,7 @@ import pytest
 from agenthost.agents.dependencies.certainty import Uses
 from agenthost.agents.dependencies.declarations import projects
 from agenthost.agents.dependencies.program import main
-from agenthost.agents.survey.reading.snapshot import Snapshot
+from agenthost.agents.reading.snapshot import Snapshot
 
 DEPTRY = Path(sysconfig.get_path("scripts")) / "deptry"
 

@@ -6,9 +6,9 @@ from textwrap import dedent
 
 import pytest
 
+from agenthost.agents.reading.history import History
+from agenthost.agents.reading.snapshot import Snapshot
 from agenthost.agents.survey.finding import Finding
-from agenthost.agents.survey.reading.history import History
-from agenthost.agents.survey.reading.snapshot import Snapshot
 from agenthost.agents.survey.survey import Survey
 from agenthost.agents.survey.voice import Voice
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
+from agenthost.agents.reading.functions import find_functions
+from agenthost.agents.reading.history import Change, Commit, History, blame, describe_history, read_history
+from agenthost.agents.reading.snapshot import SourceText
 from agenthost.agents.survey.finding import Finding
 from agenthost.agents.survey.hotspots import lens
 from agenthost.agents.survey.hotspots.cochange import find_cochange
 from agenthost.agents.survey.hotspots.lens import find_hotspots
-from agenthost.agents.survey.reading.functions import find_functions
-from agenthost.agents.survey.reading.history import Change, Commit, History, blame, describe_history, read_history
-from agenthost.agents.survey.reading.snapshot import SourceText
 
 pytestmark = pytest.mark.processes
 

@@ -3,10 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from agenthost.agents.survey.finding import MAX_QUOTE_CHARACTERS, Finding, Severity, cite
-from agenthost.agents.survey.ranking import MAX_FINDINGS_PER_LENS, choose, rank, words
-from agenthost.agents.survey.reading.python_source import parse
-from agenthost.agents.survey.reading.snapshot import (
+from agenthost.agents.reading.python_source import parse
+from agenthost.agents.reading.snapshot import (
     MAX_DEPTH,
     MAX_FILE_BYTES,
     NOT_TEXT,
@@ -16,6 +14,8 @@ from agenthost.agents.survey.reading.snapshot import (
     Snapshot,
     SourceText,
 )
+from agenthost.agents.survey.finding import MAX_QUOTE_CHARACTERS, Finding, Severity, cite
+from agenthost.agents.survey.ranking import MAX_FINDINGS_PER_LENS, choose, rank, words
 
 
 def test_symlinks_are_never_followed(tmp_path: Path) -> None:

@@ -3,8 +3,8 @@ from collections.abc import Callable, Collection
 
 import pytest
 
+from agenthost.agents.reading import grammars
 from agenthost.agents.survey.finding import Finding
-from agenthost.agents.survey.reading import grammars
 from agenthost.agents.survey.structure.copies import find_copies
 from agenthost.agents.survey.structure.import_graph import Import, ImportGraph
 from agenthost.agents.survey.structure.python_rings import find_python_rings

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import PurePosixPath
 from typing import Any
 
-from ...files import language
+from ..files import language
 from .snapshot import SourceText
 
 MAX_PARSED_CHARACTERS = 1_000_000

@@ -1,0 +1,1 @@
+"""Reads a snapshot and its history for the survey and for facts: files, functions, commits. It judges nothing."""

@@ -1,1 +1,0 @@
-"""Reads the snapshot and its history: files, languages, functions, commits."""
