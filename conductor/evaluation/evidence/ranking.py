@@ -1,7 +1,8 @@
 """Ranks findings: what a person should look at first.
 
 REFUTED and MISSING stand last. Then severity counts, then a sceptic's verdict (a finding that no sceptic was asked about is as one
-that a sceptic is unsure of), then how many distinct models agree, then how its citations were judged. REFUTED counts only with a
+that a sceptic is unsure of), then how many distinct models agree, then how its citations were judged, then in how many places a
+tool's rule is broken. A place without a quote is as good as a verified one where a table keeps the rule. REFUTED counts only with a
 counter-quote that was found: a sceptic that invents has refuted nothing.
 """
 
@@ -21,15 +22,20 @@ def rank(finding: Finding) -> tuple[object, ...]:
         SEVERITIES.index(finding.severity),
         VERDICTS.index(finding.verdict or UNSURE),
         -agreement(finding),
-        STATUSES.index(finding.status),
+        0 if finding.calibrated and finding.status == "placed" else STATUSES.index(finding.status),
         -len(finding.finders),
-        -finding.count,
+        -_weight(finding),
         place.path,
         place.start_line,
         finding.title,
         finding.step,
         finding.id,
     )
+
+
+def _weight(finding: Finding) -> int:
+    """Returns in how many places a tool's rule is broken; a finding of no tool's rule is one."""
+    return finding.count or len(finding.evidence) if ":" in finding.rule else 1
 
 
 def is_last(finding: Finding) -> bool:

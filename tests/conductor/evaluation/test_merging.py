@@ -160,3 +160,12 @@ def test_of_very_many_each_rule_keeps_a_place_and_what_its_tool_counts_is_not_le
 
     assert (len(found.findings), found.left_out, found.notes) == (MAX_FINDINGS, 0, ())
     assert {one.title for one in found.findings} == {"Bad", "Rare", "Said by a model"}
+
+
+def test_of_tools_rules_with_one_severity_the_one_with_more_places_comes_first_however_it_was_shown() -> None:
+    ring = replace(finding("A small ring", "structure", path="a.py"), rule="lens:import-ring")
+    place = finding("Actions", "zizmor", path="z.yml", status="placed")
+    folded = replace(place, rule="zizmor:unpinned", calibrated=True, count=12)
+    raw = replace(place, title="Raw", rule="semgrep:x")
+
+    assert titles(ring, folded, raw) == ["Actions", "A small ring", "Raw"]
