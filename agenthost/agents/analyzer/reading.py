@@ -18,7 +18,7 @@ def read_output(settings: Settings, read: Read, judge: Judge) -> tuple[Taken, st
 
 
 def _read_sarif(settings: Settings, read: Read, judge: Judge) -> tuple[Taken, str]:
-    document, taking, broken = Sarif(read, settings.name), Taking(judge), ""
+    document, taking, broken = Sarif(read, settings.name), Taking(judge, settings.unparsed), ""
     try:
         for result in document.results():
             taking.take(result)
@@ -37,7 +37,7 @@ def _read_sarif(settings: Settings, read: Read, judge: Judge) -> tuple[Taken, st
 
 def _read_adapted(settings: Settings, read: Read, judge: Judge) -> tuple[Taken, str]:
     adapter = cast("Adapter", importlib.import_module(f".adapters.{settings.adapter.replace('-', '_')}", __package__))
-    taking, broken = Taking(judge), ""
+    taking, broken = Taking(judge, settings.unparsed), ""
     try:
         for result in adapter.read(io.BufferedReader(_Raw(read))):
             taking.take(result)

@@ -22,6 +22,7 @@ class Settings:
     result: str = "stdout"
     adapter: str = ""
     skipped: re.Pattern[str] | None = None
+    unparsed: tuple[str, ...] = ()
     narrowing: str = ""
     category: str = ""
     unless: Mapping[str, Sequence[str]] = field(

@@ -4,7 +4,7 @@ A batch that is run again, in halves, drops what was taken of it.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -46,8 +46,8 @@ class Taken:
 class Taking:
     """Takes what a reader yields."""
 
-    def __init__(self, judge: Judge) -> None:
-        self._judge = judge
+    def __init__(self, judge: Judge, unparsed: Collection[str] = ()) -> None:
+        self._judge, self._unparsed = judge, frozenset(unparsed)
         self._fresh: dict[str, list[Result]] = {}
         self._fresh_tests: dict[str, list[Result]] = {}
         self._counts: Counter[str] = Counter()
@@ -60,6 +60,8 @@ class Taking:
         """Counts a result, and keeps it where there is room. Until `settle` a rule may be known by its index only."""
         name = result.rule or (f"#{result.rule_index}" if isinstance(result, RawResult) else "unnamed")
         result, reason = self._judge.judge(result)
+        if name in self._unparsed and reason in {"", NARROWED} and len(self.taken.skipped) < MAX_FILES:
+            self.taken.skipped.append(result.path)
         if reason == NARROWED:
             self.taken.narrowed[self._counted(name, self.taken.narrowed)] += 1
         elif reason:

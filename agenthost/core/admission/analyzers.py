@@ -26,7 +26,7 @@ FILES, RESULT = "{files}", "{result}"
 _PROGRAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,79}")
 _MODULE = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 _WORD = re.compile(r"[a-z][a-z -]{0,39}")
-_KEYS = frozenset({"files", "ok_exit", "result", "adapter", "skipped", "narrowing", "category", "unless"})
+_KEYS = frozenset({"files", "ok_exit", "result", "adapter", "skipped", "unparsed", "narrowing", "category", "unless"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,7 @@ class Analyzer:
     result: str = "stdout"
     adapter: str = ""
     skipped: str = ""
+    unparsed: tuple[str, ...] = ()  # rules whose results say that a file could not be parsed
     narrowing: str = ""
     category: str = ""
     unless: tuple[tuple[str, tuple[str, ...]], ...] = ()  # by rule, texts in whose lines its results do not count
@@ -60,6 +61,7 @@ def read_analyzer(table: Any, argv: tuple[str, ...]) -> Analyzer:
         _choice(table, "result", ("stdout", "file")),
         _name(table, "adapter", _MODULE),
         _skipped(table.get("skipped", "")),
+        _rules(table.get("unparsed", [])),
         _name(table, "narrowing", _MODULE),
         _name(table, "category", _WORD),
         _unless(table.get("unless", {})),
@@ -114,6 +116,14 @@ def _are_patterns(values: Any) -> bool:
 
 def _is_pattern(value: Any) -> bool:
     return isinstance(value, str) and 0 < len(value) <= 200 and "\0" not in value
+
+
+def _rules(values: Any) -> tuple[str, ...]:
+    if not isinstance(values, list) or len(values) > MAX_PATTERNS or not all(map(_is_pattern, values)):
+        raise SpecError(
+            f"analyzer.unparsed is {shown(values)}: it must be a list of at most {MAX_PATTERNS} rules of the tool"
+        )
+    return tuple(values)
 
 
 def _codes(values: Any) -> tuple[int, ...]:

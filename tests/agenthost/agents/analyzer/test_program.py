@@ -92,6 +92,14 @@ def test_files_that_the_tool_passes_over_are_not_judged(tmp_path: Path) -> None:
     assert result["notes"] == ["tool passed over b.py; it is not judged."]
 
 
+def test_a_file_that_a_result_says_could_not_be_parsed_is_not_judged(tmp_path: Path) -> None:
+    result, _ = analyze(tree(tmp_path, {"a.py": "bad\n", "b.py": "worse\nworse\n"}), TOOL, unparsed=["WORSE"])
+
+    assert (result["unjudged"], result["coverage"]["skipped"]) == (1, {"Python": 1})
+    assert result["coverage"]["rules"] == {"tool:BAD": 1, "tool:WORSE": 2}
+    assert "b.py" in result["notes"][0]
+
+
 def test_a_tool_that_takes_too_long_is_ended_and_what_it_had_not_judged_is_told(tmp_path: Path) -> None:
     result, _ = analyze(tree(tmp_path, {"a.py": "forever\n", "b.py": "bad\n"}), TOOL, seconds=0.3)
 
