@@ -89,13 +89,18 @@ def _marks(finding: Mapping[str, Any]) -> Iterator[str]:
         yield f"dismissed: {finding['dismissed']}"
 
 
+def falls_short(finding: Mapping[str, Any]) -> bool:
+    """Returns whether a finding was refuted, or stands nowhere."""
+    return finding["status"] == "missing" or finding.get("verdict") == REFUTED
+
+
 def is_proven(finding: Mapping[str, Any]) -> bool:
     """Returns whether a finding's quotes were found, and no sceptic refuted it.
 
     A place without a quote of its tool counts where the flow's table of rules keeps the rule.
     """
     is_found = finding["status"] in PROVEN or (finding["status"] == "placed" and finding.get("calibrated", False))
-    return is_found and finding.get("verdict") != REFUTED
+    return is_found and not falls_short(finding)
 
 
 def things_to_do(values: Mapping[str, Any]) -> list[str]:

@@ -16,7 +16,7 @@ from conductor.evaluation.evidence.places import check_places, named_places
 from conductor.evaluation.evidence.ranking import REFUTED, order
 from conductor.evaluation.reports.asked import first_about
 from conductor.evaluation.reports.bands import LARGE, is_in_full
-from conductor.evaluation.reports.overview import finders, is_proven, line_of, overview
+from conductor.evaluation.reports.overview import falls_short, finders, line_of, overview
 from conductor.evaluation.reports.results import Result, shortened, whole
 from conductor.evaluation.reports.run_facts import list_answering
 from conductor.evaluation.reports.shortening import leave_out, shorter
@@ -105,11 +105,11 @@ def _markdown(template: str, values: Mapping[str, Any], names: Mapping[str, Any]
 def _sections(values: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Returns the findings by severity; those that do not hold, or stand nowhere, come last and are named so."""
     findings = [{**finding, "finders": finders(finding, values)} for finding in values["findings"]]
-    last = [finding for finding in findings if not is_proven(finding)]
+    last = [finding for finding in findings if falls_short(finding)]
     sections = [
         _section(severity.capitalize(), found, values)
         for severity in SEVERITIES
-        if (found := [one for one in findings if one["severity"] == severity and is_proven(one)])
+        if (found := [one for one in findings if one["severity"] == severity and not falls_short(one)])
     ]
     told = [*sections, _section(LAST_SECTION, last, values)] if last else sections
     return [section for section in told if section["findings"] or section["lines"]]

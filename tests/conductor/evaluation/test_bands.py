@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from conductor.evaluation.reports.bands import beside, is_in_full, seen_too
+from conductor.evaluation.reports.overview import falls_short, is_proven
 
 
 def found(severity: str, number: int, **more: Any) -> list[dict[str, Any]]:
@@ -51,3 +52,19 @@ def test_what_a_model_found_or_was_judged_is_always_shown_in_full(more: dict[str
 
 def test_nothing_is_said_where_every_finding_has_a_line() -> None:
     assert seen_too([], "small") == ""
+
+
+@pytest.mark.parametrize(
+    ("more", "is_short", "is_proof"),
+    [
+        ({"status": "placed", "calibrated": True}, False, True),
+        ({"status": "placed"}, False, False),  # of a tool that the table does not know
+        ({"status": "verified", "verdict": "refuted"}, True, False),
+        ({"status": "missing"}, True, False),
+    ],
+)
+def test_what_a_users_own_tool_found_proves_nothing_and_falls_not_short(
+    more: dict[str, Any], is_short: object, is_proof: object
+) -> None:
+    """`--verified-only` leaves it out; the report has it under its severity."""
+    assert (falls_short(more), is_proven(more)) == (is_short, is_proof)
