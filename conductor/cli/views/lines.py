@@ -75,12 +75,13 @@ def step_facts(row: StepRow, now: float) -> list[str]:
 
 
 def finding_line(finding: run_service_pb2.Finding) -> str:
-    """Returns `high  Shell command from outside  src/run.py:12  verified`."""
+    """Returns `high  Shell command from outside  src/run.py:12  verified`; of a folded finding how many places more it has."""
     severity = run_service_pb2.Finding.Severity.Name(finding.severity).removeprefix("SEVERITY_").lower()
     status = run_service_pb2.Evidence.Status.Name(finding.status).removeprefix("STATUS_").lower()
     places = [f"{one_line(one.path, 80)}:{one.start_line}" for one in finding.evidence[:1]]
+    more = [f"and {finding.count - 1:,} more"] if finding.count > 1 else []
     elsewhere = ["outside the change"] if finding.outside_scope else []
-    return "  ".join([severity, one_line(finding.title, 120), *places, status, *elsewhere])
+    return "  ".join([severity, one_line(finding.title, 120), *places, *more, status, *elsewhere])
 
 
 def summary(run: run_service_pb2.Run) -> str:

@@ -316,9 +316,11 @@ def test_what_a_tool_hands_in_is_no_line_until_a_table_of_rules_keeps_it(capfd: 
     view.show(run_of(step("lint", Step.STATE_RUNNING), step("merged", Step.STATE_PENDING)))
     raw = Finding(id="1", step="runs/x/steps/lint", title="Unpinned", rule="zizmor:x", status=Evidence.STATUS_PLACED)
     kept = Finding(id="2", step="runs/x/steps/lint", title="12 actions", rule="zizmor:x", calibrated=True)
+    kept.count = 12
+    kept.evidence.add(path="ci.yml", start_line=3)
     lens = Finding(id="3", step="runs/x/steps/lint", title="A ring", rule="lens:x", status=Evidence.STATUS_VERIFIED)
     for finding in (raw, lens, kept):
         view.show(WatchRunResponse(finding=finding))
 
-    told = [line.split("  ")[2] for line in capfd.readouterr().err.splitlines() if "▸" in line]
-    assert told == ["A ring", "12 actions"]
+    told = [line.split("  ")[2:-1] for line in capfd.readouterr().err.splitlines() if "▸" in line]
+    assert told == [["A ring"], ["12 actions", "ci.yml:3", "and 11 more"]]
