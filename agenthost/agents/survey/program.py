@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from ..files import language
+from ..reading import grammars
 from ..reading.history import History, read_history
 from ..reading.snapshot import UNJUDGED, Snapshot
 from .delivery import lens as delivery
@@ -87,8 +88,9 @@ def _investigate(lens: str, root: Path, question: str, voice: Voice) -> None:
         voice.answer(summary(name, chosen, left_out))
         found += chosen
     _tell_omissions(survey)
+    unparsed = _tell_unparsed(survey)
     tool = "survey" if lens == ALL else f"lens {lens}"
-    unjudged = len(survey.coverage.skipped.union(survey.snapshot.unread))
+    unjudged = len(unparsed.union(survey.snapshot.unread))
     voice.finish(rank(found, survey.question_words), survey.gaps, unjudged, survey.coverage.to_json(tool, found))
 
 
@@ -145,3 +147,19 @@ def _tell_omissions(survey: Survey) -> None:
             tell(
                 f"{'Files not read, so not judged' if are_gaps else 'Files with nothing to judge'}: {', '.join(told)}."
             )
+
+
+def _tell_unparsed(survey: Survey) -> frozenset[str]:
+    """Tells which files no parser could read; returns them without those that the host has no parser for."""
+    skipped = survey.coverage.skipped - survey.snapshot.unread
+    missing = {name for name in map(language, skipped) if name != "Python" and grammars.load(name) is None}
+    for name in sorted(missing):
+        count = sum(language(path) == name for path in skipped)
+        survey.miss(
+            f"{named(count, f'{name} file')} not judged: this host has no parser for them; pip install "
+            "'conductor-agenthost[survey]' brings it."
+        )
+    unparsed = frozenset(path for path in skipped if language(path) not in missing)
+    if unparsed:
+        survey.miss(f"{named(len(unparsed), 'file')} not parsed, so not judged, {min(unparsed)} first.")
+    return unparsed

@@ -54,7 +54,7 @@ def _finding(copied: Sequence[Sequence[SourceText]]) -> Finding:
             for source in sources[:MAX_COPIES_SHOWN]
             if (item := _opening(source))
         ),
-        weight=lines,
+        weight=len(copied),
     )
 
 

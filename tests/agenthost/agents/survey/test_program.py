@@ -100,12 +100,24 @@ def test_a_lens_counts_the_files_that_it_judged(repository: Path) -> None:
     result = messages(survey(repository, "structure"))[-1]["result"]
 
     assert result["unjudged"] == 1
+    assert result["notes"] == ["1 file not parsed, so not judged, shop/broken.py first."]
     assert result["coverage"] == {
         "tool": "lens structure",
         "judged": {"Python": 3},
         "skipped": {"Python": 1},
         "rules": {"lens:import-ring": 1},
     }
+
+
+def test_a_host_without_parsers_says_so_and_judges_the_rest(repository: Path) -> None:
+    (repository / "a.ts").write_text("import './b';\n")
+    result = messages(survey(repository, "structure"))[-1]["result"]
+
+    assert "unjudged" not in result
+    assert result["notes"] == [
+        "1 TypeScript file not judged: this host has no parser for them; pip install 'conductor-agenthost[survey]' brings it."
+    ]
+    assert result["coverage"]["skipped"] == {"TypeScript": 1}
 
 
 def test_the_inventory_counts_every_file_by_its_kind(repository: Path) -> None:
