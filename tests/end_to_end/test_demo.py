@@ -90,7 +90,7 @@ def test_the_demo_streams_from_two_hosts_and_ends_in_checked_findings(
     assert demo.process.wait(SECONDS) == 0, demo.progress()
     assert "survey on alpha" in demo.progress()
     assert "survey on beta" in demo.progress()
-    assert "Risks │ " in demo.progress()
+    assert "Delivery │ " in demo.progress()
     assert "src/load.py:4" in demo.out.read_text()
     assert "Quotes checked; conclusions are yours." in demo.out.read_text()
     assert repository.state() == before

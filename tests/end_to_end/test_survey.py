@@ -23,6 +23,8 @@ from tests.kit.services import Pair, running_pair
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(120)]
 
+# Lenses quote what they found; analyzers name places, whose lines the conductor takes from the snapshot.
+FOUND = {pb.Evidence.STATUS_VERIFIED, pb.Evidence.STATUS_PLACED}
 SOURCE = """
 import os
 import os
@@ -142,7 +144,7 @@ def test_every_citation_was_checked_and_stands(
     findings = stub.ListFindings(pb.ListFindingsRequest(parent=run.name), timeout=10).findings
 
     assert {"app.py", "uncommitted.py"} <= {evidence.path for found in findings for evidence in found.evidence}
-    assert {found.status for found in findings} == {pb.Evidence.STATUS_VERIFIED}
+    assert {found.status for found in findings} == FOUND
     for evidence in (evidence for found in findings for evidence in found.evidence):
         lines = (repository / evidence.path).read_text().splitlines()
         assert evidence.quote == "\n".join(lines[evidence.start_line - 1 : evidence.end_line])
@@ -177,7 +179,7 @@ def test_a_pushed_workspace_gives_the_same_snapshot_with_the_same_verified_findi
         scope=pb.Workspace.SCOPE_WHOLE,
         snapshot=pushed.snapshot,
     )
-    assert {found.status for found in findings} == {pb.Evidence.STATUS_VERIFIED}
+    assert {found.status for found in findings} == FOUND
     assert [found.title for found in findings] == [found.title for found in own]
 
 

@@ -135,9 +135,10 @@ def _section(title: str, found: Sequence[dict[str, Any]], values: Mapping[str, A
 
 
 def _rest(claim: str, why: str) -> str:
-    """Returns a claim without its first paragraph, where that is what the first screen says."""
-    head, _, rest = claim.strip().partition("\n\n")
-    return rest if " ".join(head.split()) == why else claim
+    """Returns a claim without its first paragraphs, where those are what the first screen says."""
+    parts = claim.strip().split("\n\n")
+    told = (number for number in (1, 2) if " ".join(" ".join(parts[:number]).split()) == why)
+    return "\n\n".join(parts[next(told, 0) :])
 
 
 def built_in_markdown(values: Mapping[str, Any]) -> str:
