@@ -40,13 +40,15 @@ _USUAL = re.compile(r"sh\.rustup\.rs|get-ghcup|install\.haskellstack|install\.de
 _NPM = re.compile(r"^npm (?:install|i)(?:\s+--?[\w-]+(?:=\S+)?)*$")
 _YARN = re.compile(r"^yarn(?: install)?(?:\s+--?[\w-]+(?:=\S+)?)*$")
 _FROZEN = re.compile(r"--(?:frozen-lockfile|immutable|package-lock-only|version|global)\b|\s-g\b|-v$")
+_RENEWING = re.compile(r"updat|upgrad|dependenc|bump|renovate", re.IGNORECASE)
 _CHANGE = re.compile(r"^(?:cd|pushd)\s+[\"']?(?P<folder>[\w./-]+)[\"']?$")
 
 
 def find_unfrozen(pipeline: Pipeline, recipes: Recipes, snapshot: Snapshot) -> Iterator[Sighting]:
     """Yields each install that a lock file stands beside and that does not hold to it."""
     for job in pipeline.jobs:
-        for step in job.steps:
+        # A job that renews dependencies is to change the lock file.
+        for step in job.steps if not _RENEWING.search(f"{pipeline.source.path} {job.name}") else ():
             folder = step.folder
             for command in step.commands:
                 for part in simple(command.text):

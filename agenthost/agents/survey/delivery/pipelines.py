@@ -171,7 +171,7 @@ def _commands(source: SourceText, scripts: list[Node]) -> tuple[Command, ...]:
         if script is None:
             continue
         begin, end = line(script), last_line(script)
-        for command in re.sub(r"\\\n\s*", " ", text(script)).splitlines()[:MAX_COMMANDS]:
+        for command in re.sub(r"\s*\\\n\s*", " ", text(script)).splitlines()[:MAX_COMMANDS]:
             stripped = command.strip()
             if stripped and not stripped.startswith("#"):
                 begin = _line_of(source, stripped, begin, end)
@@ -181,9 +181,10 @@ def _commands(source: SourceText, scripts: list[Node]) -> tuple[Command, ...]:
 
 def _line_of(source: SourceText, command: str, begin: int, end: int) -> int:
     """Returns the line in which a command begins: of folded text, YAML tells only where the whole begins."""
+    numbers = range(begin, min(end, len(source.lines)) + 1)
     head = command.partition("  ")[0][:40]
-    words = head.rsplit(" ", 1)[0]
-    for number in range(begin, min(end, len(source.lines)) + 1):
-        if head in source.lines[number - 1] or source.lines[number - 1].strip().startswith(words):
-            return number
-    return begin
+    whole = next((number for number in numbers if head in source.lines[number - 1]), 0)
+    # Of a command over several lines only its first part stands in the line.
+    lines = ((number, source.lines[number - 1].strip()) for number in numbers)
+    parts = ((number, line.rstrip("\\").strip()) for number, line in lines if line.endswith("\\") or len(line) > 3)
+    return whole or next((number for number, part in parts if part and command.startswith(part)), begin)

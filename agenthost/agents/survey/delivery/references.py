@@ -16,7 +16,7 @@ UNDEFINED = Rule(
     Severity.MEDIUM,
     "A workflow reads a value that nothing defines",
     "{count} places in workflows read a value that nothing defines",
-    "The CI replaces it by nothing and goes on: a step with such a condition never runs.",
+    "The CI puts nothing in its place and goes on: a condition on it is never true, and a setting is empty.",
     "Define the value, or correct the name.",
 )
 UNSHOWN = Rule(

@@ -65,7 +65,9 @@ _HOSTED = re.compile(
     r"(^|/)(issues|pulls?|wiki|releases|discussions|tree|blob|raw|compare|commits?|actions|projects|security|stargazers|graphs)(/|$)"
 )
 _HEADING = re.compile(r"^\s{0,3}#{1,6}\s+(.*?)\s*#*\s*$")
-_IDENTIFIER = re.compile(r"\b(?:id|name)\s*=\s*[\"']([^\"']+)[\"']")
+_IDENTIFIER = re.compile(r"\b(?:id|name)\s*=\s*[\"']?([^\"'\s>]+)")
+# Their links were right when they were written.
+_PAST = re.compile(r"^(changelog|changes|history|releases?|release[_-]notes|news)\b", re.IGNORECASE)
 
 
 def prose(source: SourceText) -> Iterator[tuple[int, str]]:
@@ -101,7 +103,7 @@ def _is_document(path: str, sites: set[str]) -> bool:
     pure = PurePosixPath(path)
     if path.startswith(".github/") and len(pure.parts) > 2:
         return False
-    foreign = is_vendored(path) or is_test(path) or "template" in path.lower()
+    foreign = is_vendored(path) or is_test(path) or "template" in path.lower() or _PAST.match(pure.name)
     if foreign or pure.suffix.lower() not in {".md", ".markdown"}:
         return False
     # A site at the root is made of the folder of documents, any other of its own folder.

@@ -5,6 +5,7 @@ Both sides of a contradiction are quoted. What is computed when the package is b
 
 import re
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 
 from ...reading.snapshot import SourceText
 from ..finding import Evidence, Finding, Severity, cite
@@ -99,8 +100,8 @@ def _supported_versions(survey: Survey) -> Iterator[Finding]:
 
 
 def _licence(survey: Survey) -> Iterator[Finding]:
-    roots = [path for path in survey.snapshot.paths if "/" not in path]
-    if any(map(_LICENCE_NAMES.match, [*roots, *survey.snapshot.folders])) or survey.snapshot.has("LICENSES"):
+    names = (PurePosixPath(path).name for path in (*survey.snapshot.paths, *survey.snapshot.folders))
+    if any(map(_LICENCE_NAMES.match, names)):
         return
     for name in ("package.json", "pyproject.toml", "Cargo.toml"):
         source = survey.snapshot.read(name)

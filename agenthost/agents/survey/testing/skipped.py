@@ -19,8 +19,8 @@ SKIPPED = Rule(
     Severity.LOW,
     "A test is skipped without a reason",
     "{count} tests in {files} are skipped without a reason",
-    "What they covered is unprotected, and no reader can tell when they may run again.",
-    "Repair them, write the reason down, or delete them.",
+    "What is skipped protects nothing, and no reader can tell when it may run again.",
+    "Repair it, write the reason down, or delete it.",
 )
 FOCUSED = Rule(
     "lens:focused-test",

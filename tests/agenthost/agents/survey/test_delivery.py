@@ -137,6 +137,15 @@ def test_a_near_miss_in_a_pipeline_is_left_alone(look: Looker, files: dict[str, 
     assert look(find_in_pipelines, files) == []
 
 
+def test_a_command_is_quoted_where_it_begins(look: Looker) -> None:
+    steps = "run: |\n    npm run a\n    npm \\\n      install"
+    (found,) = look(find_in_pipelines, {WORKFLOW: workflow(steps), "package-lock.json": "{}"})
+    assert found.evidence[0].quote.split() == ["npm", "\\"]
+    steps = "run: |\n    npm run a\n    npm install"
+    (found,) = look(find_in_pipelines, {WORKFLOW: workflow(steps), "package-lock.json": "{}"})
+    assert found.evidence[0].quote.strip() == "npm install"
+
+
 def test_systems_that_no_rule_knows_are_named(make_survey: Callable[..., object]) -> None:
     survey = make_survey({"Jenkinsfile": "node {}\n", "ci/Jenkinsfile.release": "node {}\n"})
     assert find_in_pipelines(survey) == []  # type: ignore[arg-type]
