@@ -17,7 +17,7 @@ from .publishing import find_untested_releases
 from .references import find_undefined
 from .retired import find_retired
 from .unfailing import find_lenient_settings, find_unfailing
-from .unrun import find_unrun
+from .unrun import find_unrun, find_untested_versions
 from .yaml_tree import is_available
 
 
@@ -55,6 +55,7 @@ def _sightings(survey: Survey, *, alone: bool) -> Iterator[Sighting]:
     # What no pipeline runs can only be said where all of them are read.
     if pipelines and alone:
         yield from find_unrun(survey, recipes, lines)
+        yield from find_untested_versions(survey, pipelines)
         yield from find_uncollected(survey, pipelines, lines)
 
 

@@ -1,4 +1,4 @@
-"""Finds checks that a repository has made ready and that no CI job runs: scripts of package.json, and targets of make.
+"""Finds what a repository has made ready or promised and that no CI job runs: scripts, targets of make, versions of a language.
 
 A check counts as run where CI starts the same tool in any way. Where a CI system is present that is not read, nothing is said.
 """
@@ -10,6 +10,7 @@ from ..finding import Evidence, Severity, cite
 from ..sighting import Rule, Sighting
 from ..survey import Survey
 from .commands import Recipes
+from .pipelines import Pipeline
 from .unfailing import check_tools
 
 UNRUN = Rule(
@@ -28,6 +29,14 @@ SUITE = Rule(
     "What it covers may be broken without anyone knowing.",
     "Run it in CI, or say that it is no longer supported.",
 )
+UNTESTED = Rule(
+    "lens:untested-version",
+    Severity.LOW,
+    "A version of the language is promised, and CI never tests it",
+    "{count} versions of the language are promised, and CI never tests them",
+    "Users of that version meet what breaks there first.",
+    "Test it in CI, or withdraw the promise.",
+)
 _NAME = re.compile(
     r"^(lint|type-?check|check-types|check|tsc|test|fmt|format:check|prettier:check|(?:lint|test)[:_-]\w+)$"
 )
@@ -37,6 +46,11 @@ _INDIRECT = re.compile(
     r"|rspec|ctest|dotnet test|(?:\./)?gradlew?|mvn|\./mvnw)\b"
 )
 _CHANGING = re.compile(r"fix|watch|update|staged|debug|\bui\b")
+_CLASSIFIER = re.compile(r"Programming Language :: Python :: (?P<version>3\.\d+)\b")
+_PYTHON = re.compile(r"python-?versions?\b|\bpy3\d")
+_RUST = re.compile(r"^rust-version\s*=\s*\"(?P<version>\d+\.\d+)")
+_ALSO_TELLING = ("tox.ini", "noxfile.py", "pyproject.toml", ".python-version", "rust-toolchain.toml", "rust-toolchain")
+_MSRV = re.compile(r"msrv|rust-version|minimal[_-]rust|cargo hack", re.IGNORECASE)
 
 
 def find_unrun(survey: Survey, recipes: Recipes, lines: list[str]) -> Iterator[Sighting]:
@@ -83,3 +97,30 @@ def _place(survey: Survey, path: str, name: str) -> Evidence | None:
     numbers = (number for number, line in enumerate(source.lines if source else (), 1) if pattern.match(line))
     number = next(numbers, 0)
     return cite(path, source.lines, number) if source and number else None
+
+
+def find_untested_versions(survey: Survey, pipelines: list[Pipeline]) -> Iterator[Sighting]:
+    """Yields each promised version that nothing tests, where the pipelines name versions or build at all."""
+    told = "\n".join(item.source.text for item in pipelines)
+    others = [source for path in _ALSO_TELLING if (source := survey.snapshot.read(path))]
+    lines = [line for source in others for line in source.lines if not _CLASSIFIER.search(line)]
+    known = "\n".join([told, *lines])
+    sources = (
+        ("pyproject.toml", _CLASSIFIER),
+        ("setup.py", _CLASSIFIER),
+        ("setup.cfg", _CLASSIFIER),
+        ("Cargo.toml", _RUST),
+    )
+    for path, pattern in sources:
+        source = survey.snapshot.read(path)
+        used = "cargo" in told and not _MSRV.search(told) if pattern is _RUST else _PYTHON.search(told)
+        for number, line in enumerate(source.lines if source and used else (), 1):
+            match = pattern.search(line)
+            if source is None or match is None or line.lstrip().startswith("#"):
+                continue
+            # As 3.9, or 39 in py39.
+            major, _, minor = match["version"].partition(".")
+            if not re.search(rf"(?<![\d.]){major}\.?{minor}(?!\d)", known):
+                language = "Rust" if pattern is _RUST else "Python"
+                place = cite(source.path, source.lines, number)
+                yield Sighting(UNTESTED, place, f"{language} {match['version']} is promised")

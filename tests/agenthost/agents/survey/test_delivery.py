@@ -17,6 +17,8 @@ def workflow(steps: str, *, job: str = "", on: str = "push", more: str = "") -> 
 
 MATRIX = "    strategy:\n      matrix:\n        os: [a, b]\n        include:\n          - extra: 1\n"
 TESTS = "  tests:\n    runs-on: x\n    steps:\n      - run: make all\n"
+PYTHONS = "    strategy:\n      matrix:\n        python-version: ['3.8']\n"
+CLASSIFIERS = "".join(f'"Programming Language :: Python :: 3.{minor}",\n' for minor in (8, 9))
 PUSHED = "on:\n  push:\n    branches: [main]\njobs:\n  main:\n    runs-on: x\n    steps:\n      - "
 SUITES = "".join(f"test-{name}:\n\tDB={name} pytest --{name}\n" for name in "abc")
 TEST = "def test_a():\n    assert f()\n"
@@ -64,6 +66,8 @@ PUBLISH = "run: twine upload dist/*"
         ),
         ("unrun-check", {WORKFLOW: workflow("run: npm test"), "package.json": '{"scripts": {\n"lint": "eslint ."}}'}),
         ("unrun-suite", {WORKFLOW: workflow("run: make test-a test-b"), "Makefile": SUITES}),
+        ("untested-version", {WORKFLOW: workflow("run: a", job=PYTHONS), "setup.py": CLASSIFIERS}),
+        ("untested-version", {WORKFLOW: workflow("run: cargo test"), "Cargo.toml": 'rust-version = "1.70"\n'}),
         ("uncollected-tests", {WORKFLOW: workflow("run: pytest"), "tests/a_tests.py": TEST}),
         (
             "uncollected-tests",
@@ -108,6 +112,8 @@ def test_a_pipeline_that_lets_faults_through_is_found(look: Looker, rule: str, f
         {WORKFLOW: workflow("run: curl -s https://a.b | bash\n  env: {A: '${{ secrets.GITHUB_TOKEN }}'}")},
         {WORKFLOW: workflow("run: make # mypy is slow", more="  # pytest must run first\n"), "Makefile": "all:\n\ta\n"},
         {WORKFLOW: workflow("run: a"), ".travis.yml": "language: c\n", "README.md": "https://app.travis-ci.com/a/b"},
+        {WORKFLOW: workflow("run: a", job=PYTHONS), "setup.py": CLASSIFIERS, "tox.ini": "envlist = py{38,39}\n"},
+        {WORKFLOW: workflow("run: cargo test"), "Cargo.toml": 'rust-version = "1.70"\n', "rust-toolchain": "1.70.0\n"},
         {WORKFLOW: workflow("run: npx eslint ."), "package.json": '{"scripts": {\n"lint": "eslint ."}}'},
         {WORKFLOW: workflow("uses: x/eslint-action@v9"), "package.json": '{"scripts": {\n"lint": "eslint ."}}'},
         {
