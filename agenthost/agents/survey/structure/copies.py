@@ -1,6 +1,7 @@
 """Finds code that is kept as identical files in several packages: a change of one must be made in all of them."""
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
@@ -13,7 +14,8 @@ MIN_LINES = 20
 MIN_COPIED_LINES = 60
 MAX_COPIES_SHOWN = 4
 MAX_GROUPS_SHOWN = 5
-_MADE_IN_PLACE = frozenset({"migrations", "alembic", "versions", "locales", "lang", "i18n", "stubs"})
+# Folders of what is copied on purpose: versions of an interface, templates, and what tools write once.
+_IN_PLACE = re.compile(r"(v\d\w*|templates?-.*|migrations|alembic|versions|locales|lang|i18n|stubs)$", re.IGNORECASE)
 
 
 def find_copies(survey: Survey) -> Iterator[Finding]:
@@ -22,7 +24,7 @@ def find_copies(survey: Survey) -> Iterator[Finding]:
     for path in survey.product:
         pure = PurePosixPath(path)
         source = survey.snapshot.read(path)
-        if not source or is_tooling(path) or _MADE_IN_PLACE.intersection(pure.parts):
+        if not source or is_tooling(path) or ".config." in pure.name or any(map(_IN_PLACE.match, pure.parts)):
             continue
         if sum(map(bool, map(str.strip, source.lines))) >= MIN_LINES:
             digest = hashlib.sha256(source.text.encode("utf-8", "replace")).hexdigest()

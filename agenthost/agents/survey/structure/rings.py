@@ -115,7 +115,7 @@ def _alone(survey: Survey, files: Files, ring: Ring) -> Finding:
         severity=Severity.LOW,
         title=f"{rings}, and the order of loading decides if `{hazard.name}` is there"
         if hazard
-        else f"{rings}, {'only' if count == 2 else f'{len(first.imports)} of the imports'} for {_listed(first.names, 2)}",
+        else f"{rings}, {'only' if count == 2 else f'{len(first.imports)} of the imports'} for {listed(first.names, 2)}",
         claim=f"{_danger(hazard) if hazard else ''}{_way(ring.group, first)}",
         remedy=f"Move {'; then '.join(moves)}. "
         + (f"{ring.left} of the {count} files stay in one." if ring.left else "No ring is left then."),
@@ -132,7 +132,7 @@ def _small(survey: Survey, files: Files, rings: Sequence[Ring]) -> Finding:
         severity=Severity.LOW,
         title=f"{len(rings)} small rings of imports, each only for names that could stand elsewhere",
         claim=f"{sum(len(ring.group) for ring in rings)} files import each other in {len(rings)} rings. These are imported back: "
-        f"{'; '.join(f'{_listed(move.names)} of `{move.path}`' for move in moves)}. What is named needs nothing of its ring.",
+        f"{'; '.join(f'{listed(move.names)} of `{move.path}`' for move in moves)}. What is named needs nothing of its ring.",
         remedy="Move these names to files of their own, and import them from there. No ring is left then.",
         rule=RULE,
         evidence=tuple(item for move in moves for item in _ends(survey, files, move)),
@@ -144,10 +144,10 @@ def _way(group: Sequence[str], move: Move) -> str:
     need = "which needs" if len(move.names) == 1 else "which need"
     if len(group) == 2:
         other = next(path for path in group if path != move.path)
-        return f"`{move.path}` imports `{other}`, and that imports {_listed(move.names)} back, {need} nothing of it."
+        return f"`{move.path}` imports `{other}`, and that imports {listed(move.names)} back, {need} nothing of it."
     users = len({item.importer for item in move.imports})
     return (
-        f"None of the {len(group)} files loads without the others. {users} of them import {_listed(move.names)} from "
+        f"None of the {len(group)} files loads without the others. {users} of them import {listed(move.names)} from "
         f"`{move.path}`, {need} nothing of the ring."
     )
 
@@ -181,9 +181,10 @@ def quote_import(survey: Survey, item: Import) -> Evidence | None:
 
 
 def _moved(move: Move) -> str:
-    return f"{_listed(move.names)} from `{move.path}` to a file of {'its' if len(move.names) == 1 else 'their'} own"
+    return f"{listed(move.names)} from `{move.path}` to a file of {'its' if len(move.names) == 1 else 'their'} own"
 
 
-def _listed(names: Iterable[str], limit: int = MAX_NAMES) -> str:
+def listed(names: Iterable[str], limit: int = MAX_NAMES) -> str:
+    """Returns the first names, and how many more there are."""
     spoken = [f"`{name}`" if name != "default" else "its default export" for name in names]
     return ", ".join(spoken[:limit]) + (f" and {len(spoken) - limit} more" if len(spoken) > limit else "")

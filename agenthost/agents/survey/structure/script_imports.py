@@ -45,6 +45,10 @@ class ScriptImports:
                 barrel = item.imported if origin != item.imported else ""
                 yield Import(item.importer, item.start_line, origin, item.end_line, tuple(names), barrel)
 
+    def package(self, path: str) -> str:
+        """Returns the name of the workspace's package that a file belongs to; empty where there is none."""
+        return self._modules.package(path)
+
     def runs(self, item: Import) -> bool:
         """Returns whether an import is left when types are dropped: a name of it is used as a value, or there is none."""
         uses = self._files[item.importer].uses

@@ -47,6 +47,11 @@ class ScriptModules:
             self._found[asked] = next((one for path in self._candidates(*asked) if (one := self._file(path))), None)
         return self._found[asked]
 
+    def package(self, path: str) -> str:
+        """Returns the name of the nearest package that is not the whole repository; empty where there is none."""
+        names = {folder: name for name, (folder, _) in self._packages.items() if folder}
+        return next((names[folder] for folder in _upwards(posixpath.dirname(path)) if folder in names), "")
+
     def _candidates(self, folder: str, module: str) -> Iterator[str]:
         if module.startswith("."):
             yield posixpath.join(folder, module)

