@@ -16,6 +16,7 @@ from conductor.core.model.events.run_events import RunCreated, StepFailed, SubRu
 from conductor.core.model.plan import RunPlan
 from conductor.core.model.states import Failure, FailureClass
 from conductor.core.model.trace import Trace, span_of_step
+from conductor.core.placing.unknown_agents import list_usable_agents, seat_panels
 
 CALL_FAILED = "CALL_FAILED"
 
@@ -38,7 +39,10 @@ def _create(decision: DecisionDraft, step: str, plan: RunPlan, trace: Trace | No
     if decision.count_steps(plan.root) + len(plan.steps) > most:
         text = f"The run and its sub-runs would have more than {most} steps. Let the step {step} run a smaller flow."
         return Failure(TOO_MANY_STEPS, text, FailureClass.HUMAN_REQUIRED, step)
-    if flaw := create_run(decision, RunCreated(plan, trace=trace)):
+    # Panels that need no agent go without those that no host has: see `placing.unknown_agents`.
+    usable = list_usable_agents(decision.hosts, decision.hosts)
+    seated = replace(plan, steps=seat_panels(plan.steps, usable, is_complete=False)) if usable else plan
+    if flaw := create_run(decision, RunCreated(seated, trace=trace)):
         return Failure(CALL_FAILED, f"Cannot start the sub-run: {flaw}.", FailureClass.FATAL, step)
     return None
 

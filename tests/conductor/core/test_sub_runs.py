@@ -11,7 +11,7 @@ from conductor.core.model.commands import Record
 from conductor.core.model.conductor_state import Limits
 from conductor.core.model.events.run_events import RunCancelRequested, RunCreated, SubRunEnded, SubRunStarted
 from conductor.core.model.inputs import RequestCancel, WorkFinished
-from conductor.core.model.plan import RunPlan
+from conductor.core.model.plan import ForeachPlan, RunPlan
 from conductor.core.model.states import Failure, RunState, StepState
 from conductor.core.model.work import SubRunPlanned, Work, WorkFailed, WorkKind, WorkResult
 from conductor.core.placing.standing import list_inner_waits, list_parts
@@ -321,3 +321,17 @@ def test_a_sub_run_of_a_held_run_begins_no_attempt() -> None:
     bench.resume()
 
     assert bench.states(SUB) == {"look": "running"}
+
+
+def test_a_panel_that_needs_no_agent_goes_without_those_that_no_host_has_in_a_sub_run_too() -> None:
+    """Keeps A5: it would wait for them as long as a step may."""
+    panel = each("look", inner=(asks("ask"),), agents=("survey", "typos"), min_success=0, max_parallel=2)
+    bench = Driven(part("deep", panel))
+    bench.host("h1", 4, "survey")
+    bench.launch(calls("deep"))
+    bench.go_on()
+
+    plans = {event.plan.run: event.plan for _, event in bench.events if isinstance(event, RunCreated)}
+    (seated,) = plans[SUB].steps
+    assert isinstance(seated.work, ForeachPlan)
+    assert (seated.work.agents, seated.work.absent) == (("survey",), ("typos",))
