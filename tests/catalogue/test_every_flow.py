@@ -3,13 +3,13 @@
 The agents are played by the test (see `Story`); what is real is everything between them: guards, prompts, checks, folds, report.
 """
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from google.protobuf import json_format
 
-from conductor.core.folded.run import list_counted_steps
 from conductor.core.model.states import StepState
 from conductor.core.model.work import Checked, Folded, GuardDecided, WorkFailed
 from conductor.evaluation.gathering import Gathering
@@ -24,8 +24,8 @@ pytestmark = pytest.mark.processes
 
 SHIPPED = sorted(folders(None, {})[-1].flows.glob("*.yaml"))
 KINDS = sorted((Path(__file__).parent / "kinds").glob("*.yaml"))
-# The others are played whole, in `test_the_spine`.
-ALONE = [path for path in (*SHIPPED, *KINDS) if "{flow: parts/" not in path.read_text()]
+# Those that call others are played whole, in `test_the_spine`, and those with panels by services, in `end_to_end`.
+ALONE = [path for path in (*SHIPPED, *KINDS) if not re.search(r"{flow: parts/| panel:", path.read_text())]
 BANDS = ("small", "medium", "large")
 
 
@@ -102,33 +102,27 @@ async def play(story: Story, flow: Flow, workspace: Path) -> None:
             answer = await story.agent(step.id, result=facts_of(workspace))
             assert isinstance(answer, Checked), answer
         else:
-            result = {"findings": [claim(f"Found by {step.id}")]} if flow.name.endswith(("survey", "merge")) else None
+            result = {"findings": [claim(f"Found by {step.id}")]} if flow.name.endswith("merge") else None
             answer = await story.agent(step.id, says=f"{step.id} says", result=result)
             assert not isinstance(answer, WorkFailed)
 
 
-async def test_the_survey_asks_five_lenses_side_by_side_and_merges_them(story: Story, workspace: Path) -> None:
+def test_the_survey_asks_its_lenses_and_a_panel_of_analyzers_side_by_side_and_merges_them_by_its_table() -> None:
     """Keeps A11."""
     flow = flow_in(next(path for path in SHIPPED if path.stem == "survey"))
-    await story.begin(flow, workspace, question="Where is authentication?")
-    await play(story, flow, workspace)
-    run = await Gathering(story.store, story.snapshots).run(RUN)
-    _, values = await story.report()
+    *looks, merged = flow.steps
 
-    lenses = [step for step in run.steps.values() if step.plan.agent is not None]
-    assert [dict(step.plan.agent.parameters)["lens"] for step in lenses if step.plan.agent] == [
+    assert [step.agent.parameters["lens"] for step in looks if step.HasField("agent")] == [
+        "inventory",
         "hotspots",
         "structure",
-        "risks",
         "tests",
         "docs",
+        "delivery",
     ]
-    assert all(step.plan.needs == () for step in lenses)
-    assert {story.blobs[step.prompt] for step in lenses} == {b"Where is authentication?\n"}
-    assert list_counted_steps([step.plan for step in run.steps.values()], list(run.steps)) == ("merged",)
-    assert [finding["found_by"] for finding in values["findings"]] == [
-        ["docs", "hotspots", "risks", "structure", "tests"]
-    ]
+    assert [len(step.panel.agents) for step in looks if step.HasField("panel")] == [8]
+    assert all(not step.needs and step.on_failure == Flow.ON_FAILURE_CONTINUE for step in looks)
+    assert (list(merged.needs), merged.fold.merge.rules) == ([step.id for step in looks], "survey/rules.toml")
 
 
 async def test_a_band_and_an_input_choose_the_roster_and_a_result_what_is_skipped(
