@@ -3,11 +3,11 @@
 import os
 import posixpath
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ..files import is_generated, is_vendored
+from ..files import is_generated, is_test, is_vendored
 from .results import Narrowing, Result
 from .sarif import RawResult
 from .selection import head_of
@@ -18,11 +18,15 @@ MAX_COUNTED_BYTES = 16 * 1024 * 1024
 NOWHERE = "that name no file of the snapshot"
 FOREIGN = "in vendored or generated files"
 NARROWED = "narrowed"
+OF_TESTS = 2  # the last place in the order of files
 EXCEPTED = "whose lines are an exception of its rule"
 
 
 class Judge:
-    """Says of each result whether it counts. `given` are the files that the tool was given, by path."""
+    """Says of each result whether it counts, and which come first. `given` are the files that the tool was given, by path.
+
+    `changed` are the files that the run is about, in a comparison.
+    """
 
     def __init__(
         self,
@@ -31,10 +35,14 @@ class Judge:
         given: Mapping[str, str],
         narrowing: Narrowing | None = None,
         unless: Mapping[str, Sequence[str]] | None = None,
+        *,
+        changed: Collection[str] = (),
     ) -> None:
         self.root, self.work, self._given, self._unless = root, work, given, unless or {}
         self._places: dict[str, tuple[str, str]] = {}
         self._counts: dict[str, int] = {}  # of lines, by path
+        self._orders: dict[str, int] = {}
+        self._changed = frozenset(changed)
         self.narrowing = narrowing
         self.complaint = ""  # why the repository's own settings are not applied
 
@@ -48,6 +56,14 @@ class Judge:
         if not reason and self._is_excepted(result):
             reason = EXCEPTED
         return result, reason
+
+    def order(self, path: str) -> int:
+        """Returns how early results of a file become findings: of a changed one first, of test code last."""
+        if path not in self._orders:
+            if len(self._orders) >= MAX_REMEMBERED:
+                self._orders.clear()
+            self._orders[path] = OF_TESTS if is_test(path) else path not in self._changed
+        return self._orders[path]
 
     def inside(self, path: str) -> str:
         """Returns a path relative to the root; empty for one that leads out of it.

@@ -46,7 +46,9 @@ def main(
     voice = Voice(output or sys.stdout)
     work.mkdir(parents=True, exist_ok=True)
     selection = select(root, settings.files)
-    judge = Judge(root, work, selection.kinds, _narrowing(settings, root, base_in(prompt), voice), settings.unless)
+    base, changed = comparison_in(prompt)
+    narrowing = _narrowing(settings, root, base, voice)
+    judge = Judge(root, work, selection.kinds, narrowing, settings.unless, changed=changed)
     tally = Tally(settings, selection, judge)
     if selection.kinds or not settings.files:
         _Driver(settings, judge, tally, voice).drive(selection)
@@ -125,14 +127,21 @@ def _pulse(voice: Voice, title: str) -> Iterator[None]:
         teller.join()
 
 
-def base_in(prompt: Path) -> str:
-    """Returns the commit that a prompt says the snapshot is compared with, as `{"base": "…"}`; empty where it says none."""
+def comparison_in(prompt: Path) -> tuple[str, frozenset[str]]:
+    """Returns the commit that a prompt says the snapshot is compared with, and the changed files; nothing where it says none.
+
+    It begins with `{"base": "…", "changed": ["…"]}`.
+    """
     try:
         with prompt.open(encoding="utf-8", errors="replace") as file:
             told, _ = json.JSONDecoder().raw_decode(file.read(MAX_PROMPT_BYTES).lstrip())
     except (OSError, ValueError, RecursionError):
-        return ""
-    return str(told.get("base") or "") if isinstance(told, dict) else ""
+        return "", frozenset()
+    if not isinstance(told, dict):
+        return "", frozenset()
+    changed = told.get("changed")
+    paths = (path for path in changed if isinstance(path, str)) if isinstance(changed, list) else ()
+    return str(told.get("base") or ""), frozenset(paths)
 
 
 def _narrowing(settings: Settings, root: Path, base: str, voice: Voice) -> Narrowing | None:

@@ -1,4 +1,4 @@
-"""Takes the results of one document: counts all of them by rule, and keeps some of each rule, those in product code first.
+"""Takes the results of one document: counts all of them by rule, and keeps some of each rule, those in changed files first.
 
 A batch that is run again, in halves, drops what was taken of it.
 """
@@ -6,10 +6,8 @@ A batch that is run again, in halves, drops what was taken of it.
 from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from functools import lru_cache
 
-from ..files import is_test
-from .judging import NARROWED, Judge
+from .judging import NARROWED, OF_TESTS, Judge
 from .results import Result
 from .sarif import RawResult, Rule
 
@@ -48,8 +46,7 @@ class Taking:
 
     def __init__(self, judge: Judge, unparsed: Collection[str] = ()) -> None:
         self._judge, self._unparsed = judge, frozenset(unparsed)
-        self._fresh: dict[str, list[Result]] = {}
-        self._fresh_tests: dict[str, list[Result]] = {}
+        self._fresh: dict[str, tuple[list[Result], ...]] = {}  # in the judge's order of files
         self._counts: Counter[str] = Counter()
         self._in_tests: Counter[str] = Counter()
         self._files: set[tuple[str, str]] = set()
@@ -73,25 +70,25 @@ class Taking:
         """Returns what was taken, with what the document says of its rules."""
         files = Counter(name for name, _ in self._files)
         for name in self._counts:
-            results = [*self._fresh.get(name, ()), *self._fresh_tests.get(name, ())][:MAX_PLACES]
+            results = [result for kept in self._fresh[name] for result in kept][:MAX_PLACES]
             settled = [Told(*settle(result)) for result in results]
             rule = settled[0].result.rule if name != OTHER_RULES else name
             self.taken.counts[rule] += self._counts[name]
             self.taken.in_tests[rule] += self._in_tests[name]
             self.taken.files[rule] += files[name]
             self.taken.told.setdefault(rule, []).extend(settled)
-        self._fresh, self._fresh_tests, self._files = {}, {}, set()
+        self._fresh, self._files = {}, set()
         self._counts, self._in_tests = Counter(), Counter()
         return self.taken
 
     def _keep(self, name: str, result: Result) -> None:
-        in_tests = _is_test(result.path)
-        kept = (self._fresh_tests if in_tests else self._fresh).setdefault(name, [])
+        order = self._judge.order(result.path)
+        kept = self._fresh.setdefault(name, ([], [], []))[order]
         key = (result.rule or name, result.path, result.start_line, result.message)
         if key in self._seen:
             return
         self._counts[name] += 1
-        if in_tests:
+        if order == OF_TESTS:
             self._in_tests[name] += 1
         elif len(self._files) < MAX_FILES:
             self._files.add((name, result.path))
@@ -102,8 +99,3 @@ class Taking:
     @staticmethod
     def _counted(name: str, counts: Counter[str]) -> str:
         return name if name in counts or len(counts) < MAX_RULES else OTHER_RULES
-
-
-@lru_cache(20_000)
-def _is_test(path: str) -> bool:
-    return is_test(path)

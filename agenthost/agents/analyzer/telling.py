@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ..files import is_test, language
+from ..files import language
 from .judging import Judge
 from .results import Result
 from .sarif import Rule
@@ -57,7 +57,7 @@ class Tally:
         """Adds what was taken of a document."""
         for rule, told in taken.told.items():
             both = (*self._told.get(rule, ()), *told)
-            self._told[rule] = sorted(both, key=lambda one: is_test(one.result.path))[:MAX_PLACES]
+            self._told[rule] = sorted(both, key=lambda one: self._judge.order(one.result.path))[:MAX_PLACES]
         self._counts += taken.counts
         self._in_tests += taken.in_tests
         self._files += taken.files

@@ -16,8 +16,11 @@ def analyze(root: Path, tool: str, **settings: Any) -> tuple[dict[str, Any], lis
     program.write_text(tool)
     output = io.StringIO()
     argv = settings.pop("argv", [sys.executable, "-I", "-S", str(program), "{files}"])
+    prompt = root.parent / "prompt"
+    prompt.write_text(settings.pop("prompt", ""))
     table = {"name": "tool", "version": "1.2", "files": ["*.py"]} | settings
-    assert main([json.dumps(table), "--", *argv], root=root, work=root.parent / "work", output=output) == 0
+    work = root.parent / "work"
+    assert main([json.dumps(table), "--", *argv], root=root, work=work, prompt=prompt, output=output) == 0
     said = [json.loads(line) for line in output.getvalue().splitlines()]
     return said[-1]["result"], said
 

@@ -9,7 +9,7 @@ import pytest
 from agenthost.agents.analyzer.narrowing.globs import is_matched
 from agenthost.agents.analyzer.narrowing.omissions import Omissions
 from agenthost.agents.analyzer.narrowing.simple_yaml import read_simple_yaml
-from agenthost.agents.analyzer.program import base_in
+from agenthost.agents.analyzer.program import comparison_in
 from agenthost.agents.analyzer.results import Result
 
 
@@ -181,8 +181,8 @@ def test_a_branch_cannot_choose_what_its_review_leaves_out(tmp_path: Path, monke
 def test_the_prompt_says_what_the_snapshot_is_compared_with(text: str, base: str, tmp_path: Path) -> None:
     (tmp_path / "prompt").write_text(text)
 
-    assert base_in(tmp_path / "prompt") == base
-    assert base_in(tmp_path / "none") == ""
+    assert comparison_in(tmp_path / "prompt")[0] == base
+    assert comparison_in(tmp_path / "none") == ("", frozenset())
 
 
 @pytest.mark.parametrize(

@@ -170,3 +170,12 @@ def test_a_rule_does_not_count_in_lines_that_are_its_exceptions(tmp_path: Path) 
     assert places(result) == [("tool:BAD", "a.py", 1), ("tool:WORSE", "a.py", 3)]
     assert result["coverage"]["rules"] == {"tool:BAD": 1, "tool:WORSE": 1}
     assert result["notes"] == ["Of tool's results, 1 whose lines are an exception of its rule are left out."]
+
+
+def test_over_a_change_the_places_in_changed_files_come_before_all_others(tmp_path: Path) -> None:
+    files = {"a.py": "bad\n" * 100, "tests/b.py": "bad\n", "z.py": "bad\nbad\n"}
+    result, _ = analyze(
+        tree(tmp_path, files), TOOL, prompt='{"base": "abc", "changed": ["z.py", "tests/b.py", 3]} Look'
+    )
+
+    assert [path for _, path, _ in places(result)] == ["z.py"] * 2 + ["a.py"] * 38
