@@ -19,6 +19,7 @@ import errno
 import fcntl
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,9 +78,8 @@ class Running:
 
     def processor_seconds(self) -> float:
         """Returns the processor time that it has had so far."""
-        # Behind the name, which may hold anything: the 12th and 13th field, in ticks.
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        # The number of its processor clock, as clock_getcpuclockid(3) makes it. To read /proc takes fifty times as long.
+        return time.clock_gettime(~self.pid << 3 | 2)
 
     def feed(self, data: bytes) -> None:
         """Writes to its stdin without waiting until it has read; the caller bounds the amount."""

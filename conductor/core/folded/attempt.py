@@ -3,8 +3,9 @@
 This module knows what an event means for an attempt, `states` whether it may happen, `decide` why it happens.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from conductor.core.folded.replacement import replace
 from conductor.core.folded.turn import Turn, TurnEvent, TurnState, apply_to_turns
 from conductor.core.model.events.attempt_events import (
     AttemptCreated,

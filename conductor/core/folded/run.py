@@ -5,9 +5,10 @@ It decides nothing. GetRun, GetStep and WatchRun show `Run`, `Step` and `Attempt
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 
+from conductor.core.folded.replacement import replace
 from conductor.core.folded.step import Step, create_step, postpone
 from conductor.core.folded.step_folding import StepEvent, apply_to_step
 from conductor.core.model.events.attempt_events import (

@@ -1,9 +1,8 @@
 """The step after an event. States change by the tables of `states` only."""
 
-from dataclasses import replace
-
 from conductor.core.folded.attempt import AttemptEvent, apply_to_attempt, create_attempt
 from conductor.core.folded.gate import open_gate, resolve_gate, supersede_gate
+from conductor.core.folded.replacement import replace
 from conductor.core.folded.step import REPAIR, Step, Wait
 from conductor.core.folded.sub_run import apply_to_sub_run
 from conductor.core.folded.turn import Repair
