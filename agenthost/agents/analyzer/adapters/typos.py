@@ -2,6 +2,7 @@
 
 A word counts where its mistake is plain: in lower case, not short, with one correction, and in a file that is English. A file
 is of another language where its path names one, as `docs/de/a.md` and `README.pt-BR.md` do, or where it has very many mistakes.
+Nobody corrects what a changelog says of years ago, and lists of names are full of what looks like a mistake.
 """
 
 import json
@@ -22,6 +23,11 @@ _LANGUAGES = (
     "|ku|lt|lv|mk|ml|mn|mr|ms|my|nb|ne|nl|nn|pa|pl|ps|pt|ro|ru|sk|sl|sq|sr|sv|sw|ta|te|tg|th|tl|tr|tw|ua|uk|ur|uz|vi|zh"
 )
 _CODE = re.compile(rf"(?:^|[._-])(?:{_LANGUAGES})(?:[-_](?:[a-z]{{2}}|hans|hant|latn|cyrl))?$", re.IGNORECASE)
+_PAST = re.compile(
+    r"(?:^|/)(?:change[-_]?logs?|changes|release[-_ ]?(?:notes|history)|history|news|whats[-_]?new|credits|authors|contributors"
+    r"|thanks|licen[cs]es?|copying|notice)(?:$|[/._-])",
+    re.IGNORECASE,
+)
 
 
 def read(stream: BinaryIO) -> Iterator[Result]:
@@ -31,7 +37,7 @@ def read(stream: BinaryIO) -> Iterator[Result]:
         if result.path != path:
             yield from found if len(words) <= MAX_WORDS_A_FILE else ()
             path, found, words = result.path, [], set()
-            is_english = not _is_translated(path)
+            is_english = not (_is_translated(path) or _PAST.search(path))
         words.add(word)
         if is_english and len(words) <= MAX_WORDS_A_FILE and _is_plain(word, result):
             found.append(result)

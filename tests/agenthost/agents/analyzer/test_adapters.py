@@ -83,9 +83,14 @@ def test_a_file_with_many_kinds_of_mistakes_is_in_another_language() -> None:
         ("docs/en/tabs.mdx", True),
         ("docs/design/README.md", True),
         ("CONTRIBUTING.md", True),
+        ("CHANGELOG.rst", False),
+        ("docs/release-notes/1.2.md", False),
+        ("RELEASE_NOTES.md", False),
+        ("CREDITS.md", False),
+        ("docs/newspapers.md", True),
     ],
 )
-def test_a_path_may_name_another_language(path: str, is_told: bool) -> None:  # noqa: FBT001 - a table
+def test_a_path_may_name_another_language_or_the_past(path: str, is_told: bool) -> None:  # noqa: FBT001 - a table
     assert bool(read(typos, typo("acticity", "activity", path=f"/workspace/{path}"))) is is_told
 
 
