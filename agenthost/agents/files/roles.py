@@ -19,53 +19,23 @@ _EXAMPLE_FOLDERS = frozenset(
         *("templates", "cookbook", "template", "boilerplate"),
     }
 )
+# A folder `build`, `out` or `target` that is kept in a repository holds code: git ignores what tools write there.
 _VENDORED_FOLDERS = frozenset(
     {
-        *("vendor", "vendored", "_vendor", "third_party", "thirdparty", "third-party", "3rdparty", "deps", "external"),
-        *(
-            "dist",
-            "build",
-            "out",
-            "target",
-            "bundled",
-            "extern",
-            "_bundled",
-            "_vendored",
-            "packages_vendored",
-            "wwwroot",
-        ),
+        *("vendor", "vendored", "_vendor", "_vendored", "third_party", "thirdparty", "third-party", "3rdparty", "deps"),
+        *("external", "extern", "dist", "bundled", "_bundled", "packages_vendored", "wwwroot"),
     }
 )
 _TOOLING_FOLDERS = frozenset(
     {
-        *(
-            "scripts",
-            "script",
-            "tools",
-            "tool",
-            "ci",
-            ".ci",
-            ".github",
-            ".circleci",
-            "hacking",
-            "dev",
-            "devtools",
-            "devscripts",
-            "release",
-        ),
-        *("contrib", "build-tools", "build_tools", "buildtools", "packaging", "maintenance", "automation"),
+        *("scripts", "script", "tools", "tool", "ci", ".ci", ".github", ".circleci", "hacking", "dev", "devtools"),
+        *("devscripts", "release", "contrib", "build", "build-tools", "build_tools", "buildtools", "packaging"),
+        *("maintenance", "automation"),
     }
 )
 _TOOLING_NAMES = frozenset(
     {
-        "setup.py",
-        "noxfile.py",
-        "tasks.py",
-        "fabfile.py",
-        "conf.py",
-        "release.py",
-        "wscript",
-        "dodo.py",
+        *("setup.py", "noxfile.py", "tasks.py", "fabfile.py", "conf.py", "release.py", "wscript", "dodo.py"),
         "hatch_build.py",
     }
 )

@@ -6,76 +6,21 @@ from collections.abc import Iterable, Sequence
 from .finding import Finding, named
 
 MAX_FINDINGS_PER_LENS = 200
-# Words that a question holds anyway: they say nothing about which part of the code is meant.
-_COMMON = frozenset(
-    [
-        "the",
-        "and",
-        "for",
-        "are",
-        "how",
-        "what",
-        "why",
-        "where",
-        "when",
-        "who",
-        "which",
-        "that",
-        "this",
-        "with",
-        "from",
-        "does",
-        "into",
-        "our",
-        "there",
-        "their",
-        "them",
-        "have",
-        "has",
-        "was",
-        "were",
-        "will",
-        "can",
-        "could",
-        "should",
-        "would",
-        "about",
-        "any",
-        "all",
-        "not",
-        "but",
-        "you",
-        "your",
-        "its",
-        "code",
-        "file",
-        "files",
-        "repository",
-        "project",
-        "find",
-        "show",
-        "tell",
-        "module",
-        "modules",
-        "python",
-        "use",
-        "used",
-        "make",
-        "made",
-        "good",
-        "bad",
-        "most",
-        "test",
-        "tests",
-        "src",
-        "lib",
-    ]
-)
 
 
 def words(texts: Iterable[str]) -> frozenset[str]:
     """Returns the words of names and sentences, in lower case."""
     return frozenset(word for text in texts for word in re.findall(r"[a-z][a-z0-9]{2,}", text.lower()))
+
+
+# Words that a question holds anyway: they say nothing about which part of the code is meant.
+_COMMON = words(
+    [
+        "the and for are how what why where when who which that this with from does into our there their them have has was",
+        "were will can could should would about any all not but you your its code file files repository project find show",
+        "tell module modules python use used make made good bad most test tests src lib",
+    ]
+)
 
 
 def relevance(finding: Finding, question_words: frozenset[str]) -> int:

@@ -17,6 +17,7 @@ SMALL = 4
 MAX_MOVES = 4
 MAX_NAMES = 4
 MAX_SMALL = 10
+MAX_CHOICES = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ def relieve(graph: ImportGraph, group: Sequence[str], files: Files) -> Ring:
     """Starts with every possible move, and drops those without which no more files stay in rings, the costliest first."""
     part = graph.inside(group)
     choices = {path: edges for path in group if (edges := _movable(part, path, group, files))}
+    choices = dict(sorted(choices.items(), key=lambda choice: (-len(choice[1]), choice[0]))[:MAX_CHOICES])
     left = _tied(part, choices)
     for path in sorted(choices, key=lambda path: (-len(_names(part, choices[path])), path)):
         others = {other: edges for other, edges in choices.items() if other != path}

@@ -38,6 +38,7 @@ class ScriptFile:
     passed_on: list[Names] = field(default_factory=list)
     declared: dict[str, Node] = field(default_factory=dict)
     exported: set[str] = field(default_factory=set)
+    _used_by: dict[str, set[str]] = field(default_factory=dict)
 
     def declares_type(self, name: str) -> bool:
         """Returns whether a name is one of a type alone, which nothing is left of when the file runs."""
@@ -64,11 +65,17 @@ class ScriptFile:
         while waiting:
             one = waiting.pop()
             seen.add(one)
-            node = self.declared.get(one)
-            used = {text(use) for use in self.grammar.find(_VALUES, node).get("use", ())} if node else set()
+            used = self._used(one)
             found |= used & self._imported_names
             waiting += sorted((used & self.declared.keys()) - seen)
         return found
+
+    def _used(self, name: str) -> set[str]:
+        if name not in self._used_by:
+            node = self.declared.get(name)
+            uses = self.grammar.find(_VALUES, node).get("use", ()) if node else ()
+            self._used_by[name] = {text(use) for use in uses}
+        return self._used_by[name]
 
     @property
     def _is_javascript(self) -> bool:

@@ -17,6 +17,7 @@ class ScriptImports:
     """The imports between the product's files in these languages."""
 
     def __init__(self, survey: Survey) -> None:
+        self._is_late = survey.is_late
         self._modules = ScriptModules(survey)
         self._files: dict[str, ScriptFile] = {}
         self._origins: dict[tuple[str, str], str] = {}
@@ -28,6 +29,8 @@ class ScriptImports:
     def loaded(self) -> Iterator[Import]:
         """Yields which file loads which: every import that runs, and every name that a barrel passes on."""
         for path, script in self._files.items():
+            if self._is_late():
+                return
             for item in (*script.imports, *script.passed_on):
                 target = self._modules.find(path, item.module)
                 if target in self._files and (names := self._values(target, item.names)) is not None:

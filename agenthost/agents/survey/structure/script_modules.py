@@ -20,6 +20,7 @@ _WRITTEN_AS = {".js": (".ts", ".tsx"), ".jsx": (".tsx",), ".mjs": (".mts",), ".c
 _CONFIGURATIONS = ("tsconfig.json", "jsconfig.json", "tsconfig.app.json", "tsconfig.base.json")
 _NO_JSON = re.compile(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/|,(?=\s*[}\]])', re.DOTALL)
 MAX_EXTENDED = 8
+MAX_PATTERNS = 300
 MAX_CONDITIONS = 6
 
 
@@ -147,7 +148,7 @@ class ScriptModules:
 
 def _paths(paths: dict[str, Any], base: str) -> Iterator[tuple[str, tuple[str, ...]]]:
     # The most particular pattern decides, as in the compiler.
-    for pattern in sorted(paths, key=len, reverse=True):
+    for pattern in sorted(paths, key=len, reverse=True)[:MAX_PATTERNS]:
         targets = paths[pattern] if isinstance(paths[pattern], list) else []
         yield pattern, tuple(posixpath.join(base, target) for target in targets if isinstance(target, str))
 
@@ -165,7 +166,7 @@ def _exported(exports: Any, name: str) -> Iterator[str]:
     """Yields the targets of a name in `exports` or `imports` of a package, whatever the condition."""
     if isinstance(exports, str | list) or (isinstance(exports, dict) and not any(key[:1] in ".#" for key in exports)):
         exports = {".": exports}
-    for pattern in sorted(exports, key=len, reverse=True) if isinstance(exports, dict) else ():
+    for pattern in sorted(exports, key=len, reverse=True)[:MAX_PATTERNS] if isinstance(exports, dict) else ():
         if (rest := _matched(pattern, name)) is not None:
             yield from (target.replace("*", rest) for target in _targets(exports[pattern]))
 
