@@ -12,7 +12,7 @@ from fnmatch import fnmatch
 from pathlib import PurePosixPath
 from typing import Any
 
-from ...files import is_example, is_test, is_vendored
+from ...files import is_example
 from ...reading.python_source import FUNCTIONS, dotted
 from ...reading.snapshot import Snapshot
 from ..finding import Severity, cite
@@ -93,9 +93,9 @@ def _python(survey: Survey, lines: list[str], told: str) -> Iterator[Sighting]:
     patterns = settings.get("python_files") or ["test_*.py", "*_test.py"]
     roots = _roots(survey.snapshot, lines, settings.get("testpaths", []))
     others = " ".join(source.text for source in survey.sources(survey.tests, "Python"))
-    for source, tree in survey.python(survey.snapshot.paths):
+    for source, tree in survey.python(survey.tests):
         pure = PurePosixPath(source.path)
-        if not is_test(source.path) or is_vendored(source.path) or is_example(source.path) or pure.name in told:
+        if is_example(source.path) or pure.name in told:
             continue
         named = any(fnmatch(pure.name, pattern) or fnmatch(source.path, f"*{pattern}") for pattern in patterns)
         inside = not roots or any(pure.is_relative_to(root) for root in roots)

@@ -38,6 +38,11 @@ def find_in_pipelines(survey: Survey) -> list[Finding]:
 def _sightings(survey: Survey, *, alone: bool) -> Iterator[Sighting]:
     recipes = Recipes(survey.snapshot)
     pipelines = read_pipelines(survey.snapshot)
+    if not pipelines and alone:
+        survey.miss("There is no pipeline of a CI system here, so nothing was said of delivery.")
+    for path in ("Makefile", "package.json"):
+        if pipelines and survey.snapshot.has(path):
+            survey.coverage.judge(path)
     for pipeline in pipelines:
         if survey.is_late():
             return

@@ -1,6 +1,7 @@
 """Holds the claims of the documents against the files: the lens `docs`."""
 
 from ..lens import Detector
+from .companions import find_mismatched
 from .links import find_dead_links
 from .manifests import find_unpackaged
 from .named_things import find_missing_things
@@ -12,5 +13,6 @@ DETECTORS = (
     Detector("badges of workflows, and addresses of the repository's own pages", find_dead_addresses),
     Detector("files and commands that the documents tell people to use", find_missing_things),
     Detector("files that manifests name", find_unpackaged),
+    Detector("npm packages that belong together", find_mismatched),
     Detector("versions, supported languages and the licence, for contradictions", find_contradictions),
 )

@@ -56,15 +56,14 @@ def _sightings(survey: Survey) -> Iterator[Sighting]:
 
 
 def _named(survey: Survey) -> Iterator[tuple[Rule, SourceText, str]]:
-    for path in ("pyproject.toml", "Cargo.toml"):
-        source = survey.snapshot.read(path)
-        if source:
-            yield from ((rule, source, name) for rule, name in _of_toml(_parsed(source)))
+    manifests = tuple(path for path in ("pyproject.toml", "Cargo.toml") if path in survey.snapshot.sizes)
+    for source in survey.sources(manifests):
+        yield from ((rule, source, name) for rule, name in _of_toml(_parsed(source)))
     for path, pattern in (("setup.cfg", _SETUP_LICENCE), ("MANIFEST.in", _MANIFEST_IN)):
-        source = survey.snapshot.read(path)
-        for line in source.lines if source else ():
-            if source and (match := pattern.match(line)):
-                yield from ((INCLUDED, source, name) for name in match[1].split())
+        other = survey.snapshot.read(path)
+        for line in other.lines if other else ():
+            if other and (match := pattern.match(line)):
+                yield from ((INCLUDED, other, name) for name in match[1].split())
 
 
 def _of_toml(content: dict[str, Any]) -> Iterator[tuple[Rule, str]]:
