@@ -7,6 +7,7 @@ reading the output in pieces.
 import contextlib
 import os
 import re
+import resource
 import signal
 import subprocess
 import threading
@@ -21,6 +22,8 @@ MAX_ARGUMENT_BYTES = 96 * 1024  # of a batch's paths; the kernel takes 2 MiB wit
 MAX_BATCH_FILES = 1000
 MAX_OUTPUT_BYTES = 4 * 1024**3
 MAX_LINE_BYTES = 4096
+MAX_DATA_BYTES = 1280 * 1024**2  # of the tool alone: an attempt that takes too much is ended, with what it had found
+MIN_TURN_SECONDS = 20.0
 MAX_SKIPPED = 10_000
 LATE = "it was ended after {seconds:g} s"
 TOO_LONG = f"its output has more than {MAX_OUTPUT_BYTES:,} bytes"
@@ -57,12 +60,16 @@ class Clock:
         """Returns why nothing more is read, where the time is over."""
         return "" if self.left else LATE.format(seconds=self._seconds)
 
+    def turn(self) -> "Clock":
+        """Returns the time of one batch: half of what is left, so that no file takes the time of all others."""
+        return Clock(round(max(self.left / 2, min(self.left, MIN_TURN_SECONDS)), 1))
+
 
 class Run:
     """The tool, started for a batch. Use it as a context: leaving ends it. Read its output with `read`."""
 
     def __init__(self, settings: Settings, files: Sequence[str], work: Path, clock: Clock) -> None:
-        self._settings, self._clock = settings, clock
+        self._settings, self._clock = settings, clock.turn() if files else clock
         self._result = work / "result"
         self._words = _Words(settings.skipped)
         self._room = MAX_OUTPUT_BYTES
@@ -77,7 +84,8 @@ class Run:
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
-        self._timer = threading.Timer(clock.left, self._kill)
+        _bound_memory(self._process.pid)
+        self._timer = threading.Timer(self._clock.left, self._kill)
         self._timer.daemon = True
         self._timer.start()
         self._listener = threading.Thread(target=self._words.listen, args=(self._process.stderr,), daemon=True)
@@ -180,6 +188,12 @@ class _Words:
         match = self._pattern.search(line) if self._pattern else None
         if match and len(self.skipped) < MAX_SKIPPED:
             self.skipped.append(match["path"] or "")
+
+
+def _bound_memory(process: int) -> None:
+    """Lets the tool fail, rather than the attempt."""
+    with contextlib.suppress(OSError, ValueError):
+        resource.prlimit(process, resource.RLIMIT_DATA, (MAX_DATA_BYTES, MAX_DATA_BYTES))
 
 
 def _command(argv: Sequence[str], files: Sequence[str], result: Path) -> list[str]:

@@ -107,6 +107,26 @@ def test_a_tool_that_takes_too_long_is_ended_and_what_it_had_not_judged_is_told(
     assert result["notes"] == ["tool failed over a.py, b.py, which are not judged: it was ended after 0.3 s."]
 
 
+def test_a_file_that_takes_all_time_leaves_some_for_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agenthost.agents.analyzer.running.MIN_TURN_SECONDS", 0.1)
+    result, _ = analyze(tree(tmp_path, {"a.py": "forever\n", "b.py": "bad\n"}), TOOL, seconds=3)
+
+    assert places(result) == [("tool:BAD", "b.py", 1)]
+    assert result["notes"][0].startswith("tool failed over a.py, which is not judged: it was ended after ")
+
+
+def test_a_tool_that_takes_too_much_memory_loses_that_file_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agenthost.agents.analyzer.running.MAX_DATA_BYTES", 64 * 1024**2)
+    greedy = TOOL.replace("for number", "held = bytearray(10**9 if 'much' in text else 1)\n    for number", 1)
+    result, _ = analyze(tree(tmp_path, {"a.py": "much\n", "b.py": "bad\n"}), greedy)
+
+    assert places(result) == [("tool:BAD", "b.py", 1)]
+    assert result["notes"][0].startswith("tool failed over a.py, which is not judged: ")
+    assert result["notes"][0].endswith("MemoryError.")
+
+
 def test_a_tool_that_cannot_be_started_is_told(tmp_path: Path) -> None:
     result, _ = analyze(tree(tmp_path, {"a.py": "bad\n"}), TOOL, argv=["/nowhere/tool", "{files}"])
 
