@@ -12,8 +12,8 @@ The identity of a folded finding is its `cause`, never a place, a number or a ti
 4. A finding whose gravity the table leaves to its maker, as those of lenses, and that is not folded, is about itself: it keeps the
    identity that its check gave it (see `fingerprints`).
 
-Shown are up to `MAX_EVIDENCE` places that exist: product code first, then by path. `count` is the true number, also of those
-that the tool only counted.
+Shown are up to `MAX_EVIDENCE` places that exist: product code first, then what the tool thinks worse of, then by path. `count` is
+the true number, also of those that the tool only counted.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,6 @@ from conductor.evaluation.evidence.findings import (
     MAX_CLAIM_CHARACTERS,
     MAX_EVIDENCE,
     SEVERITIES,
-    Evidence,
     Finding,
 )
 from conductor.evaluation.evidence.fingerprints import fingerprint_of_cause
@@ -63,7 +62,7 @@ def fold(cause: str, findings: Sequence[Finding], rule: Rule, known: Known = UNK
     first = ordered[0]
     places = list(dict.fromkeys(place for finding in ordered for place in finding.evidence))
     if cause:
-        places.sort(key=_place_order)
+        places.sort(key=lambda place: is_test(place.path))
     count = max(len(ordered), known.findings)
     files = max(len({place.path for place in places}), known.files)
     severity = rule.severity or min((finding.severity for finding in ordered), key=SEVERITIES.index)
@@ -114,11 +113,8 @@ def _own_words(findings: Sequence[Finding]) -> list[str]:
 
 
 def _weight(finding: Finding) -> tuple[object, ...]:
-    """Returns a key that puts findings in product code first."""
+    """Returns a key that puts findings in product code first, and of those what its tool thinks worse of."""
+    gravity = SEVERITIES.index(finding.severity)
     for place in finding.evidence[:1]:
-        return is_test(place.path), place.path, place.first_line, finding.title
-    return True, "", 0, finding.title
-
-
-def _place_order(place: Evidence) -> tuple[object, ...]:
-    return is_test(place.path), place.path, place.first_line
+        return is_test(place.path), gravity, place.path, place.first_line, finding.title
+    return True, gravity, "", 0, finding.title

@@ -221,3 +221,13 @@ def test_test_code_is_told_by_its_path() -> None:
     )
 
     assert [is_test(path) for path in (*inside, *outside)] == [True] * len(inside) + [False] * len(outside)
+
+
+def test_the_place_that_the_tool_thinks_worst_of_comes_first() -> None:
+    (kept,) = ruled(
+        found("zizmor:unpinned-uses", "a.yml", severity="low", title="small"),
+        found("zizmor:unpinned-uses", "z.yml", severity="medium", title="large"),
+        found("zizmor:unpinned-uses", "b.yml", severity="low", title="small"),
+    ).kept
+    assert [place.path for place in kept.evidence] == ["z.yml", "a.yml", "b.yml"]
+    assert "zizmor says: large; small." in kept.claim
