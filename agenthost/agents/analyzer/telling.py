@@ -155,7 +155,12 @@ class Tally:
             "rule_files": self._by_rule(self._files),
             "others": {kind: count for kind, count in sorted(self._selection.others.items()) if count},
             "narrowed": self._by_rule(self._narrowed),
+            "narrowed_by": self._narrowed_by(),
         }
+
+    def _narrowed_by(self) -> str:
+        narrowing = self._judge.narrowing
+        return spelt(narrowing.sentence)[:MAX_NOTE_CHARACTERS] if narrowing is not None else ""
 
     def _by_rule(self, counts: Counter[str]) -> dict[str, int]:
         return {self._named(rule): count for rule, count in counts.most_common(MAX_COUNTED_RULES)}
@@ -166,9 +171,6 @@ class Tally:
         notes += _files(f"{name} passed over", sorted(self._skipped))
         notes += _files(f"Too large for {name}, or not readable:", sorted(self._selection.unread))
         notes += [f"Of {name}'s results, {count:,} {where} are left out." for where, count in self._left_out.items()]
-        narrowing = self._judge.narrowing
-        if narrowing is not None and narrowing.sentence:
-            notes.append(narrowing.sentence)
         if self._judge.complaint:
             notes.append(f"The repository's own settings of {name} cannot be applied: {self._judge.complaint}.")
         told = dict.fromkeys(spelt(note)[:MAX_NOTE_CHARACTERS] for note in [*notes, *self._notes])

@@ -82,6 +82,7 @@ def _told(
         yield f"Files passed over: {_listed(skipped)}."
     if narrowed := [pair for one in coverage for pair in _counts(one, "narrowed")]:
         yield f"The repository's own configuration leaves out {_results(narrowed)}."
+    yield from dict.fromkeys(one["narrowed_by"] for one in coverage if one.get("narrowed_by"))
     if dropped := [pair for one in coverage for pair in _counts(one, "dropped")]:
         yield f"This flow's table of rules drops {_results(dropped)}. The JSON lists all of them."
     if left_out := [pair for one in coverage for pair in _counts(one, "left_out")]:

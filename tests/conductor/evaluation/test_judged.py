@@ -18,6 +18,7 @@ RUFF = {
     "judged": {"Python": 118},
     "skipped": {"Python": 2},
     "narrowed": {"ruff:E501": 40, "ruff:F401": 2},
+    "narrowed_by": "Settings that left results out: pyproject.toml (lint.ignore).",
 }
 LENSES = [{"tool": f"lens {name}", "judged": {"Python": 120}} for name in ("structure", "tests")]
 
@@ -47,6 +48,7 @@ def test_it_says_what_was_left_out_and_why() -> None:
         "No host can run zizmor, hadolint: they were not asked.",
         "Files passed over: Python by ruff (2).",
         "The repository's own configuration leaves out 42 results of 2 rules: ruff:E501 (40), ruff:F401 (2).",
+        "Settings that left results out: pyproject.toml (lint.ignore).",
         "This flow's table of rules drops 1 result of 1 rule: ruff:F841 (1). The JSON lists all of them.",
         "Nothing to judge: 40 vendored, 7 not text.",
         "History: 1,234 commits since 2015.",

@@ -73,7 +73,7 @@ class Omissions:
     @property
     def sentence(self) -> str:
         """Returns a sentence that names the files and settings that left something out; empty where none did."""
-        left = f"The project's own settings leave out what is counted as narrowed: {_listed(list(self.applied))}."
+        left = f"Settings that left results out: {_listed(list(self.applied))}."
         told = dict.fromkeys(self._named(one) for one in self.blankets)
         refused = f"Settings that leave out everything are not applied: {_listed(list(told))}."
         return " ".join([*([left] if self.applied else []), *([refused] if told else [])])

@@ -136,7 +136,7 @@ def test_the_note_names_file_and_setting_of_what_was_left_out_and_of_what_is_not
     omissions.leaves_out(result("SC2086", "a.sh"))
 
     assert omissions.sentence == (
-        "The project's own settings leave out what is counted as narrowed: .shellcheckrc (disable). "
+        "Settings that left results out: .shellcheckrc (disable). "
         "Settings that leave out everything are not applied: .shellcheckrc (disable)."
     )
     assert narrow("hadolint", tmp_path).sentence == ""

@@ -65,6 +65,7 @@ def test_a_result_becomes_a_finding_that_names_a_place(tmp_path: Path) -> None:
         "rule_files": {"tool:BAD": 1},
         "others": {"vendored": 1},
         "narrowed": {},
+        "narrowed_by": "",
     }
     assert said[-2] == {"type": "answer", "text": "tool 1.2: 1 result (BAD 1), over files by kind: 1 Python.\n"}
 
