@@ -69,8 +69,9 @@ class Survey:
 
     def python(self, paths: tuple[str, ...]) -> Iterator[tuple[SourceText, ast.Module]]:
         """Parses those of the files that are Python; a file that does not parse is passed over, and not judged."""
-        for source in self.read(paths, ("Python",)):
-            if source.path.endswith(".py") and (tree := parse(source)):
+        # Stubs have no code, and their syntax may be newer than this interpreter.
+        for source in self.read(tuple(path for path in paths if not path.endswith(".pyi")), ("Python",)):
+            if tree := parse(source):
                 self.coverage.judge(source.path)
                 yield source, tree
 

@@ -14,6 +14,7 @@ from .import_graph import Edge, Import, ImportGraph
 
 RULE = "lens:import-ring"
 SMALL = 4
+LARGE = 10
 MAX_MOVES = 4
 MAX_NAMES = 4
 MAX_SMALL = 10
@@ -64,7 +65,9 @@ class Ring:
 def find_rings(survey: Survey, graph: ImportGraph, files: Files) -> Iterator[Finding]:
     """Yields the rings of a graph."""
     rings = [relieve(graph, group, files) for group in graph.groups()]
-    solved = [ring for ring in rings if ring.moves and ring.left <= len(ring.group) / 2]
+    solved = [
+        ring for ring in rings if ring.moves and ring.left <= (len(ring.group) // 2 if len(ring.group) >= LARGE else 0)
+    ]
     small = [ring for ring in solved if len(ring.group) <= SMALL and not ring.hazard]
     if len(small) > 1:
         yield _small(survey, files, small)
@@ -149,8 +152,8 @@ def _way(group: Sequence[str], move: Move) -> str:
         return f"`{move.path}` imports `{other}`, and that imports {listed(move.names)} back, {need} nothing of it."
     users = len({item.importer for item in move.imports})
     return (
-        f"None of the {len(group)} files loads without the others. {users} of them import {listed(move.names)} from "
-        f"`{move.path}`, {need} nothing of the ring."
+        f"None of the {len(group)} files loads without the others. {users} of them import{'s' * (users == 1)} "
+        f"{listed(move.names)} from `{move.path}`, {need} nothing of the ring."
     )
 
 
