@@ -31,6 +31,7 @@ def finding_message(run: str, finding: Mapping[str, Any]) -> pb.Finding:
         help=finding.get("help", ""),
         calibrated=finding.get("calibrated", False),
         count=finding.get("count", 0),
+        total=finding.get("total", 0),
         outside_scope=finding.get("outside_scope", False),
         verdict=_verdict(finding.get("verdict", "")),
         verdict_reason=finding.get("verdict_reason", ""),

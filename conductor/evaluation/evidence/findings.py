@@ -26,6 +26,7 @@ OPTIONAL = (
     "calibrated",
     "cause",
     "count",
+    "total",
     "verdict",
     "verdict_reason",
     "rank",
@@ -94,10 +95,12 @@ class Finding:
     fingerprint: str = ""
     former_fingerprint: str = ""
     outside_scope: bool = False
-    # A table of rules keeps its rule. Of one that it folded: its identity, and the true number of its places (see `folding`).
+    # A table of rules keeps its rule. Of one that it folded (see `folding`): its identity, the true number of its places, over a
+    # change of those inside of it, and their number in all.
     calibrated: bool = False
     cause: str = ""
     count: int = 0
+    total: int = 0
     # The distinct models that found it; an agent's name stands for one that asks no model.
     models: tuple[str, ...] = ()
     # After a merge: a sceptic's verdict with its own quotes, the ids of findings that say the opposite, and its place in the order.

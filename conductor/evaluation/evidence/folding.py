@@ -8,7 +8,7 @@ The identity of a folded finding is its `cause`, never a place, a number or a ti
    renamed, the finding is the same: it persists in a comparison of runs, and stays known in a baseline.
 3. It is fixed when its last place is gone, and new when a first place comes. Where each new place must count, as in a gate on
    changes, a run is over the change: there a folded finding has the places inside of it only, with their number; one that has
-   none there is outside.
+   none there is outside. A baseline knows it with as many places as it had: with more of them in all (`total`) it counts again.
 4. A finding whose gravity the table leaves to its maker, as those of lenses, and that is not folded, is about itself: it keeps the
    identity that its check gave it (see `fingerprints`).
 
@@ -55,6 +55,7 @@ UNKNOWN = Known()
 def fold(cause: str, findings: Sequence[Finding], rule: Rule, known: Known = UNKNOWN) -> Finding:
     """Returns the findings of one cause as one."""
     findings = [finding for finding in findings if finding.status != "missing"] or findings
+    total = max(len(findings), known.findings)
     inside = [finding for finding in findings if not finding.outside_scope]
     if inside and len(inside) < len(findings):
         findings, known = inside, UNKNOWN
@@ -85,6 +86,7 @@ def fold(cause: str, findings: Sequence[Finding], rule: Rule, known: Known = UNK
         calibrated=True,
         cause=cause,
         count=count if cause else 0,
+        total=total if cause else 0,
     )
 
 

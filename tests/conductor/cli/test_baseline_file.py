@@ -19,6 +19,7 @@ def entry(key: str, path: str = "src/a.py", title: str = 'He said: "eval" # 3\u2
     finding = Finding(
         fingerprint=key, title=title, severity=Finding.SEVERITY_HIGH, evidence=[Evidence(path=path, start_line=3)]
     )
+    finding.total = 12 if path == "b.py" else 0
     return entry_of(finding, "a fixture, never run")
 
 
@@ -42,6 +43,8 @@ def test_an_empty_baseline_is_one_and_yaml_may_be_written_by_hand() -> None:
 
     assert parse_baseline(b"version: 1\nfindings: []\n", "x") == {}
     assert parse_baseline(by_hand.encode(), "x") == {KEY: Entry(KEY, "a fixture")}
+    with_places = f"{by_hand}    places: 12\n"
+    assert parse_baseline(with_places.encode(), "x") == {KEY: Entry(KEY, "a fixture", places="12")}
 
 
 @pytest.mark.parametrize(
@@ -60,6 +63,8 @@ def test_an_empty_baseline_is_one_and_yaml_may_be_written_by_hand() -> None:
         ("findings:\n- fingerprint: a\n  reason: [b]", "x:3: reason must be text"),
         ("findings:\n- {fingerprint: a, reason: b}\n- {fingerprint: a, reason: c}", "x:3: a stands here twice"),
         ("findings:\n- {fingerprint: a, reason: b, line: 4}", "x:2: there is no field line"),
+        ("findings:\n- {fingerprint: a, reason: b, places: many}", "x:2: `places` must be a whole number"),
+        ("findings:\n- {fingerprint: a, reason: b, places: 99999999999}", "x:2: `places` must be a whole number"),
         ("findings: []\nfindings: []", "x:2: findings is given twice"),
         ("findings: !!python/object:os.system {}", "x:1: "),
         ("findings:\n- &a {fingerprint: [*a]}", "x:2: "),

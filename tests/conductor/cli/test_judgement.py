@@ -39,6 +39,23 @@ def test_findings_that_count_are_certain_and_win_over_what_was_not_judged(
     assert any("incomplete: 1 part" in line for line in judged.lines) == bool(missed)
 
 
+def test_a_folded_finding_counts_again_when_it_has_more_places_than_the_baseline_knows() -> None:
+    """Keeps F11."""
+    policy = Policy("high", baseline={"f1": Entry("f1", "looked at", title="12 actions", places="12")})
+
+    def judged(total: int) -> tuple[int, tuple[str, ...]]:
+        finding = Finding(fingerprint="f1", severity=Finding.SEVERITY_HIGH, status=Evidence.STATUS_PLACED, total=total)
+        told = judgement([finding], (), policy)
+        return told.code, told.lines
+
+    assert [judged(total)[0] for total in (0, 11, 12, 13)] == [0, 0, 0, 5]
+    assert judged(13)[1][:2] == (
+        "1 finding of the baseline with more places, so not left out:",
+        "12 actions: 12 places then, 13 now",
+    )
+    assert not any("matches nothing" in line for line in judged(13)[1])
+
+
 @pytest.mark.parametrize(
     ("finding", "code"),
     [

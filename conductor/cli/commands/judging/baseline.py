@@ -1,5 +1,6 @@
 """`conductor baseline write`: dismiss the findings of a run, so that only what is new counts from now on."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -49,7 +50,8 @@ def baseline(context: Context, action: str, name: str, file: Path, reason: str) 
         raise CommandError("this run is of an earlier version: its findings have no fingerprints", lines=(line,))
     new = [entry_of(finding, why) for key, finding in found.items() if key not in former]
     stale = [entry for key, entry in former.items() if key not in found]
-    kept = [*(entry for key, entry in former.items() if key in found), *([] if is_whole(run) else stale)]
+    again = [replace(entry, places=entry_of(found[key], "").places) for key, entry in former.items() if key in found]
+    kept = [*again, *([] if is_whole(run) else stale)]
     if len(new) + len(kept) > MAX_ENTRIES:
         raise CommandError(f"these are {len(new) + len(kept)} findings; a baseline holds at most {MAX_ENTRIES}")
     write_baseline(file, [*new, *kept])

@@ -27,25 +27,32 @@ HEAD = """\
 # Findings that were looked at and are left alone: `--fail-on` does not count them.
 # Say why in each reason. Delete an entry to see its finding again.
 """
-_FIELDS = ("fingerprint", "severity", "title", "path", "reason")
+MAX_PLACES_DIGITS = 10
+_FIELDS = ("fingerprint", "severity", "title", "path", "places", "reason")
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A finding that was dismissed, and why."""
+    """A finding that was dismissed, and why. `places` is how many a folded one has, in digits; empty for any other."""
 
     fingerprint: str
     reason: str
     severity: str = ""
     title: str = ""
     path: str = ""
+    places: str = ""
+
+    def has_grown(self, places: int) -> bool:
+        """Returns whether a finding has more places than this entry knows."""
+        return bool(self.places) and places > int(self.places)
 
 
 def entry_of(finding: Finding, reason: str) -> Entry:
     """Returns the entry for a finding of a run."""
     severity = Finding.Severity.Name(finding.severity).removeprefix("SEVERITY_").lower()
     path = one_line(finding.evidence[0].path, 300) if finding.evidence else ""
-    return Entry(finding.fingerprint, reason, severity, one_line(finding.title, 200), path)
+    places = str(finding.total) if finding.total else ""
+    return Entry(finding.fingerprint, reason, severity, one_line(finding.title, 200), path, places)
 
 
 def read_baseline(path: Path) -> dict[str, Entry]:
@@ -117,6 +124,10 @@ def _entry_problems(node: "Node", entries: dict[str, Entry]) -> Iterator[tuple[i
         yield node.line, f"`fingerprint` must have 1 to {MAX_FINGERPRINT_CHARACTERS} characters"
     if not reason or len(reason) > MAX_REASON_CHARACTERS:
         yield node.line, f"`reason` must say why, in 1 to {MAX_REASON_CHARACTERS} characters"
+    places = texts.get("places", "")
+    if places and not (places.isascii() and places.isdigit() and len(places) <= MAX_PLACES_DIGITS):
+        yield node.line, "`places` must be a whole number"
+        return
     if fingerprint in entries:
         yield node.line, f"{one_line(fingerprint, 64)} stands here twice"
     entries[fingerprint] = Entry(**{"fingerprint": "", "reason": "", **texts})

@@ -69,7 +69,7 @@ def judgement(
     known = {finding.fingerprint: entry.reason for finding in findings if (entry := policy.known(finding)) is not None}
     told = [
         *(_incomplete(missed, policy) if missed else []),
-        *(_dismissed(known, policy, is_whole=is_whole) if policy.baseline else []),
+        *(_dismissed(known, policy, _grown(findings, policy), is_whole=is_whole) if policy.baseline else []),
     ]
     if counting:
         code, told = FOUND, [*told, *_found(counting, policy)]
@@ -91,10 +91,22 @@ def _found(counting: Sequence[Finding], policy: Policy) -> list[str]:
     ]
 
 
-def _dismissed(known: Mapping[str, str], policy: Policy, *, is_whole: bool) -> list[str]:
+def _grown(findings: Sequence[Finding], policy: Policy) -> dict[str, str]:
+    """Returns for each entry of the baseline that has more places now a line about it."""
+    return {
+        entry.fingerprint: one_line(f"  {entry.title}: {entry.places} places then, {finding.total} now", 200)
+        for finding in findings
+        if (entry := policy.baseline.get(finding.fingerprint)) is not None and entry.has_grown(finding.total)
+    }
+
+
+def _dismissed(known: Mapping[str, str], policy: Policy, grown: Mapping[str, str], *, is_whole: bool) -> list[str]:
     """Returns lines about the baseline. An entry is stale only where the run looked at everything."""
-    stale = [entry for key, entry in policy.baseline.items() if key not in known] if is_whole else []
+    stale = [entry for key, entry in policy.baseline.items() if key not in known and key not in grown]
+    stale = stale if is_whole else []
     lines = [f"{counted(len(known), 'finding')} of the baseline left out"] if known else []
+    lines += [f"{counted(len(grown), 'finding')} of the baseline with more places, so not left out:"] if grown else []
+    lines += list(grown.values())[:SHOWN_GAPS]
     which = "1 entry of the baseline matches" if len(stale) == 1 else f"{len(stale)} entries of the baseline match"
     lines += [f"{which} nothing any more:"] if stale else []
     more = len(stale) - SHOWN_GAPS

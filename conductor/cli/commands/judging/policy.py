@@ -62,8 +62,12 @@ class Policy:
         return is_proven or not self.is_verified_only
 
     def known(self, finding: Finding) -> "Entry | None":
-        """Returns a finding's entry in the baseline, under the present name of its file or the former one."""
-        return self.baseline.get(finding.fingerprint) or self.baseline.get(finding.former_fingerprint)
+        """Returns a finding's entry in the baseline, under the present name of its file or the former one.
+
+        A folded finding that has more places than the entry knows is another one.
+        """
+        entry = self.baseline.get(finding.fingerprint) or self.baseline.get(finding.former_fingerprint)
+        return None if entry is not None and entry.has_grown(finding.total) else entry
 
     def ask(self, request: run_service_pb2.GetReportRequest, known: Mapping[str, str]) -> None:
         """Adds to a request for a report which findings count; `known` are those of the run that the baseline dismisses."""
