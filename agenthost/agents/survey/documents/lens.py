@@ -6,7 +6,7 @@ from .links import find_dead_links
 from .manifests import find_unpackaged
 from .named_things import find_missing_things
 from .own_addresses import find_dead_addresses
-from .versions import find_contradictions
+from .requirements import find_contradictions
 
 DETECTORS = (
     Detector("links and anchors of the documents", find_dead_links),
@@ -14,5 +14,5 @@ DETECTORS = (
     Detector("files and commands that the documents tell people to use", find_missing_things),
     Detector("files that manifests name", find_unpackaged),
     Detector("npm packages that belong together", find_mismatched),
-    Detector("versions, supported languages and the licence, for contradictions", find_contradictions),
+    Detector("versions of languages that the README promises", find_contradictions),
 )

@@ -4,13 +4,13 @@ Only what can be told from the repository alone: a path whose first folder exist
 package here. A block that changes the folder, or a Makefile that makes up its targets, is left alone.
 """
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from ...files import is_test, is_vendored
 from ...reading.snapshot import SourceText
+from ..delivery.commands import Recipes
 from ..finding import Finding, Severity, cite
 from ..sighting import Rule, Sighting, merge
 from ..survey import Survey
@@ -35,27 +35,10 @@ _DOCUMENT = re.compile(
     r"^(readme|contributing|install|development|developing|hacking|building)\b.*\.(md|markdown|rst|txt)$|^readme$",
     re.IGNORECASE,
 )
-_SOURCE_ENDINGS = frozenset(
-    (
-        ".py",
-        ".sh",
-        ".js",
-        ".ts",
-        ".go",
-        ".rs",
-        ".c",
-        ".h",
-        ".cpp",
-        ".java",
-        ".rb",
-        ".md",
-        ".rst",
-        ".toml",
-        ".yml",
-        ".yaml",
-        ".cfg",
-        ".ini",
-    )
+_SOURCE_ENDINGS = re.compile(r"\.(py|sh|js|ts|go|rs|c|h|cpp|java|rb|md|rst|toml|ya?ml|cfg|ini)$")
+# A Makefile with such lines has targets that are not written in it.
+_MADE_UP = re.compile(
+    r"^-?s?include\b|^[^\t#\n=]*%[^\n=]*:|\.DEFAULT:|\$\(eval|^[^\t#\n=]*\$[^\n=]*:(?!=)", re.MULTILINE
 )
 _CODE_SPAN = re.compile(r"(?<!`)`([\w.-]+(?:/[\w.-]+)+)`(?!`)")
 _DEVELOPERS = re.compile(r"contribut|develop|hacking|building", re.IGNORECASE)
@@ -83,7 +66,7 @@ def _missing_files(survey: Survey, source: SourceText) -> Iterator[Sighting]:
     for number, line in enumerate(source.lines, 1):
         for name in _CODE_SPAN.findall(line):
             top = name.partition("/")[0]
-            known = survey.snapshot.has(top) and PurePosixPath(name).suffix in _SOURCE_ENDINGS
+            known = survey.snapshot.has(top) and _SOURCE_ENDINGS.search(name)
             beside = f"{folder}/{name}" if folder != "." else name
             missing = known and not any(map(survey.snapshot.has, (name, beside)))
             if missing and not _VAGUE.search(name) and not _is_made(survey, source, number, name):
@@ -103,15 +86,17 @@ def _is_made(survey: Survey, source: SourceText, number: int, name: str) -> bool
 
 
 def _missing_commands(survey: Survey, source: SourceText) -> Iterator[Sighting]:
-    targets, scripts = _make_targets(survey), _npm_scripts(survey)
-    at_root = "/" not in source.path
-    for number, command in _commands(source) if at_root else ():
+    recipes = Recipes(survey.snapshot)
+    makefile = survey.snapshot.read("Makefile")
+    targets = recipes.targets if makefile and not _MADE_UP.search(makefile.text) else {}
+    scripts = recipes.scripts() if _DEVELOPERS.search(source.path) else {}
+    for number, command in _commands(source) if "/" not in source.path else ():
         words = command.split()
         problem = ""
-        if targets is not None and re.match(r"^make [a-z][\w-]*$", command) and words[1] not in targets:
+        if targets and re.match(r"^make [a-z][\w-]*$", command) and words[1] not in targets:
             problem = f"the Makefile has no target `{words[1]}`"
-        elif scripts is not None and _DEVELOPERS.search(source.path) and re.match(r"^npm run [\w:.-]+$", command):
-            problem = f"package.json has no script `{words[2]}`" if words[2] not in scripts else ""
+        elif scripts and re.match(r"^npm run [\w:.-]+$", command) and words[2] not in scripts:
+            problem = f"package.json has no script `{words[2]}`"
         elif match := re.match(r"^(?:python3?|bash|sh|node)\s+([\w.-]+(?:/[\w.-]+)+\.(?:py|sh|js|mjs))\b", command):
             exists = survey.snapshot.has(match[1]) or not survey.snapshot.has(match[1].partition("/")[0])
             problem = "" if exists or _VAGUE.search(match[1]) else f"there is no `{match[1]}`"
@@ -132,24 +117,3 @@ def _commands(source: SourceText) -> Iterator[tuple[int, str]]:
             moved = moved or bool(re.search(r"\b(cd|pushd|git clone|npx|npm (init|create)|docker|ssh)\b", command))
             if command and not moved:
                 yield number, command
-
-
-def _make_targets(survey: Survey) -> frozenset[str] | None:
-    """Returns the targets of the root's Makefile; None where there is none, or where it makes them up."""
-    source = survey.snapshot.read("Makefile") or survey.snapshot.read("GNUmakefile")
-    if source is None or re.search(
-        r"^-?s?include\b|^[^\t#\n=]*%[^\n=]*:|\.DEFAULT:|\$\(eval|^[^\t#\n=]*\$[^\n=]*:(?!=)", source.text, re.MULTILINE
-    ):
-        return None
-    found = re.findall(r"^([A-Za-z][\w .-]*?)\s*::?(?!=)", source.text, re.MULTILINE)
-    return frozenset(name for names in found for name in names.split())
-
-
-def _npm_scripts(survey: Survey) -> frozenset[str] | None:
-    source = survey.snapshot.read("package.json")
-    try:
-        package = json.loads(source.text) if source else None
-    except (ValueError, RecursionError):
-        return None
-    scripts = package.get("scripts", {}) if isinstance(package, dict) else None
-    return frozenset(scripts) if isinstance(scripts, dict) else None

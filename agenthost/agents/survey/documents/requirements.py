@@ -1,0 +1,68 @@
+"""Finds READMEs that promise an older version of a language than the manifest allows, or ask for a newer one. Both are quoted."""
+
+import re
+from collections.abc import Iterator
+
+from ..finding import Evidence, Finding, Severity, cite
+from ..survey import Survey
+
+_AND_NEWER = r"(?:\+| and (?:above|newer|later|up)| or (?:above|newer|later|higher))"
+# A language, what a README says of it, and the lines of manifests that decide.
+_DECIDED = (
+    (
+        "Python",
+        re.compile(rf"\bPython\s+(?:version\s+)?v?(\d+\.\d+){_AND_NEWER}", re.IGNORECASE),
+        {
+            "pyproject.toml": re.compile(r"^requires-python\s*=\s*[\"']\s*>=\s*(\d+\.\d+)"),
+            "setup.py": re.compile(r"^\s*python_requires\s*=\s*[\"']\s*>=\s*(\d+\.\d+)"),
+            "setup.cfg": re.compile(r"^python_requires\s*=\s*>=\s*(\d+\.\d+)"),
+        },
+    ),
+    (
+        "Node.js",
+        re.compile(rf"\bNode(?:\.?js)?\s+(?:version\s+)?v?(\d+)(?:\.\d+)*{_AND_NEWER}", re.IGNORECASE),
+        {"package.json": re.compile(r"^\s*\"node\"\s*:\s*\">=\s*v?(\d+)")},
+    ),
+    (
+        "Go",
+        re.compile(
+            rf"\bGo\]?(?:\([^)]*\))?\s+(?:version\s+)?\[?v?(1\.\d+)\]?(?:\([^)]*\))?{_AND_NEWER}", re.IGNORECASE
+        ),
+        {"go.mod": re.compile(r"^go\s+(1\.\d+)")},
+    ),
+)
+
+
+def find_contradictions(survey: Survey) -> Iterator[Finding]:
+    """Yields each language of which a README and a manifest say different things."""
+    readme = next((path for path in survey.snapshot.paths if re.match(r"^readme\.(md|rst)$", path, re.IGNORECASE)), "")
+    for language, promise, manifests in _DECIDED:
+        stated = _first(survey, readme, promise)
+        decided = next(
+            ((path, found) for path, line in manifests.items() if (found := _first(survey, path, line))), None
+        )
+        if stated is None or decided is None or stated[1] == decided[1][1]:
+            continue
+        path, (number, version) = decided
+        places = (_place(survey, readme, stated[0]), _place(survey, path, number))
+        yield Finding(
+            category="docs",
+            severity=Severity.LOW,
+            title=f"The README promises {language} {stated[1]} and newer, {path} requires {version}",
+            claim=f"Readers with a {language} between the two are told the wrong thing. The requirement decides.",
+            remedy="Correct the text, or the requirement if it was not meant.",
+            rule="lens:two-requirements",
+            evidence=tuple(place for place in places if place),
+        )
+
+
+def _first(survey: Survey, path: str, pattern: re.Pattern[str]) -> tuple[int, str] | None:
+    """Returns the first line of a file that matches, and the version that it names."""
+    source = survey.snapshot.read(path) if path else None
+    lines = ((number, pattern.search(line[:2000])) for number, line in enumerate(source.lines if source else (), 1))
+    return next(((number, match[1]) for number, match in lines if match), None)
+
+
+def _place(survey: Survey, path: str, number: int) -> Evidence | None:
+    source = survey.snapshot.read(path)
+    return cite(path, source.lines, number) if source else None
