@@ -39,8 +39,9 @@ async def examine(agents_dirs: tuple[Path, ...], say: Say, config: Path | None =
         agents = await find_agents(tuple(path.absolute() for path in agents_dirs), models)
         proven = sandbox if report.available else None
         known = [_knowing(tried(agent), facts) for agent in agents.values()]
-        to_install = [agent.name for agent in known if agent.unavailable_reason.startswith(TO_INSTALL)]
-        analyzers = [agent.name for agent in known if TO_HAVE_ANALYZERS in agent.unavailable_reason]
+        absent = [agent for agent in known if agent.unavailable_reason.startswith(TO_INSTALL)]
+        analyzers = [agent.name for agent in absent if TO_HAVE_ANALYZERS in agent.unavailable_reason]
+        to_install = [agent.name for agent in absent if agent.name not in analyzers]
         usable = [
             await _report_agent(agent, proven, Path(folder), say)
             for agent in known

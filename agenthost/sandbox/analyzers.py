@@ -26,7 +26,7 @@ def absent_analyzer(spec: AgentSpec, *, is_built_in: bool) -> str:
     """Returns what an analyzer lacks on this host, and what to do; nothing where all is there."""
     if spec.program and host_program(spec.program) is None:
         if is_built_in:
-            return f"{spec.program} is not installed: {TO_HAVE_ANALYZERS}, then restart the host"
+            return f"install it: {TO_HAVE_ANALYZERS}, then restart the host"  # begins as `packages.prefix` has it
         places = ", ".join((sysconfig.get_path("scripts"), *BESIDE_US))
         return f"program names '{spec.program}', which is in none of {places}: install it there, then restart the host"
     if spec.analyzer is None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from conductor.cli.text.names import short
 from conductor.cli.text.wording import counted, elapsed
-from conductor.cli.views.models import agent_glyph, is_to_install, model_lines, model_trouble, to_install_line
+from conductor.cli.views.models import agent_glyph, is_to_install, model_lines, model_trouble, to_install_lines
 from conductor.v1 import pool_service_pb2
 from servicekit.printing.page import say
 from servicekit.printing.terminal_text import column, one_line, printable
@@ -119,7 +119,7 @@ def agent_lines(host: Host) -> list[str]:
         glyph = agent_glyph(agent, host)
         text = agent.unavailable_reason or model_trouble(agent, host) or agent.description
         lines.append(f"    {glyph} {column(agent.name, 12)}  {column(agent.version, 8)}  {one_line(text, 200)}")
-    missing = to_install_line(agent.name for agent in host.agents if is_to_install(agent))
+    missing = to_install_lines(agent for agent in host.agents if is_to_install(agent))
     return [*lines, *(f"    {line}" for line in missing)]
 
 

@@ -78,10 +78,15 @@ def is_to_install(agent: pool_service_pb2.HostAgent) -> bool:
     return not agent.available and agent.unavailable_reason.startswith(TO_INSTALL)
 
 
-def to_install_line(names: Iterable[str]) -> list[str]:
-    """Returns `○ not installed: claude, codex; to have one:  agenthost agents install NAME`, or no line without names."""
-    listed = ", ".join(printable(name) for name in names)
-    return [f"○ not installed: {listed}; to have one:  agenthost agents install NAME"] if listed else []
+def to_install_lines(agents: Iterable[pool_service_pb2.HostAgent]) -> list[str]:
+    """Returns `○ not installed: claude, codex; to have one:  agenthost agents install NAME`, and a line for each other way."""
+    names: dict[str, dict[str, None]] = {}
+    for agent in agents:
+        command = agent.unavailable_reason.removeprefix(TO_INSTALL).partition(", then ")[0]
+        own = command.startswith("agenthost agents install")
+        how = "to have one:  agenthost agents install NAME" if own else f"to have them:  {one_line(command, 100)}"
+        names.setdefault(how, {})[printable(agent.name)] = None
+    return [f"○ not installed: {', '.join(each)}; {how}" for how, each in sorted(names.items())]
 
 
 def agents_over(hosts: Iterable[Host], only: str | None = None) -> list[str]:
@@ -92,7 +97,8 @@ def agents_over(hosts: Iterable[Host], only: str | None = None) -> list[str]:
     lines = [
         line for name in names if name in installed for line in _agent_over(name, hosts, with_trials=only is not None)
     ]
-    return [*lines, *to_install_line(name for name in names if name not in installed)]
+    absent = sorted((agent for agent in agents if agent.name not in installed), key=lambda agent: agent.name)
+    return [*lines, *to_install_lines(absent)]
 
 
 def _agent_over(name: str, hosts: Iterable[Host], *, with_trials: bool) -> Iterable[str]:

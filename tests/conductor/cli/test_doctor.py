@@ -137,6 +137,15 @@ def test_agents_that_are_only_not_installed_take_one_line_without_a_cross() -> N
     assert any("install it: agenthost agents install qwen" in told for told in agents_over([host], "qwen"))
 
 
+def test_analyzers_that_are_not_installed_have_a_line_with_their_own_command() -> None:
+    why = "install it: pip install 'conductor-agenthost[survey]', then restart the host"
+    host = pb.Host(name="hosts/b", state=READY, agents=[agent(name, "Judges.", why) for name in ("ruff", "zizmor")])
+    line = "○ not installed: ruff, zizmor; to have them:  pip install 'conductor-agenthost[survey]'"
+
+    assert [told.strip() for told in agent_lines(host)] == [line]
+    assert agents_over([host]) == [line]
+
+
 def test_what_a_host_says_of_an_agent_that_it_could_install_is_known_to_the_command_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -105,7 +105,7 @@ def test_what_the_host_lacks_is_told_with_what_to_do(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(analyzers, "host_program", lambda _: None)
 
     assert absent_analyzer(spec_of(), is_built_in=True) == (
-        "semgrep is not installed: pip install 'conductor-agenthost[survey]', then restart the host"
+        "install it: pip install 'conductor-agenthost[survey]', then restart the host"
     )
     assert absent_analyzer(spec_of(), is_built_in=False).startswith("program names 'semgrep', which is in none of /")
     assert seen_of_host(spec_of()) == {}
