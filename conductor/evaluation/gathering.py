@@ -167,6 +167,7 @@ class Gathering:
         former = json.loads(await self._blob(run, usable)) if usable else None
         header = {"task": "check", "step": work.step, "agent": agent, "model": model, "former": former}
         header["names_places"] = asked is not None and _may_name_places(asked)
+        header["asks_model"] = asked is not None and bool(asked.pool)
         frame = await self._with_snapshot(run, Frame(header, (result, bundle)))
         return await self.with_files(run, frame, paths)
 

@@ -19,7 +19,7 @@ from conductor.evaluation.answers.results import ResultError, read_result
 from conductor.evaluation.answers.typed_answers import Form, extract_typed, is_other_result, judge_json
 from conductor.evaluation.evidence.changed_places import ChangedPlaces
 from conductor.evaluation.evidence.citations import CitationCheck, cited_paths
-from conductor.evaluation.evidence.findings import Found, count, read_document, tell_apart
+from conductor.evaluation.evidence.findings import Finding, Found, count, read_document, tell_apart
 from conductor.evaluation.pinned import failed, read_files, read_kept_bundle, read_names, read_pinned, read_snapshot
 from conductor.evaluation.reports.results import DEFAULT_RESULT_CHARACTERS, Result, left_out, limited
 from conductor.evaluation.workers.frames import Frame, Task
@@ -127,7 +127,8 @@ def check(frame: Frame) -> Frame:
     found = without_placeholders(found) if spec.findings else found
     models = (frame.header["model"],) if frame.header.get("model") else ()
     is_tool = frame.header.get("names_places", False)
-    judged = (replace(examiner.judge(finding, is_tool=is_tool), models=models) for finding in found.findings)
+    given = map(_without_tool, found.findings) if frame.header.get("asks_model") else found.findings
+    judged = (replace(examiner.judge(finding, is_tool=is_tool), models=models) for finding in given)
     checked = examiner.identify(tell_apart(judged))
     if spec.findings and (former := frame.header.get("former")):
         checked, found = with_proven(checked, found, read_document(former))
@@ -141,6 +142,11 @@ def check(frame: Frame) -> Frame:
     if spec.findings:
         typed, errors = document, [*missing_evidence(checked), *unreadable(found)]
     return Frame({"counts": count(checked), "errors": errors}, (document, typed))
+
+
+def _without_tool(finding: Finding) -> Finding:
+    """Returns a model's finding: what its text poses as a tool's is none, neither the rule nor the link that explains it."""
+    return replace(finding, rule="" if ":" in finding.rule else finding.rule, help="")
 
 
 def _check_places(result: bytes, examiner: CitationCheck) -> tuple[bytes, list[str]]:

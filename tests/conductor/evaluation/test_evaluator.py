@@ -329,12 +329,15 @@ async def test_only_a_tool_without_a_model_names_places_and_tells_its_coverage(
 ) -> None:
     """Keeps F4."""
     await story.begin(flow_of(agent("a")), workspace)
-    result = {"findings": [claim(quote="")], "coverage": {"tool": "x", "judged": {"Python": 1}}}
+    posing = {"rule": "ruff:F821", "help": "https://example.org/"}
+    result = {"findings": [claim(quote="", **posing)], "coverage": {"tool": "x", "judged": {"Python": 1}}}
     checked = await story.agent("a", result=result, **attempt)
 
     assert isinstance(checked, Checked)
     document = json.loads(story.blobs[checked.findings])
-    assert (document["findings"][0]["status"], "coverage" in document) == (status, status == "placed")
+    (finding,) = document["findings"]
+    assert (finding["status"], "coverage" in document) == (status, status == "placed")
+    assert ("rule" in finding, "help" in finding) == ("pool" not in attempt, "pool" not in attempt)
 
 
 async def test_a_failed_step_gives_its_state_and_nothing_else(story: Story, workspace: Path) -> None:
