@@ -31,6 +31,8 @@ def beside(rest: Iterable[Finding], band: str) -> list[Finding]:
         if _is_of_tool(finding):
             if room == 0 or (band != SMALL and finding["severity"] not in WEIGHTY):
                 continue
+            if band == SMALL and finding.get("outside_scope"):
+                continue
             room -= band == SMALL
         kept.append(finding)
     return kept
@@ -42,6 +44,8 @@ def seen_too(others: Sequence[Finding], band: str) -> str:
         return ""
     by_severity = [(name, sum(one["severity"] == name for one in others)) for name in SEVERITIES]
     which = ", ".join(f"{number} {name}" for name, number in by_severity if number)
+    if outside := sum(bool(one.get("outside_scope")) for one in others):
+        which += " (outside the change)" if outside == len(others) else f" ({outside} of them outside the change)"
     if band == LARGE:
         return f"{which}: all below, a line each"
     return f"{which} seen too, shown by band large"

@@ -33,6 +33,22 @@ def test_a_band_has_lines_for_some_findings_of_tools_and_counts_the_others(band:
     assert seen_too([one for one in REST if one not in shown], band) == told
 
 
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ([], "2 medium (outside the change) seen too, shown by band large"),
+        (found("low", 1), "2 medium, 1 low (2 of them outside the change) seen too, shown by band large"),
+    ],
+)
+def test_what_tools_found_outside_of_a_change_is_counted_in_a_small_report(
+    more: list[dict[str, Any]], told: str
+) -> None:
+    outside = found("medium", 2, outside_scope=True)
+
+    assert beside(outside, "small") == []
+    assert seen_too([*outside, *more], "small") == told
+
+
 @pytest.mark.parametrize(("band", "full"), [("small", ["low0"]), ("medium", ["high0", "medium0", "low0"])])
 def test_a_band_shows_the_things_to_do_in_full_and_a_larger_one_everything_of_weight(
     band: str, full: list[str]
