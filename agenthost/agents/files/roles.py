@@ -44,11 +44,13 @@ _TEST_NAME = re.compile(
     r"|\.(test|spec|e2e)\.[cm]?[jt]sx?$|^.*(Test|Tests|IT|TestCase)\.(java|kt|scala|cs)$|_spec\.rb$"
 )
 _VENDORED_NAME = re.compile(r"\.min\.(js|css)$|[-.]bundle\.js$|\.(lock|snap|map)$|_pb2(_grpc)?\.pyi?$|\.pb\.go$")
+# In a comment: a sentence about what is generated says nothing of the file itself.
 _GENERATED = re.compile(
-    r"@generated|code generated .*do not edit|do not (edit|modify)|auto[- ]?generated|generated automatically"
-    r"|generated (by|from) ",
+    r"@generated\b|^\W*(code generated\b.*\bdo not edit|.{0,60}\bdo not (edit|modify)\b|.{0,40}\bauto[- ]?(matically )?generated\b"
+    r"|generated automatically|((this|the) \w+ (is|was|has been) )?generated (by|from)\b)",
     re.IGNORECASE,
 )
+_COMMENT = re.compile(r"\s*(#|//|/\*|\*|--|<!--|;|%|\"\"\"|'|<\?php|$)")
 _HEAD_LINES = 12
 _MINIFIED_COLUMNS = 2000
 
@@ -80,11 +82,11 @@ def is_product(path: str) -> bool:
 
 
 def is_generated(lines: Sequence[str]) -> bool:
-    """Tells from its text whether a tool wrote the file."""
-    head = lines[:_HEAD_LINES]
-    return any(_GENERATED.search(line[:400]) for line in head) or any(
-        len(line) > _MINIFIED_COLUMNS for line in lines[:200]
-    )
+    """Tells from its text that a tool wrote the file: it says so in its first lines, or most of it stands in endless ones."""
+    if any(_COMMENT.match(line) and _GENERATED.search(line[:400]) for line in lines[:_HEAD_LINES]):
+        return True
+    endless = sum(len(line) for line in lines if len(line) > _MINIFIED_COLUMNS)
+    return endless > 0 and 2 * endless > sum(map(len, lines))
 
 
 def is_tooling(path: str) -> bool:
