@@ -32,6 +32,11 @@ _TESTING = re.compile(
 _BUILDING = re.compile(
     r"^(?:\./)?(?:mvnw?\b.*\b(?:package|install|deploy|verify)\b|gradlew?\b.*\bbuild\b|lein\b|sbt\b)"
 )
+# Runners of tasks whose default or own tasks are not read here.
+_TASKS = re.compile(
+    r"^(?:bundle exec )?(?:rake|grunt|gulp|just|task|mage|earthly|invoke|inv|hatch|pdm|poe|turbo|nx|bazelisk|bazel|pants|dagger"
+    r"|ninja|meson|scons|waf|\./x(?:\.py)?|docker[ -]compose (?:run|up|build))\b(?!.*\b(?:publish|release|push)\b)"
+)
 _SKIPPING = re.compile(r"skipTests|maven\.test\.skip|-x test")
 _HARMLESS = re.compile(
     r"^\s*(echo|printf|git|cp|mv|rm|mkdir|cd|pip3? install|apt|export|curl|wget|tar|docker (?:login|pull)|\[|test -)"
@@ -176,7 +181,9 @@ def simple(command: str) -> Iterator[str]:
 def may_test(lines: Iterable[str]) -> bool:
     """Tells whether some of the commands may be tests."""
     return any(
-        (_TESTING.search(line) and not _HARMLESS.match(line)) or (_BUILDING.match(line) and not _SKIPPING.search(line))
+        (_TESTING.search(line) and not _HARMLESS.match(line))
+        or (_BUILDING.match(line) and not _SKIPPING.search(line))
+        or _TASKS.match(line)
         for line in lines
     )
 

@@ -6,6 +6,10 @@ from collections.abc import Iterator
 from ..finding import Evidence, Finding, Severity, cite
 from ..survey import Survey
 
+# Words by which a line speaks of what is needed to run the project.
+_NEEDED = re.compile(
+    r"requir|support|need|minimum|compatib|prerequisit|work(?:s|ing)? (?:with|on)|runs? on|must", re.IGNORECASE
+)
 _AND_NEWER = r"(?:\+| and (?:above|newer|later|up)| or (?:above|newer|later|higher))"
 # A language, what a README says of it, and the lines of manifests that decide.
 _DECIDED = (
@@ -37,7 +41,7 @@ def find_contradictions(survey: Survey) -> Iterator[Finding]:
     """Yields each language of which a README and a manifest say different things."""
     readme = next((path for path in survey.snapshot.paths if re.match(r"^readme\.(md|rst)$", path, re.IGNORECASE)), "")
     for language, promise, manifests in _DECIDED:
-        stated = _first(survey, readme, promise)
+        stated = _first(survey, readme, promise, also=_NEEDED)
         decided = next(
             ((path, found) for path, line in manifests.items() if (found := _first(survey, path, line))), None
         )
@@ -56,11 +60,15 @@ def find_contradictions(survey: Survey) -> Iterator[Finding]:
         )
 
 
-def _first(survey: Survey, path: str, pattern: re.Pattern[str]) -> tuple[int, str] | None:
+def _first(
+    survey: Survey, path: str, pattern: re.Pattern[str], *, also: re.Pattern[str] | None = None
+) -> tuple[int, str] | None:
     """Returns the first line of a file that matches, and the version that it names."""
     source = survey.snapshot.read(path) if path else None
-    lines = ((number, pattern.search(line[:2000])) for number, line in enumerate(source.lines if source else (), 1))
-    return next(((number, match[1]) for number, match in lines if match), None)
+    for number, line in enumerate(source.lines if source else (), 1):
+        if (match := pattern.search(line[:2000])) and (also is None or also.search(line)):
+            return number, match[1]
+    return None
 
 
 def _place(survey: Survey, path: str, number: int) -> Evidence | None:

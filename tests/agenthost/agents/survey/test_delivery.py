@@ -107,6 +107,7 @@ def test_a_pipeline_that_lets_faults_through_is_found(look: Looker, rule: str, f
         {WORKFLOW: workflow("uses: actions/checkout@v4\nuses: other/action@v0.5.0")},
         {WORKFLOW: workflow("run: a", job=MATRIX.replace("os: [a, b]", "python-version: ['3.10', 3.0]"))},
         {WORKFLOW: workflow(f"run: mvn install\n{PUBLISH}")},
+        {WORKFLOW: workflow("run: bundle exec rake"), **{f"tests/test_{n}.py": TEST for n in range(3)}},
         {WORKFLOW: workflow("run: gotestsum"), "Makefile": "test:\n\tgo test ./...\n"},
         {WORKFLOW: workflow("uses: actions/setup-node@v9\n  with:\n    node-version: lts/*")},
         {WORKFLOW: workflow("run: curl -s https://a.b | bash\n  env: {A: '${{ secrets.GITHUB_TOKEN }}'}")},

@@ -158,9 +158,16 @@ def test_a_makefile_that_makes_up_targets_is_not_judged(look: Looker) -> None:
     ("files", "count"),
     [
         ({"README.md": "Python 3.8+ is needed.\n", "pyproject.toml": '[project]\nrequires-python = ">=3.10"\n'}, 1),
-        ({"README.md": "Python 3.10 or newer.\n", "pyproject.toml": '[project]\nrequires-python = ">=3.10"\n'}, 0),
+        (
+            {
+                "README.md": "It needs Python 3.10 or newer.\n",
+                "pyproject.toml": '[project]\nrequires-python = ">=3.10"\n',
+            },
+            0,
+        ),
         ({"README.md": "Needs Node.js 12 or higher\n", "package.json": '{"engines": {\n"node": ">=18"\n}}'}, 1),
-        ({"README.md": "Go 1.21 or above\n", "go.mod": "module a\n\ngo 1.21.4\n"}, 0),
+        ({"README.md": "### async functions (node v7+)\n", "package.json": '{"engines": {\n"node": ">=18"\n}}'}, 0),
+        ({"README.md": "Requires Go 1.21 or above\n", "go.mod": "module a\n\ngo 1.21.4\n"}, 0),
     ],
 )
 def test_contradictions_are_told_from_agreement(look: Looker, files: dict[str, str], count: int) -> None:
