@@ -56,6 +56,8 @@ def _tools(kind: str, files: int, coverage: Coverage) -> str:
     for one in coverage:
         if number := one.get("judged", {}).get(kind, 0):
             judges[_name(one)] = max(number, judges.get(_name(one), 0))
+    if kind in DATA and max(judges.values(), default=0) * 2 < files:
+        return ""  # that one package.json was read covers no folder of data
     told = {name: name if number >= files else f"{name} ({number:,})" for name, number in judges.items()}
     tools = [text for name, text in told.items() if not name.startswith(LENS)]
     lenses = [text.removeprefix(LENS) for name, text in told.items() if name.startswith(LENS)]

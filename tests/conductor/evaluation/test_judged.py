@@ -82,7 +82,8 @@ def test_it_says_which_history_there_was_or_why_none(history: str, notes: tuple[
 
 
 def test_data_that_no_rule_covers_is_told_last_and_together() -> None:
-    found = told({"tool": "lens inventory", "files": {"JSON": 900, ".svg": 70, "Shell": 2, "Text": 1, ".csv": 1}})
+    files = {"JSON": 900, ".svg": 70, "Shell": 2, "Text": 1, ".csv": 1}
+    found = told({"tool": "lens inventory", "files": files}, {"tool": "lens delivery", "judged": {"JSON": 1}})
 
     assert found["told"] == ["No rule covers Shell (2) and 972 files of data (JSON, .svg, .csv, …)."]
     assert found["line"] == "974 files (Shell 2); no rule covers Shell (2)"
