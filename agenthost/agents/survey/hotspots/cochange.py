@@ -39,7 +39,7 @@ def find_cochange(survey: Survey) -> Iterator[Finding]:
                 severity=Severity.LOW,
                 title=f"Two files always change together, and neither mentions the other: {first} and {second}",
                 claim=f"{count} commits touch both, of {alone[first]} that touch the one and {alone[second]} that touch the "
-                f"other, the latest {subjects}. An author who changes one must know of the other, and nothing says so.",
+                f"other, the latest {subjects}. No line of the one names the other.",
                 remedy="Name the tie in a comment of both, or move what they share to one place.",
                 rule="lens:silent-tie",
                 evidence=evidence,
