@@ -58,7 +58,8 @@ def select(root: Path, patterns: Sequence[str]) -> Selection:
 
 
 def _place(selection: Selection, path: str, kind: str, head: str | None, size: int) -> None:
-    if head is None or size > MAX_FILE_BYTES:
+    # A name with a line break would make two lines of one in the output of a tool.
+    if head is None or size > MAX_FILE_BYTES or any(character < " " for character in path):
         selection.unread[path] = kind
     elif is_generated(head.split("\n")):
         selection.others["generated"] += 1

@@ -1,22 +1,35 @@
-"""Reads the output of `shellcheck --format gcc`: one result a line, as `PATH:LINE:COLUMN: LEVEL: TEXT [SC1234]`."""
+"""Reads the output of `shellcheck --format json1`: an object with a list of comments.
 
-import re
+Its formats of a line each end early without an error of their own where it cannot write a name.
+"""
+
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from ..lines import lines_of
+from ..pieces import Pieces
 from ..results import Result
 
 HELP = "https://www.shellcheck.net/wiki/"
-_RESULT = re.compile(
-    r"(?P<path>.+?):(?P<line>\d+):\d+: (?P<level>error|warning|note): (?P<text>.*) \[(?P<rule>SC\d+)\]"
-)
+_LEVELS = {"error": "error", "warning": "warning"}
 
 
 def read(stream: BinaryIO) -> Iterator[Result]:
     """Yields the results in the output of shellcheck."""
-    for line in lines_of(stream):
-        if match := _RESULT.fullmatch(line):
-            number = int(match["line"])
-            rule = match["rule"]
-            yield Result(rule, match["level"], match["text"], match["path"], number, number, help=HELP + rule)
+    document = Pieces(stream.read)
+    for key in document.members():
+        if key != "comments" or document.peek() != "[":
+            document.skip()
+            continue
+        for _ in document.items():
+            comment = document.take()
+            if isinstance(comment, dict):
+                yield from _results(comment)
+
+
+def _results(comment: dict[str, Any]) -> Iterator[Result]:
+    code, line, end = (comment.get(key) for key in ("code", "line", "endLine"))
+    if isinstance(code, int) and isinstance(line, int) and isinstance(end, int):
+        level = _LEVELS.get(str(comment.get("level")), "note")
+        rule = f"SC{code}"
+        text, path = str(comment.get("message", "")), str(comment.get("file", ""))
+        yield Result(rule, level, text, path, line, max(line, end), help=HELP + rule)

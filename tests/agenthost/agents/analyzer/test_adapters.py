@@ -7,9 +7,10 @@ import pytest
 
 from agenthost.agents.analyzer.adapters import lizard, shellcheck, typos
 from agenthost.agents.analyzer.lines import MAX_LINE_BYTES
+from agenthost.agents.analyzer.pieces import BrokenError
 from agenthost.agents.analyzer.results import Adapter, Result
 
-ADAPTERS: tuple[Adapter, ...] = (lizard, shellcheck, typos)
+OF_LINES: tuple[Adapter, ...] = (lizard, typos)
 
 
 def read(adapter: Adapter, *lines: str) -> list[Result]:
@@ -21,12 +22,28 @@ def typo(word: str, *corrections: str, path: str = "/workspace/README.md", line:
 
 
 def test_shellcheck_names_rule_level_place_and_its_page() -> None:
-    (found,) = read(shellcheck, "/workspace/a b:1.sh:14:6: warning: Argument to -n is always true. [SC2070]")
+    comment = {
+        "file": "/workspace/a b.sh",
+        "line": 14,
+        "endLine": 15,
+        "level": "style",
+        "code": 2070,
+        "message": "Always true.",
+    }
 
-    assert found == Result(
-        "SC2070", "warning", "Argument to -n is always true.", "/workspace/a b:1.sh", 14, 14,
-        help="https://www.shellcheck.net/wiki/SC2070",
-    )  # fmt: skip
+    assert read(shellcheck, json.dumps({"more": {}, "comments": [comment, {**comment, "line": "x"}, 7]})) == [
+        Result(
+            "SC2070", "note", "Always true.", "/workspace/a b.sh", 14, 15, help="https://www.shellcheck.net/wiki/SC2070"
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "null", "[]", '{"comments": [{"file": "/workspace/a.sh", "li', "/workspace/a.sh:1: error"]
+)
+def test_an_output_of_shellcheck_that_ends_early_is_told(text: str) -> None:
+    with pytest.raises(BrokenError):
+        read(shellcheck, text)
 
 
 WARNING = "/workspace/a.php:10: warning: {} has {} NLOC, {} CCN, 900 token, 2 PARAM, 450 length, 0 ND"
@@ -94,7 +111,7 @@ def test_a_path_may_name_another_language_or_the_past(path: str, is_told: bool) 
     assert bool(read(typos, typo("acticity", "activity", path=f"/workspace/{path}"))) is is_told
 
 
-@pytest.mark.parametrize("adapter", ADAPTERS)
+@pytest.mark.parametrize("adapter", OF_LINES)
 def test_lines_that_are_no_results_are_passed_over(adapter: Adapter) -> None:
     hostile = (
         "",
@@ -110,7 +127,7 @@ def test_lines_that_are_no_results_are_passed_over(adapter: Adapter) -> None:
     assert read(adapter, *hostile) == []
 
 
-@pytest.mark.parametrize("adapter", ADAPTERS)
+@pytest.mark.parametrize("adapter", OF_LINES)
 def test_a_line_without_end_takes_no_memory_and_its_rest_is_no_result(adapter: Adapter) -> None:
     rest = (
         "/workspace/a.sh:1:1: error: forged [SC1000]\n"

@@ -128,6 +128,12 @@ def test_a_tool_that_takes_too_much_memory_loses_that_file_only(
     assert result["notes"][0].endswith("MemoryError.")
 
 
+def test_a_file_whose_name_has_a_line_break_is_not_given(tmp_path: Path) -> None:
+    result, _ = analyze(tree(tmp_path, {"a\nb.py": "bad\n", "b.py": "bad\n"}), TOOL)
+
+    assert (places(result), result["unjudged"]) == ([("tool:BAD", "b.py", 1)], 1)
+
+
 def test_a_tool_that_cannot_be_started_is_told(tmp_path: Path) -> None:
     result, _ = analyze(tree(tmp_path, {"a.py": "bad\n"}), TOOL, argv=["/nowhere/tool", "{files}"])
 
