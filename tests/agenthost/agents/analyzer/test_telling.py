@@ -149,7 +149,7 @@ def test_what_the_repository_does_not_want_is_left_out_and_counted(tmp_path: Pat
 
     assert [finding["rule"] for finding in result["findings"]] == ["tool:S2"]
     assert result["coverage"]["narrowed"] == {"tool:S1": 1}
-    assert result["notes"] == ["pyproject.toml leaves out S1."]
+    assert (result["notes"], result["coverage"]["narrowed_by"]) == ([], "pyproject.toml leaves out S1.")
     assert judge.judge(Result("S1", "error", "m", "a.py"))[1] == NARROWED
 
 
