@@ -8,12 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..files import is_generated, is_test, is_vendored
+from . import doubts
 from .results import Narrowing, Result
 from .sarif import RawResult
 from .selection import head_of
 
 MAX_REMEMBERED = 20_000
 MAX_PLACE_LINES = 40
+MAX_LOOKS = 2000  # at lines that may be an exception; beyond them nothing of such a rule is told
 MAX_COUNTED_BYTES = 16 * 1024 * 1024
 NOWHERE = "that name no file of the snapshot"
 FOREIGN = "in vendored or generated files"
@@ -42,6 +44,7 @@ class Judge:
         self._places: dict[str, tuple[str, str]] = {}
         self._counts: dict[str, int] = {}  # of lines, by path
         self._orders: dict[str, int] = {}
+        self._looks = 0
         self._changed = frozenset(changed)
         self.narrowing = narrowing
         self.complaint = ""  # why the repository's own settings are not applied
@@ -104,10 +107,17 @@ class Judge:
         return FOREIGN if is_foreign else ""
 
     def _is_excepted(self, result: Result) -> bool:
-        texts = self._unless.get(result.rule.rpartition("/")[2])  # some tools put their name before a rule
-        if not texts:
+        rule = result.rule.rpartition("/")[2]  # some tools put their name before a rule
+        texts = self._unless.get(rule, ())
+        if not texts and rule not in doubts.RULES:
             return False
-        lines = _read(self.root / result.path).split(b"\n")[result.start_line - 1 : result.end_line]
+        self._looks += 1
+        if self._looks > MAX_LOOKS:
+            return True
+        content = _read(self.root / result.path)
+        if doubts.is_doubtful(rule, result.message, content, result.start_line):
+            return True
+        lines = content.split(b"\n")[result.start_line - 1 : result.end_line]
         return any(text.encode() in line for text in texts for line in lines)
 
     def _is_narrowed(self, result: Result) -> bool:

@@ -1,0 +1,61 @@
+"""Doubts results about Python names that are often wrong, by a second look at their file.
+
+ruff takes a name for undefined that only an annotation names, that is bound elsewhere and deleted or declared in between, or that
+the program makes when it runs. None of these need raise NameError. A doubt costs a true result now and then.
+"""
+
+import re
+
+MAX_COLUMNS = 300  # of a line that is looked at, so that no line takes long
+UNDEFINED, UNASSIGNED = "F821", "F823"
+RULES = (UNDEFINED, UNASSIGNED)
+# Names of Python 2, which stand behind a test of the version, and those that a host program puts in place.
+_ELSEWHERE = frozenset(
+    {
+        *("unicode", "basestring", "long", "xrange", "raw_input", "unichr", "cmp", "execfile", "reload", "file", "buffer"),
+        *("reduce", "apply", "intern", "coerce", "WindowsError", "_", "N_", "ngettext", "get_ipython", "display"),
+        *("dbutils", "spark", "sc", "snakemake", "_IncompleteInputError"),
+    }
+)  # fmt: skip
+_MADE = re.compile(
+    rb"\bimport\s+\*|\b(?:exec|execfile|setattr)\s*\(|\b(?:globals|locals|vars)\s*\(\)|\b(?:builtins|__builtin__)\.\w"
+    rb"|\b_convert_\b|global_enum|\bexcept\s+[\w.]+\s*,\s*\w+\s*:"
+)
+_NAME = re.compile(r"`(\w+)`")
+
+
+def is_doubtful(rule: str, message: str, content: bytes, line: int) -> bool:
+    """Returns whether a result about a name may be wrong. `line` counts from 1."""
+    found = _NAME.search(message)
+    if rule not in RULES or not found:
+        return False
+    name = found[1].encode()
+    lines = content.split(b"\n")
+    here = lines[line - 1] if 0 < line <= len(lines) else b""
+    if _is_annotation(here, name):
+        return True
+    if rule != UNDEFINED or found[1] in _ELSEWHERE:
+        return rule == UNDEFINED
+    short = b"\n".join(line for line in lines if len(line) <= MAX_COLUMNS)
+    return bool(_MADE.search(short)) or _is_bound(short, name)
+
+
+def _is_annotation(here: bytes, name: bytes) -> bool:
+    """Returns whether a line names it in a text, in an annotation, or in the head of a function or class."""
+    bare = re.sub(rb"(?<![fFrRtT])(?:\"[^\"]*\"|'[^']*')", b"", here[:MAX_COLUMNS])
+    if not re.search(rb"\b" + name + rb"\b", bare):
+        return True
+    return bool(
+        re.match(rb"\s*(?:(?:async\s+)?def\b|\*{0,2}\w[\w.]*\s*:[^=]*\b" + name + rb"\b)|.*->[^:]*\b" + name, bare)
+    )
+
+
+def _is_bound(content: bytes, name: bytes) -> bool:
+    """Returns whether the file binds it anywhere but as a parameter: by an assignment, a loop, an import or a definition."""
+    bound = (
+        rb"\b(?:def|class|as|global|nonlocal|del|import|for|type)\b[^\n:()]*?\b" + name + rb"\b",
+        rb"(?m)^[^\n=()\"'#]*\b" + name + rb"\b[^\n=()]*(?<![=!<>])=(?!=)",
+        rb"\b" + name + rb"[ \t]*:=",
+        rb"(?m)^[ \t]*(?:\w+,[ \t]*)*" + name + rb",?[ \t]*(?:#[^\n]*)?$",  # of an import over several lines
+    )
+    return any(re.search(pattern, content) for pattern in bound)
