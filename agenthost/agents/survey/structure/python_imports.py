@@ -95,6 +95,7 @@ def _inner(node: ast.stmt) -> list[ast.stmt]:
         names = {dotted(part).rpartition(".")[2] for part in walk(node.test)}
         # Under any other condition only the interpreter knows whether the import happens: it is not counted.
         return node.body if "TYPE_CHECKING" in names and isinstance(node.test, ast.UnaryOp) else []
-    inner = [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt)]
-    handlers = node.handlers if isinstance(node, ast.Try) else []
-    return inner + [statement for handler in handlers for statement in handler.body]
+    if isinstance(node, ast.Try) and node.handlers:
+        # An import that may fail is caught: its authors know.
+        return []
+    return [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt)]

@@ -75,10 +75,10 @@ class PythonFiles:
         part = graph.inside(group)
         for item in (item for item in part.statements() if item.needs_names):
             declared = self._declared(item.imported)
-            earliest = min(
+            latest = max(
                 one.start_line for target in part.edges[item.imported] for one in part.between((item.imported, target))
             )
-            late = [name for name, _ in item.names if name in declared and declared[name].lineno > earliest]
+            late = [name for name, _ in item.names if name in declared and declared[name].lineno > latest]
             if late and not self._is_preloaded(graph, item.imported, group):
                 return Hazard(item, late[0], item.start_line)
         return None
