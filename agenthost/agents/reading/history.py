@@ -8,13 +8,15 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 MAX_COMMITS = 4000
 MAX_LOG_BYTES = 48_000_000
+MAX_COMMIT_CHARACTERS = 100
 GIT_TIMEOUT_SECONDS = 60
 NO_COMMITS = "No history came with the snapshot"
 _BEGIN = "\x01"
@@ -93,6 +95,21 @@ def blame(path: str) -> dict[int, str]:
         for parts in fields
         if len(parts) in {3, 4} and len(parts[0]) == 40 and parts[2].isdigit()
     }
+
+
+@cache
+def deletions() -> Mapping[str, str]:
+    """Maps files that the newest commits deleted to the commit that did it, as `1a2b3c4 (Move the guide)`."""
+    shape = ("--no-merges", "--no-renames", "--no-ext-diff", "--no-show-signature", "--no-color", "--name-only", "-z")
+    output, _ = _ask("log", *shape, "--diff-filter=D", f"--max-count={MAX_COMMITS}", f"--format={_BEGIN}%h (%s)")
+    found: dict[str, str] = {}
+    commit = ""
+    for entry in output.split("\0"):
+        if entry.startswith(_BEGIN):
+            commit = entry.removeprefix(_BEGIN)[:MAX_COMMIT_CHARACTERS]
+        elif name := entry.lstrip("\n"):
+            found.setdefault(name, commit)
+    return found
 
 
 def _is_cut() -> bool:

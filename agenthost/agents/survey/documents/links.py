@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from urllib.parse import unquote
 
 from ...files import is_test, is_vendored
+from ...reading.history import deletions
 from ...reading.snapshot import SourceText
 from ..finding import Finding, Severity, cite
 from ..sighting import Rule, Sighting, merge
@@ -156,7 +157,13 @@ def _cause(survey: Survey, document: str, target: str, resolved: str) -> tuple[R
     if len(same) == 1:
         there = posixpath.relpath(same[0], str(PurePosixPath(document).parent))
         return MOVED, f"`{target}` should be `{there}`"
-    return DEAD, f"`{target}` leads to nothing"
+    return DEAD, f"`{target}` leads to nothing{lost(resolved)}"
+
+
+def lost(path: str) -> str:
+    """Returns how a file went, as far as the history tells, as the end of a clause."""
+    commit = deletions().get(path, "")
+    return f", since {commit} deleted it" if commit else ""
 
 
 def same_named(survey: Survey, path: str) -> list[str]:

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from ..finding import Evidence, Finding, Severity, cite
 from ..sighting import Rule, Sighting, merge
 from ..survey import Survey
-from .links import documents, same_named
+from .links import documents, lost, same_named
 
 WORKFLOW = Rule(
     "lens:missing-workflow",
@@ -73,7 +73,7 @@ def _judge(
         path = unquote(match["path"]).rstrip("/.")
         if path and not survey.snapshot.has(path):
             same = same_named(survey, path)
-            there = f"; the file of that name is `{same[0]}`" if len(same) == 1 else ""
+            there = f"; the file of that name is `{same[0]}`" if len(same) == 1 else lost(path)
             yield Sighting(PAGE, place, f"there is no `{path}`{there}")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agenthost.agents.reading.functions import find_functions
-from agenthost.agents.reading.history import Change, Commit, History, blame, describe_history, read_history
+from agenthost.agents.reading.history import Change, Commit, History, blame, deletions, describe_history, read_history
 from agenthost.agents.reading.snapshot import SourceText
 from agenthost.agents.survey.finding import Finding
 from agenthost.agents.survey.hotspots import lens
@@ -179,3 +179,18 @@ def test_the_commit_of_each_line_is_told(tmp_path: Path, monkeypatch: pytest.Mon
     assert blame("a.py") == {1: oldest, 2: newest}
     assert blame("none.py") == {}
     assert describe_history() == f"2 commits since {datetime.now(UTC).year}"
+
+
+def test_a_deleted_file_is_told_with_the_commit_that_did_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    git(tmp_path, "init", "-q", "-b", "main")
+    for number, name in enumerate(("guide.md", "other.md", "")):
+        (tmp_path / "guide.md").unlink(missing_ok=True)
+        if name:
+            (tmp_path / name).write_text("x\n")
+        git(tmp_path, "add", "-A", ".")
+        git(tmp_path, "commit", "-q", "--allow-empty", "-m", f"Change {number}")
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / ".git"))
+    deletions.cache_clear()
+    ((path, commit),) = deletions().items()
+    deletions.cache_clear()
+    assert (path, commit.partition(" ")[2]) == ("guide.md", "(Change 1)")
