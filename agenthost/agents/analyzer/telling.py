@@ -94,7 +94,8 @@ class Tally:
         if self._settings.files and not self._selection.kinds:
             return f"{self._title} was not started: the snapshot has no file for it.\n"
         judged = ", ".join(f"{count:,} {kind}" for kind, count in self._judged().items())
-        rules = ", ".join(f"{rule} {count:,}" for rule, count in self._counts.most_common(MAX_TOP_RULES))
+        top = self._counts.most_common(MAX_TOP_RULES)
+        rules = ", ".join(f"{self._named(rule).partition(':')[2]} {count:,}" for rule, count in top)
         more = f" and {len(self._counts) - MAX_TOP_RULES:,} more rules" if len(self._counts) > MAX_TOP_RULES else ""
         results = "1 result" if self._counts.total() == 1 else f"{self._counts.total():,} results"
         over = f", over files by kind: {judged}" if judged else ""
@@ -129,7 +130,7 @@ class Tally:
 
     def _named(self, rule: str) -> str:
         """Returns the rule's name with its tool's, as tables and baselines have it."""
-        name = "".join(character for character in spelt(rule) if character.isprintable()).strip()
+        name = _plain(rule).strip()
         return f"{self._settings.name}:{name[: MAX_RULE_CHARACTERS - len(self._settings.name)]}"
 
     def _kind(self, path: str) -> str:
@@ -173,7 +174,7 @@ class Tally:
         notes += [f"Of {name}'s results, {count:,} {where} are left out." for where, count in self._left_out.items()]
         if self._judge.complaint:
             notes.append(f"The repository's own settings of {name} cannot be applied: {self._judge.complaint}.")
-        told = dict.fromkeys(spelt(note)[:MAX_NOTE_CHARACTERS] for note in [*notes, *self._notes])
+        told = dict.fromkeys(_plain(note)[:MAX_NOTE_CHARACTERS] for note in [*notes, *self._notes])
         return list(told)[:MAX_NOTES]
 
 
@@ -191,6 +192,11 @@ def _files(what: str, paths: Sequence[str]) -> list[str]:
 def _listed(paths: Sequence[str]) -> str:
     named = ", ".join(path[:80] for path in paths[:MAX_NAMED])
     return f"{named} and {len(paths) - MAX_NAMED:,} more files" if len(paths) > MAX_NAMED else named
+
+
+def _plain(text: str) -> str:
+    """Returns text in one line, without what would steer a terminal."""
+    return "".join(character if character.isprintable() else " " for character in spelt(text))
 
 
 def spelt(text: str) -> str:
