@@ -18,7 +18,7 @@ from ...reading.snapshot import Snapshot
 from ..finding import Severity, cite
 from ..sighting import Rule, Sighting
 from ..survey import Survey
-from .commands import may_test
+from .commands import Recipes, may_test
 from .pipelines import Pipeline
 
 UNCOLLECTED = Rule(
@@ -41,6 +41,11 @@ MIN_TEST_FILES = 3
 _PYTEST = re.compile(r"(?:^|\s)(?:pytest|py\.test)(?P<arguments>(?:\s.*)?)$")
 _OTHER_RUNNERS = re.compile(r"unittest|nosetests|manage\.py test|\btrial\b|stestr|runtests|zope-testrunner|run_tests")
 _BUILD_TAG = re.compile(r"^//go:build (?P<tags>[a-z_]\w*(?: \|\| [a-z_]\w*)*)$")
+_EVERY_PACKAGE = re.compile(
+    r"^(?:pnpm (?:-r|--recursive) (?:run )?|lerna run |turbo (?:run )?|yarn workspaces run )(?P<name>[\w:-]*test[\w:-]*)$"
+)
+_SCRIPT_TEST = re.compile(r"\.(?:test|spec)\.[cm]?[jt]sx?$")
+_ROOT_RUNNER = re.compile(r"^(?:vitest|jest)\.(?:config|workspace|projects)\b")
 _PLATFORMS = frozenset(
     {
         *(
@@ -62,7 +67,9 @@ _PLATFORMS = frozenset(
 )
 
 
-def find_uncollected(survey: Survey, pipelines: list[Pipeline], lines: list[str]) -> Iterator[Sighting]:
+def find_uncollected(
+    survey: Survey, pipelines: list[Pipeline], recipes: Recipes, lines: list[str]
+) -> Iterator[Sighting]:
     """Yields each test file that no command of CI reaches."""
     if not may_test(lines):
         yield from _untested(survey, pipelines)
@@ -72,6 +79,7 @@ def find_uncollected(survey: Survey, pipelines: list[Pipeline], lines: list[str]
         yield from _python(survey, lines, told)
     if "go test" in told:
         yield from _tagged(survey, told)
+    yield from _unscripted(survey, recipes, lines)
 
 
 def _untested(survey: Survey, pipelines: list[Pipeline]) -> Iterator[Sighting]:
@@ -186,3 +194,21 @@ def _tagged(survey: Survey, told: str) -> Iterator[Sighting]:
             ):
                 detail = f"{source.path} is built only with the tag `{tags[0]}`, which no command of CI sets"
                 yield Sighting(UNCOLLECTED, cite(source.path, source.lines, number), detail)
+
+
+def _unscripted(survey: Survey, recipes: Recipes, lines: list[str]) -> Iterator[Sighting]:
+    """Yields packages with tests that lack the script which CI runs in every package."""
+    names = [match["name"] for line in lines if (match := _EVERY_PACKAGE.match(line))]
+    own = any(re.match(r"vitest|jest", command) for command in recipes.scripts().values())
+    if len(set(names)) != 1 or own or any(map(_ROOT_RUNNER.match, survey.snapshot.paths)):
+        return
+    for folder in recipes.packages:
+        tests = [
+            path for path in survey.tests if folder and path.startswith(f"{folder}/") and _SCRIPT_TEST.search(path)
+        ]
+        inner = any(other.startswith(f"{folder}/") for other in recipes.packages)
+        source = survey.snapshot.read(f"{folder}/package.json")
+        if source and tests and not inner and names[0] not in recipes.scripts(folder):
+            number = next((at for at, line in enumerate(source.lines, 1) if '"scripts"' in line), 1)
+            detail = f"CI runs `{names[0]}` in every package, and {folder} has tests, as {tests[0]}, but no such script"
+            yield Sighting(UNCOLLECTED, cite(source.path, source.lines, number), detail)

@@ -61,7 +61,7 @@ def _sightings(survey: Survey, *, alone: bool) -> Iterator[Sighting]:
     if pipelines and alone:
         yield from find_unrun(survey, recipes, lines)
         yield from find_untested_versions(survey, pipelines)
-        yield from find_uncollected(survey, pipelines, lines)
+        yield from find_uncollected(survey, pipelines, recipes, lines)
 
 
 DETECTORS = (

@@ -77,6 +77,10 @@ PUBLISH = "run: twine upload dist/*"
             "uncollected-tests",
             {WORKFLOW: workflow("run: go test ./..."), "a_test.go": "//go:build slow\n\npackage a\n"},
         ),
+        (
+            "uncollected-tests",
+            {WORKFLOW: workflow("run: pnpm -r test"), "a/package.json": '{"name": "a"}', "a/b.test.ts": "x"},
+        ),
         ("ci-without-tests", {WORKFLOW: workflow("run: make"), **{f"tests/test_{n}.py": TEST for n in range(3)}}),
     ],
 )
@@ -108,6 +112,13 @@ def test_a_pipeline_that_lets_faults_through_is_found(look: Looker, rule: str, f
         {WORKFLOW: workflow("run: a", job=MATRIX.replace("os: [a, b]", "python-version: ['3.10', 3.0]"))},
         {WORKFLOW: workflow(f"run: mvn install\n{PUBLISH}")},
         {WORKFLOW: workflow("run: bundle exec rake"), **{f"tests/test_{n}.py": TEST for n in range(3)}},
+        {WORKFLOW: workflow("run: pnpm -r test"), "a/package.json": '{"scripts": {"test": "x"}}', "a/b.test.ts": "x"},
+        {
+            WORKFLOW: workflow("run: pnpm -r test"),
+            "a/package.json": '{"name": "a"}',
+            "a/b.test.ts": "x",
+            "vitest.config.ts": "x",
+        },
         {WORKFLOW: workflow("run: gotestsum"), "Makefile": "test:\n\tgo test ./...\n"},
         {WORKFLOW: workflow("uses: actions/setup-node@v9\n  with:\n    node-version: lts/*")},
         {WORKFLOW: workflow("run: curl -s https://a.b | bash\n  env: {A: '${{ secrets.GITHUB_TOKEN }}'}")},
