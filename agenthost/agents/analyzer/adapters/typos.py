@@ -2,7 +2,7 @@
 
 A word counts where its mistake is plain: in lower case, not short, with one correction, and in a file that is English. A file
 is of another language where its path names one, as `docs/de/a.md` and `README.pt-BR.md` do, or where it has very many mistakes.
-Nobody corrects what a changelog says of years ago, and lists of names are full of what looks like a mistake.
+What a changelog says of years ago stays as it is, and lists of names are full of what looks like a mistake.
 """
 
 import json
