@@ -30,6 +30,7 @@ from conductor.v1 import flow_service_pb2
 Flow = flow_service_pb2.Flow
 
 MAX_FOLD_BYTES = 4 * 1024 * 1024
+MAX_LISTED_PLACES = 3
 
 
 def fold(frame: Frame) -> Frame:
@@ -126,7 +127,8 @@ def _listed(found: Found) -> str:
         f"{number}. **{cell(finding.title)}** ({finding.severity}, {finding.status}, "
         f"{f'{finding.verdict}, ' if finding.verdict else ''}"
         f"found by {', '.join(finding.finders)})"
-        + "".join(f"\n   - `{place.path}:{place.first_line}`" for place in finding.evidence[:3])
+        + "".join(f"\n   - `{place.path}:{place.first_line}`" for place in finding.evidence[:MAX_LISTED_PLACES])
+        + (f"\n   - and {finding.count - MAX_LISTED_PLACES:,} more" if finding.count > MAX_LISTED_PLACES else "")
         for number, finding in enumerate(found.findings, start=1)
     ]
     return "\n".join((*lines, *(f"\n{note}." for note in found.notes))) + "\n"

@@ -310,6 +310,7 @@ async def test_a_merge_judges_by_the_table_that_its_run_began_with_and_passes_co
     assert (finding["title"], finding["severity"], finding["status"]) == ("70 unknown names", "low", "placed")
     assert [place["quote"] for place in finding["evidence"]] == ["one", "three"]
     assert isinstance(merged, Folded)
+    assert story.blobs[merged.text].decode().endswith("   - `a.py:1`\n   - `a.py:3`\n   - and 67 more\n")
     told = {"step": "lint", "agent": "survey", **coverage, "dropped": {"ruff:E501": 9}}
     assert json.loads(story.blobs[merged.findings])["coverage"] == [told]
 
