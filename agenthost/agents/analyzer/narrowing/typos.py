@@ -1,8 +1,11 @@
-"""Reads what a project's typos leaves out: words that it takes as they are, and files."""
+"""Reads what a project's typos leaves out, and its codespell: words that are taken as they are, and files."""
 
+import configparser
+import contextlib
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,9 @@ from .omissions import Omission, Omissions, words_of
 from .repository import Repository
 
 NAMES = ("typos.toml", "_typos.toml", ".typos.toml", "pyproject.toml", "Cargo.toml")
+CODESPELL = (".codespellrc", "setup.cfg")
+MAX_WORDS = 2000
+WORDS, SKIP = "ignore-words-list", "skip"
 _WORD = re.compile(r"`([^`]+)`")
 
 
@@ -19,15 +25,19 @@ class TyposOmissions(Omissions):
 
     def __init__(self, origin: str) -> None:
         super().__init__(origin)
-        self.words: dict[str, str] = {}  # each with the file that takes it as it is
+        self.words: dict[str, str] = {}  # each with the file and setting that takes it as it is
 
     def leaves_out(self, result: Result) -> bool:
         """Returns whether a word or a file is left out."""
         match = _WORD.match(result.message)
-        file = self.words.get(match[1].lower()) if match else None
-        if file:
-            self.applied[f"{file}{self.origin} (default.extend-words)"] = None
-        return bool(file) or super().leaves_out(result)
+        setting = self.words.get(match[1].lower()) if match else None
+        if setting:
+            self.applied[setting] = None
+        return bool(setting) or super().leaves_out(result)
+
+    def take_words(self, words: Iterable[str], path: str, setting: str) -> None:
+        """Takes words that are right as they are."""
+        self.words |= {word.strip().lower(): f"{path}{self.origin} ({setting})" for word in islice(words, MAX_WORDS)}
 
 
 def narrow(root: Path, base: str = "") -> TyposOmissions:
@@ -38,11 +48,30 @@ def narrow(root: Path, base: str = "") -> TyposOmissions:
         table = _typos_of(path, repository.read(path))
         default, files = (_table(table, name) for name in ("default", "files"))
         for key in ("extend-words", "extend-identifiers"):
-            words = [word for word, right in list(_table(default, key).items())[:2000] if word == right]
-            omissions.words |= {word.lower(): path for word in words}
+            kept = (word for word, right in _table(default, key).items() if word == right)
+            omissions.take_words(kept, path, f"default.{key}")
         if patterns := words_of(files.get("extend-exclude")):
             omissions.add([Omission(path, "files.extend-exclude", files=patterns)])
+    for path, words, skipped in _codespell(repository):
+        omissions.take_words(words.split(","), path, f"codespell {WORDS}")
+        patterns = tuple(one.strip() for one in skipped.split(",")[:500] if one.strip())
+        omissions.add([Omission(path, f"codespell {SKIP}", files=patterns)] if patterns else [])
     return omissions
+
+
+def _codespell(repository: Repository) -> Iterator[tuple[str, str, str]]:
+    """Yields each configuration of codespell with its words and files, separated by commas."""
+    for path in CODESPELL:
+        parser = configparser.RawConfigParser(strict=False)
+        with contextlib.suppress(configparser.Error):
+            parser.read_string(repository.read(path))
+            yield path, parser.get("codespell", WORDS, fallback=""), parser.get("codespell", SKIP, fallback="")
+    try:
+        table = _table(_table(tomllib.loads(repository.read("pyproject.toml")), "tool"), "codespell")
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return
+    words, skipped = (table.get(key, "") for key in (WORDS, SKIP))
+    yield "pyproject.toml", words if isinstance(words, str) else "", skipped if isinstance(skipped, str) else ""
 
 
 def _typos_of(path: str, text: str) -> Mapping[str, Any]:

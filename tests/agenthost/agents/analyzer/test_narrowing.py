@@ -98,6 +98,8 @@ rules:
         ours/tool: any
         "*": hash-pin
 """
+CODESPELL = "[codespell]\nskip = ./po,*.svg\nignore-words-list = chanks, teh\n"
+TOML = "[tool.codespell]\nignore-words-list = 'chanks,teh'\n"
 TYPOS = (
     "[default.extend-words]\nratatui = 'ratatui'\nteh = 'the'\n[files]\nextend-exclude = ['*.svg', 'CHANGELOG.md']\n"
 )
@@ -124,6 +126,10 @@ TYPOS = (
         ("zizmor", {"zizmor.yml": ZIZMOR, "a.yml": "\n\n - uses: 'x/y@v1'"}, result("unpinned-uses", "a.yml"), False),
         ("typos", {"typos.toml": TYPOS}, result("typo", "a.md", "`ratatui` should be `ratatouille`."), True),
         ("typos", {"typos.toml": TYPOS}, result("typo", "a.md", "`documentaion` should be `documentation`."), False),
+        ("typos", {".codespellrc": CODESPELL}, result("typo", "a.md", "`chanks` should be `chunks`."), True),
+        ("typos", {".codespellrc": CODESPELL}, result("typo", "po/a.md", "`documentaion` should be …"), True),
+        ("typos", {"pyproject.toml": TOML}, result("typo", "a.md", "`chanks` should be `chunks`."), True),
+        ("typos", {".codespellrc": "[codespell\n"}, result("typo", "a.md", "`chanks` should be `chunks`."), False),
         ("typos", {"_typos.toml": TYPOS}, result("typo", "x/CHANGELOG.md", "`documentaion` should be …"), True),
     ],
 )  # fmt: skip

@@ -110,7 +110,7 @@ def test_a_tool_that_takes_too_long_is_ended_and_what_it_had_not_judged_is_told(
 
 def test_a_file_that_takes_all_time_leaves_some_for_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agenthost.agents.analyzer.running.MIN_TURN_SECONDS", 0.1)
-    result, _ = analyze(tree(tmp_path, {"a.py": "forever\n", "b.py": "bad\n"}), TOOL, seconds=3)
+    result, _ = analyze(tree(tmp_path, {"a.py": "forever\n", "b.py": "bad\n"}), TOOL, seconds=1.5)
 
     assert places(result) == [("tool:BAD", "b.py", 1)]
     assert result["notes"][0].startswith("tool failed over a.py, which is not judged: it was ended after ")
