@@ -62,7 +62,7 @@ _SHARED = frozenset(["azure", "backports", "google", "jaraco", "opentelemetry", 
 # Nobody imports them, and they are used: servers, drivers, plugins, what another package takes where it is there.
 _UNSEEN = re.compile(
     r"(types|pytest|flake8|django|mkdocs|sphinx|flask|celery|nvidia|torch|jupyter|opentelemetry|backports)-.*|.*-stubs|.*-plugin"
-    r"|setuptools.*|wheel|pip|gunicorn|uvicorn|uvloop|hypercorn|daphne|whitenoise|httptools|watchfiles|websockets|python-multipart"
+    r"|setuptools.*|wheel|pip|gunicorn|uvicorn|uvloop|hypercorn|daphne|whitenoise|httptools|python-dotenv|watchfiles|websockets|python-multipart"
     r"|email-validator|psycopg.*|mysqlclient|pymysql|asyncpg|aiosqlite|aiomysql|asyncmy|cx-oracle|oracledb|pyodbc|greenlet|dnspython"
     r"|bcrypt|argon2-cffi|passlib|html5lib|openpyxl|xlrd|xlsxwriter|pyarrow|fastparquet|tables|numexpr|bottleneck|tzdata|colorama"
     r"|pywin32|itsdangerous|orjson|ujson|brotli|brotlipy|cryptography|pyopenssl|ndg-.*|flower|sentencepiece|accelerate|tiktoken"
@@ -88,7 +88,7 @@ class Uses:
 
     def is_unused(self, one: Declared) -> bool:
         """Returns whether it is certain that nothing uses a distribution."""
-        if one.is_conditional or _UNSEEN.fullmatch(one.key) or one.key.split("-")[0] in _SHARED:
+        if one.is_doubtful or _UNSEEN.fullmatch(one.key) or one.key.split("-")[0] in _SHARED:
             return False
         modules = MODULES.get(one.key) or ((one.key.replace("-", "_"),) if one.key in SAME_NAME else ())
         if not modules and self._unexplained:

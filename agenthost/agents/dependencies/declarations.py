@@ -20,12 +20,12 @@ _NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*([^;#]*
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """A distribution that a project declares. A conditional one is not needed everywhere."""
+    """A distribution that a project declares. A doubtful one is not needed everywhere, or only its version matters."""
 
     name: str
     path: str
     line: int
-    is_conditional: bool = False
+    is_doubtful: bool = False
 
     @property
     def key(self) -> str:
@@ -83,11 +83,17 @@ def _of_pyproject(path: str, text: str) -> Iterator[Declared]:
     for requirement in _list(_table(told, "project").get("dependencies")):
         yield from _parsed(path, _line_of(text, requirement), requirement)
     for name, value in _table(_table(_table(told, "tool"), "poetry"), "dependencies").items():
-        is_conditional = isinstance(value, list) or (
-            isinstance(value, dict) and {"optional", "markers", "python", "platform"} & set(value)
-        )
         if name.lower() != "python":
-            yield Declared(name, path, _line_of(text, name, begins=True), bool(is_conditional))
+            yield Declared(name, path, _line_of(text, name, begins=True), _is_doubtful(value))
+
+
+def _is_doubtful(value: object) -> bool:
+    """Returns whether poetry needs it somewhere only, or in one version only."""
+    if isinstance(value, dict):
+        return bool({"optional", "markers", "python", "platform"} & set(value)) or _is_doubtful(
+            value.get("version", "*")
+        )
+    return not isinstance(value, str) or value[:1].isdigit() or "==" in value
 
 
 def _of_setup_cfg(path: str, text: str) -> Iterator[Declared]:
@@ -118,7 +124,8 @@ def _of_requirements(path: str, text: str) -> Iterator[Declared]:
 def _parsed(path: str, line: int, requirement: str) -> Iterator[Declared]:
     match = _NAME.match(requirement)
     if match and "://" not in requirement and "@" not in requirement:
-        yield Declared(match[1], path, line, bool(match[3]))
+        # One version and no other: most often that of a package which another one brings.
+        yield Declared(match[1], path, line, bool(match[3]) or "==" in match[2])
 
 
 def _line_of(text: str, value: str, *, begins: bool = False) -> int:

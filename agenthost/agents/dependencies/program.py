@@ -41,7 +41,7 @@ def _results(
     old = {name for code, name in said if code == IN_STANDARD_LIBRARY}
     for code, name in said:
         one = by_key.get(name)
-        if one is None or one.is_conditional or (code == UNUSED and (name in old or not uses.is_unused(one))):
+        if one is None or one.is_doubtful or (code == UNUSED and (name in old or not uses.is_unused(one))):
             continue
         message = (
             f"`{one.name}` is declared, and nothing imports or names it."

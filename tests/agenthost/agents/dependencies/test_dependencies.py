@@ -34,10 +34,15 @@ def write(root: Path, files: dict[str, str]) -> Snapshot:
             "[tool.poetry.dependencies]\npython = '^3'\nsix = '*'\nb = {version = '1', optional = true}",
             "six:3 b:4?",
         ),
+        (
+            "pyproject.toml",
+            "[tool.poetry.dependencies]\nsix = '1.2'\nb = {version = '^1'}\nc = [{version = '^1'}]",
+            "six:2? b:3 c:4?",
+        ),
         ("setup.cfg", "[options]\ninstall_requires =\n  six\n  yarl[x]>=1\n", "six:3 yarl:4"),
         ("setup.py", "setup(\n  install_requires=[\n    'six',\n    f'{x}',\n  ],\n)", "six:3"),
         ("setup.py", "import os; os.system('touch /tmp/owned')\nsetup(install_requires=read())", ""),
-        ("requirements.txt", "# why\n-r other.txt\nsix # here\nhttps://x/y.whl\n", "six:3"),
+        ("requirements.txt", "# why\n-r other.txt\nsix # here\nhttps://x/y.whl\nyarl==1\n", "six:3 yarl:5?"),
         ("requirements.txt", "six==1  # via yarl\n", ""),
         ("requirements.txt", "".join(f"a{at}==1\n" for at in range(12)), ""),
         ("requirements/base.txt", "six\n", "six:1"),
@@ -50,7 +55,7 @@ def write(root: Path, files: dict[str, str]) -> Snapshot:
 def test_declarations_are_read_as_data(path: str, text: str, told: str, tmp_path: Path) -> None:
     found = [one for declared in projects(write(tmp_path, {path: text})).values() for one in declared]
 
-    assert " ".join(f"{one.name}:{one.line}{'?' if one.is_conditional else ''}" for one in found) == told
+    assert " ".join(f"{one.name}:{one.line}{'?' if one.is_doubtful else ''}" for one in found) == told
 
 
 @pytest.mark.parametrize(
