@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 MAX_TABLE_BYTES = 256 * 1024
+MAX_LINE_CHARACTERS = 5000
 MAX_RULES = 2000
 MAX_NAME_CHARACTERS = 99  # of TOOL:ID together with the colon 100, as of a finding's rule
 MAX_TEXT_CHARACTERS = {"drop": 500, "why": 500, "title": 200, "titles": 200, "remedy": 1000}
@@ -70,6 +71,9 @@ class RuleTable:
 @lru_cache(8)
 def read_rule_table(text: str) -> RuleTable:
     """Returns the table in a text, with its problems."""
+    if (long := next((at for at, line in enumerate(text.split("\n"), 1) if len(line) > MAX_LINE_CHARACTERS), 0)) > 0:
+        # The parser takes minutes for a key with very many dots.
+        return RuleTable(problems=(TableProblem(long, "", f"a line has at most {MAX_LINE_CHARACTERS} characters"),))
     try:
         values = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:

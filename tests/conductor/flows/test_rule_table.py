@@ -63,6 +63,8 @@ def test_a_title_has_its_numbers_and_one_file_is_not_many(titles: str, files: in
     [
         ("[ruff.F821\n", [(1, "")]),
         ("a = " + "[" * 100_000, [(1, "")]),
+        ("\n" + ".".join("a" * 100_000) + " = 1", [(2, "")]),
+        ("a = " + "[" * 4000, [(1, "")]),
         ("ruff = 1\n", [(1, "ruff")]),
         ("[ruff]\nF821 = 'high'\n", [(1, "ruff.F821")]),
         (GOOD + "sevrity = 'low'\n", [(1, "ruff.F821.sevrity")]),
