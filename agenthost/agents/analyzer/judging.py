@@ -21,6 +21,7 @@ NOWHERE = "that name no file of the snapshot"
 FOREIGN = "in vendored or generated files"
 NARROWED = "narrowed"
 OF_TESTS = 2  # the last place in the order of files
+EXCEPTED_LINES = 4  # after a result: some tools name the beginning of a call only
 EXCEPTED = "whose lines are an exception of its rule"
 
 
@@ -117,7 +118,7 @@ class Judge:
         content = _read(self.root / result.path)
         if doubts.is_doubtful(rule, result.message, content, result.start_line):
             return True
-        lines = content.split(b"\n")[result.start_line - 1 : result.end_line]
+        lines = content.split(b"\n")[result.start_line - 1 : result.end_line + EXCEPTED_LINES]
         return any(text.encode() in line for text in texts for line in lines)
 
     def _is_narrowed(self, result: Result) -> bool:

@@ -138,10 +138,22 @@ def _judge(survey: Survey, source: SourceText, number: int, target: str, slugs: 
     file = unquote(file.partition("?")[0])
     folder = "" if file.startswith("/") else str(PurePosixPath(source.path).parent)
     resolved = posixpath.normpath(posixpath.join(folder, file.lstrip("/")))
-    outside = resolved.startswith("..") or _HOSTED.search(file) or not re.search(r"[A-Za-z]", file)
+    outside = (
+        resolved.startswith("..")
+        or _is_made(survey, resolved)
+        or _HOSTED.search(file)
+        or not re.search(r"[A-Za-z]", file)
+    )
     if not outside and not survey.snapshot.has(resolved) and not _beyond_sight(survey, resolved):
         rule, detail = _cause(survey, source.path, target, resolved)
         yield Sighting(rule, cite(source.path, source.lines, number), detail)
+
+
+def _is_made(survey: Survey, path: str) -> bool:
+    """Returns whether a path lies where the project's own .gitignore says that files are made."""
+    lines = (line.strip().strip("/") for source in survey.read((".gitignore",), ()) for line in source.lines)
+    ignored = {line for line in lines if line and line[0] not in "#!"}
+    return any(part in ignored for part in (path, *path.split("/")))
 
 
 def _cause(survey: Survey, document: str, target: str, resolved: str) -> tuple[Rule, str]:

@@ -191,10 +191,10 @@ def test_product_code_has_the_places_and_test_code_is_counted_apart(tmp_path: Pa
 
 
 def test_a_rule_does_not_count_in_lines_that_are_its_exceptions(tmp_path: Path) -> None:
-    root = tree(tmp_path, {"a.py": "bad\nbad {}\nworse {}\n"})
+    root = tree(tmp_path, {"a.py": "bad\n\n\n\n\nbad(\n {})\nworse {}\n"})
     result, _ = analyze(root, TOOL, unless={"BAD": ["{"]})
 
-    assert places(result) == [("tool:BAD", "a.py", 1), ("tool:WORSE", "a.py", 3)]
+    assert places(result) == [("tool:BAD", "a.py", 1), ("tool:WORSE", "a.py", 8)]
     assert result["coverage"]["rules"] == {"tool:BAD": 1, "tool:WORSE": 1}
     assert result["notes"] == ["Of tool's results, 1 whose lines are an exception of its rule are left out."]
 

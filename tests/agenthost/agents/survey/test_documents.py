@@ -46,6 +46,16 @@ def test_the_advice_for_a_dead_link_fits_its_cause(look: Looker, line: str, rule
     assert told in found.claim
 
 
+def test_a_link_to_what_the_project_makes_is_not_dead(look: Looker) -> None:
+    files = {
+        "README.md": "[a](coverage/index.html) [b](dist/x.js) [c](gone.md)",
+        ".gitignore": "# made\n/coverage/\ndist\n",
+    }
+    (found,) = look(find_dead_links, files)
+
+    assert found.claim.startswith("`gone.md` leads to nothing (")
+
+
 ADDRESSES = "https://github.com/me/it"
 
 
