@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Any
 
 from conductor.core.numbers import wrong_numbers
-from conductor.evaluation.evidence.coverage import read_coverage
+from conductor.evaluation.answers.coverage import read_coverage
 from conductor.evaluation.evidence.findings import (
     MAX_CLAIM_CHARACTERS,
     MAX_EVIDENCE,

@@ -173,7 +173,7 @@ class Found:
     notes: tuple[str, ...] = ()
     unread: bool = False
     unjudged: int = 0  # files that its agent should have judged, and could not
-    coverage: tuple[dict[str, Any], ...] = ()  # of each step that told some (see `coverage`)
+    coverage: tuple[dict[str, Any], ...] = ()  # of each step that told some (see `answers.coverage`)
 
     def as_json(self) -> dict[str, Any]:
         """Returns the findings document."""

@@ -15,9 +15,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from conductor.evaluation.answers.coverage import gather_coverage
 from conductor.evaluation.evidence import ranking
 from conductor.evaluation.evidence.contradictions import contradict, overlap, similar, with_contradictions
-from conductor.evaluation.evidence.coverage import gather_coverage
 from conductor.evaluation.evidence.findings import (
     MAX_CLAIM_CHARACTERS,
     MAX_EVIDENCE,

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from conductor.evaluation.evidence.coverage import Coverage, count_rules
+from conductor.evaluation.answers.coverage import Coverage, count_rules
 from conductor.evaluation.evidence.findings import Finding
 from conductor.evaluation.evidence.folding import UNKNOWN, Known, cause_of, fold
 from conductor.evaluation.evidence.test_code import is_test

@@ -9,10 +9,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
+from conductor.evaluation.answers.coverage import Coverage, gather_coverage
 from conductor.evaluation.answers.guards import judge_places, places_in
 from conductor.evaluation.answers.typed_answers import Form, judge_json
 from conductor.evaluation.evidence.citations import CitationCheck, cited_paths
-from conductor.evaluation.evidence.coverage import Coverage, gather_coverage
 from conductor.evaluation.evidence.findings import Finding, Found, count, read_document
 from conductor.evaluation.evidence.merging import DEFAULT_MAX_FINDINGS, merge, order
 from conductor.evaluation.evidence.rulings import Ruled, judge_by_rules

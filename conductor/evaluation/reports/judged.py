@@ -1,6 +1,6 @@
 """Says what a run judged: files by kind and the tools that judged them, and in sentences what they left out, and why.
 
-It comes from the coverage that tools hand in beside their findings (see `evidence.coverage`). A run without any has none of this.
+It comes from the coverage that tools hand in beside their findings (see `answers.coverage`). A run without any has none of this.
 It is pure, and works on the JSON of any version.
 """
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from conductor.evaluation.evidence.coverage import MAX_NEEDS, MAX_RULES, gather_coverage, read_coverage
+from conductor.evaluation.answers.coverage import MAX_NEEDS, MAX_RULES, gather_coverage, read_coverage
 from conductor.evaluation.evidence.findings import Found
 from conductor.evaluation.evidence.merging import agree, gather
 
