@@ -134,4 +134,5 @@ def test_the_services_of_the_wheel_run_the_flow_that_it_brings(installed: Path, 
     done = run(installed / demo[0], *demo[1:-1], code, cwd=tmp_path)
 
     assert done.returncode == 0, done.stderr
-    assert "A bare except also swallows KeyboardInterrupt and SystemExit in app.py" in done.stdout
+    assert "1 file (Python 1)" in done.stdout
+    assert "pip install 'conductor-agenthost[survey]'" in done.stdout
