@@ -10,6 +10,7 @@ _TEST_FOLDERS = frozenset(
     {
         *("test", "tests", "testing", "__tests__", "spec", "specs", "testdata", "test_data", "fixtures", "__mocks__"),
         *("e2e", "integration", "cypress", "mocks", "test-utils", "testutil", "test_support", "testsuite", "unittest"),
+        *(".semgrep", "semgrep", "semgrep-rules"),  # rules, each with an example of the fault that it finds
     }
 )
 _EXAMPLE_FOLDERS = frozenset(

@@ -100,7 +100,12 @@ def _python(survey: Survey, lines: list[str], told: str) -> Iterator[Sighting]:
     settings = _settings(survey.snapshot)
     patterns = settings.get("python_files") or ["test_*.py", "*_test.py"]
     roots = _roots(survey.snapshot, lines, settings.get("testpaths", []))
-    others = " ".join(source.text for source in survey.sources(survey.tests, "Python"))
+    imported = {
+        word
+        for source in survey.sources(survey.tests, "Python")
+        for line in re.findall(r"\b(?:import|from)\s[^\n]*", source.text)
+        for word in re.findall(r"\w+", line)
+    }
     for source, tree in survey.python(survey.tests):
         pure = PurePosixPath(source.path)
         if is_example(source.path) or pure.name in told:
@@ -108,8 +113,7 @@ def _python(survey: Survey, lines: list[str], told: str) -> Iterator[Sighting]:
         named = any(fnmatch(pure.name, pattern) or fnmatch(source.path, f"*{pattern}") for pattern in patterns)
         inside = not roots or any(pure.is_relative_to(root) for root in roots)
         number = 0 if named and inside else _first_test(tree)
-        imported = re.search(rf"\b(?:import|from)\s[^\n]*\b{re.escape(pure.stem)}\b", others)
-        if number and not imported:
+        if number and pure.stem not in imported:
             why = (
                 f"its folder is not among {', '.join(sorted(roots))}"
                 if named
