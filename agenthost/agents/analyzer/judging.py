@@ -54,10 +54,10 @@ class Judge:
         """Returns a result with its path relative to the root, and why it does not count: nothing where it does."""
         path, reason = self._place(result.path)
         start, end = (0, 0) if reason else self._lines(path, result.start_line, result.end_line)
-        result = replace(result, path=path, start_line=start, end_line=end)
+        told, result = result, replace(result, path=path, start_line=start, end_line=end)
         if not reason and self._is_narrowed(result):
             reason = NARROWED
-        if not reason and self._is_excepted(result):
+        if not reason and self._is_excepted(result, max(start, told.end_line)):
             reason = EXCEPTED
         return result, reason
 
@@ -107,7 +107,8 @@ class Judge:
         is_foreign = is_vendored(path) or is_generated((head_of(self.root / path) or "").split("\n"))
         return FOREIGN if is_foreign else ""
 
-    def _is_excepted(self, result: Result) -> bool:
+    def _is_excepted(self, result: Result, end: int) -> bool:
+        """Returns whether the lines of a result, up to the end that its tool gives, hold what makes them an exception."""
         rule = result.rule.rpartition("/")[2]  # some tools put their name before a rule
         texts = self._unless.get(rule, ())
         if not texts and rule not in doubts.RULES:
@@ -118,7 +119,7 @@ class Judge:
         content = _read(self.root / result.path)
         if doubts.is_doubtful(rule, result.message, content, result.start_line):
             return True
-        lines = content.split(b"\n")[result.start_line - 1 : result.end_line + EXCEPTED_LINES]
+        lines = content.split(b"\n")[result.start_line - 1 : end + EXCEPTED_LINES]
         return any(text.encode() in line for text in texts for line in lines)
 
     def _is_narrowed(self, result: Result) -> bool:

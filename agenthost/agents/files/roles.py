@@ -48,6 +48,7 @@ _VENDORED_NAME = re.compile(r"\.min\.(js|css)$|[-.]bundle\.js$|\.(lock|snap|map)
 # In a comment: a sentence about what is generated says nothing of the file itself.
 _GENERATED = re.compile(
     r"@generated\b|^\W*(code generated\b.*\bdo not edit|.{0,60}\bdo not (edit|modify)\b|.{0,40}\bauto[- ]?(matically )?generated\b"
+    r"|a (bison parser, made|lexical scanner generated) by\b"
     r"|generated automatically|((this|the) \w+ (is|was|has been) )?generated (by|from)\b)",
     re.IGNORECASE,
 )

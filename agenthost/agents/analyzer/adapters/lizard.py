@@ -40,4 +40,4 @@ def _result(match: re.Match[str], code: int, branches: int) -> Result:
         f"`{match['name'][:MAX_NAME_CHARACTERS]}` has {code:,} lines of code"
         f" and {branches:,} independent paths through it (cyclomatic complexity)."
     )
-    return Result(RULE, level, text, match["path"], start, start)
+    return Result(RULE, level, text, match["path"], start, start + int(match["length"]) - 1)
