@@ -149,9 +149,12 @@ def test_text_that_poses_as_orders_changes_nothing(
     cited = {evidence.path for one in found for evidence in one.evidence}
 
     assert any(path.startswith("src/forged.py") for path in cited), cited
-    assert {evidence.status for one in found for evidence in one.evidence} == {pb.Evidence.STATUS_VERIFIED}
+    proven = {pb.Evidence.STATUS_VERIFIED, pb.Evidence.STATUS_PLACED}
+    assert {evidence.status for one in found for evidence in one.evidence} <= proven
     assert survey.flow == "flows/survey"
-    assert len(survey.steps) == 6
+    assert {name for step in survey.steps if "." not in (name := step.name.rpartition("/")[2])} == {
+        *("inventory", "hotspots", "structure", "tests", "docs", "delivery", "analyzers", "merged")
+    }
 
 
 def test_git_in_the_sandbox_runs_nothing_of_it(
@@ -231,7 +234,7 @@ def test_the_report_is_harmless(stub: RunServiceStub, survey: pb.Run, forged: pb
         assert "PWNED" in markdown or run is survey
         assert not ACTING.findall(markdown)
         prose = CODE.sub("", markdown)
-        assert not re.findall(r"(?<!\\)<[A-Za-z/!?]", prose)
+        assert not re.findall(r"(?<!\\)<(?!https://)[A-Za-z/!?]", prose)  # a tool may link to its rule
         assert not re.findall(r"(?<!\\)\]\(", prose)
         assert not re.findall(r"^ *# Heading", prose, re.MULTILINE)
 
@@ -246,11 +249,11 @@ def test_no_command_prints_what_a_terminal_would_obey(
         ["run", "survey", ".", "--question", "\x1b]0;PWNED\x07?"],
         ["runs"],
         ["show", run],
-        ["show", run, "risks"],
+        ["show", run, "delivery"],
         ["watch", run],
         ["report", run],
-        ["output", run, "risks"],
-        ["output", run, "risks", "--channel", "activity"],
+        ["output", run, "delivery"],
+        ["output", run, "delivery", "--channel", "activity"],
         ["show", worst],
         ["show", worst, "s"],
         ["watch", worst],

@@ -40,7 +40,7 @@ SHOWN = Rule(
     Severity.MEDIUM,
     "A document offers a committed private key as the one to use",
     "Documents offer {count} committed private keys as the ones to use",
-    "Whoever follows the document runs a server with a key that everyone has.",
+    "A reader who follows the document runs a server with a key that everyone has.",
     "Let the document show how to make a key, and say that this one is for trying only.",
 )
 _AWS = "an AWS access key with its secret"

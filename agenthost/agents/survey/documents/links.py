@@ -151,9 +151,9 @@ def _judge(survey: Survey, source: SourceText, number: int, target: str, slugs: 
 
 def _is_made(survey: Survey, path: str) -> bool:
     """Returns whether a path lies where the project's own .gitignore says that files are made."""
-    lines = (line.strip().strip("/") for source in survey.read((".gitignore",), ()) for line in source.lines)
-    ignored = {line for line in lines if line and line[0] not in "#!"}
-    return any(part in ignored for part in (path, *path.split("/")))
+    source = survey.snapshot.read(".gitignore")
+    ignored = {line.strip().strip("/") for line in (source.lines if source else ())}
+    return any(part and part in ignored for part in (path, *path.split("/")))
 
 
 def _cause(survey: Survey, document: str, target: str, resolved: str) -> tuple[Rule, str]:
