@@ -16,7 +16,18 @@ _TEST_FOLDERS = frozenset(
 _EXAMPLE_FOLDERS = frozenset(
     {
         *("example", "examples", "sample", "samples", "demo", "demos", "docs", "doc", "docs_src", "documentation"),
-        *("tutorial", "tutorials", "benchmark", "benchmarks", "bench", "benches", "website", "playground", "fuzz"),
+        *(
+            "tutorial",
+            "tutorials",
+            "benchmark",
+            "benchmarks",
+            "bench",
+            "benches",
+            "website",
+            "www",
+            "playground",
+            "fuzz",
+        ),
         *("templates", "cookbook", "template", "boilerplate"),
     }
 )

@@ -23,15 +23,15 @@ DEAD = Rule(
     "A link leads to a file that does not exist",
     "{count} links in {files} lead to files that do not exist",
     "A reader who follows it finds nothing.",
-    "Remove the link, or bring the file back.",
+    "Point the link at what took the file's place, or remove it.",
 )
 MOVED = Rule(
     "lens:moved-link",
     Severity.LOW,
-    "A link leads to where a file no longer is",
-    "{count} links in {files} lead to where files no longer are",
+    "A link leads to where its file is not",
+    "{count} links in {files} lead to where their files are not",
     "A reader who follows it finds nothing.",
-    "Point each link at the file's present place.",
+    "Point each link at the file's place.",
 )
 MALFORMED = Rule(
     "lens:malformed-link",
@@ -57,7 +57,7 @@ _SITE = re.compile(
     r"(^|/)(mkdocs\.ya?ml|docusaurus\.config\.\w+|conf\.py|book\.toml|_config\.yml|antora\.yml|hugo\.\w+|sidebars\.\w+"
     r"|\.vitepress|\.vuepress|_sidebar\.md|docs\.json|mint\.json|astro\.config\.\w+|next\.config\.\w+)(/|$)"
 )
-_LINK = re.compile(r"(?<![\\\w])!?\[(?:[^\[\]]|\[[^\[\]]*\])*\]\(\s*<?([^)\s>]+)>?(?:\s+[\"'(][^)]*)?\)")
+_LINK = re.compile(r"(?<![\\A-Za-z0-9_])!?\[(?:[^\[\]]|\[[^\[\]]*\])*\]\(\s*<?([^)\s>]+)>?(?:\s+[\"'(][^)]*)?\)")
 _REFERENCE = re.compile(r"^\s{0,3}\[[^\]^]+\]:\s+<?(\S+?)>?(?:\s+[\"'(].*)?$")
 _HTML = re.compile(r"<(?:a|img|source)\b[^>]*?\b(?:href|src|srcset)\s*=\s*[\"']([^\"'\s]+)[\"']", re.IGNORECASE)
 _SCHEME = re.compile(r"^([a-z][a-z0-9+.-]*:|//)", re.IGNORECASE)

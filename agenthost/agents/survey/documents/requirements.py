@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from ..finding import Evidence, Finding, Severity, cite
 from ..survey import Survey
@@ -26,6 +27,11 @@ _DECIDED = (
         "Node.js",
         re.compile(rf"\bNode(?:\.?js)?\s+(?:version\s+)?v?(\d+)(?:\.\d+)*{_AND_NEWER}", re.IGNORECASE),
         {"package.json": re.compile(r"^\s*\"node\"\s*:\s*\">=\s*v?(\d+)")},
+    ),
+    (
+        "Rust",
+        re.compile(rf"\bRust\s+(?:version\s+)?v?(1\.\d+)(?:\.\d+)?{_AND_NEWER}", re.IGNORECASE),
+        {"Cargo.toml": re.compile(r"^rust-version\s*=\s*\"(1\.\d+)")},
     ),
     (
         "Go",
@@ -63,14 +69,17 @@ def find_contradictions(survey: Survey) -> Iterator[Finding]:
 def _first(
     survey: Survey, path: str, pattern: re.Pattern[str], *, also: re.Pattern[str] | None = None
 ) -> tuple[int, str] | None:
-    """Returns the first line of a file that matches, and the version that it names."""
+    """Returns the first line of a file that matches, with the next one where a sentence goes on, and the version that it names."""
     source = survey.snapshot.read(path) if path else None
-    for number, line in enumerate(source.lines if source else (), 1):
-        if (match := pattern.search(line[:2000])) and (also is None or also.search(line)):
+    lines = source.lines if source else ()
+    for number, (line, following) in enumerate(pairwise((*lines, "")), 1):
+        text = f"{line[:1000]} {following[:1000]}"
+        match = pattern.search(text)
+        if match and match.start() < len(line) and (also is None or also.search(text)):
             return number, match[1]
     return None
 
 
 def _place(survey: Survey, path: str, number: int) -> Evidence | None:
     source = survey.snapshot.read(path)
-    return cite(path, source.lines, number) if source else None
+    return cite(path, source.lines, number, number + 1) if source else None

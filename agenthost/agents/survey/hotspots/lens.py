@@ -31,6 +31,7 @@ EXTREME_SHARE = 0.25
 EXTREME_CODE_LINES = 3000
 LONG_FUNCTION_LINES = 200
 MAX_PARTS = 3
+MIN_PART = 0.2  # of the commits, in the function that most of them are about
 MAX_SUBJECTS = 3
 
 
@@ -101,14 +102,14 @@ def _describe(
     spoken = ", ".join(f"`{span.name}` ({named(count, 'commit')})" for span, count in parts)
     subjects = "; ".join(f"“{shorten(commit.subject, 70)}”" for commit in commits[:MAX_SUBJECTS])
     evidence: list[Evidence] = [item for span, _ in parts if (item := cite(source.path, source.lines, span.start_line))]
-    # Where no function can be named there is nothing to begin with.
-    if evidence:
+    # Where no function stands out there is nothing to begin with.
+    if evidence and parts[0][1] >= MIN_PART * len(commits):
         yield Finding(
             category="history",
             severity=Severity.MEDIUM if extreme else Severity.LOW,
             title=f"{100 * share:.0f} % of the commits to product code change one file of {size:,} lines: {source.path}",
             claim=f"{len(commits)} of the {total:,} such commits touch it since {_day(commits[-1].time)}, the latest "
-            f"{subjects}. Most of what they left stands in {spoken}.",
+            f"{subjects}. The functions with lines of most of them are {spoken}.",
             remedy=_remedy(parts[0][0]),
             rule="lens:hotspot",
             evidence=tuple(evidence),

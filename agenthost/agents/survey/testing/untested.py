@@ -91,7 +91,8 @@ def _is_judged(survey: Survey, source: SourceText) -> bool:
     private = any(part.startswith("_") for part in pure.parts)
     # Scripts of pages are often other people's, and tables of a Rails application are made by its tool.
     made_elsewhere = "/static/" in source.path or (language(source.path) == "Ruby" and "/db/" in source.path)
-    left_out = private or is_script or is_tooling(source.path) or made_elsewhere
+    settings = pure.stem.endswith((".config", ".conf"))
+    left_out = private or settings or is_script or is_tooling(source.path) or made_elsewhere
     return not (left_out or pure.stem in _ENTRY or "migrations/" in source.path or source.path.endswith(".d.ts"))
 
 

@@ -38,6 +38,7 @@ def test_a_dead_link_is_found(look: Looker, line: str) -> None:
         ("[a]((https://a.b))", "lens:malformed-link", "begins with a second bracket"),
         ("[a](me@a.org)", "lens:malformed-link", "`mailto:` is missing"),
         ("[a](gone.md)", "lens:dead-link", "`gone.md` leads to nothing"),
+        ("これは[a](gone.md)", "lens:dead-link", "`gone.md` leads to nothing"),
     ],
 )
 def test_the_advice_for_a_dead_link_fits_its_cause(look: Looker, line: str, rule: str, told: str) -> None:
@@ -177,6 +178,10 @@ def test_a_makefile_that_makes_up_targets_is_not_judged(look: Looker) -> None:
         ),
         ({"README.md": "Needs Node.js 12 or higher\n", "package.json": '{"engines": {\n"node": ">=18"\n}}'}, 1),
         ({"README.md": "### async functions (node v7+)\n", "package.json": '{"engines": {\n"node": ">=18"\n}}'}, 0),
+        (
+            {"README.md": "It needs Rust 1.79.0 or\nhigher.\n", "Cargo.toml": '[package]\nrust-version = "1.88"\n'},
+            1,
+        ),
         ({"README.md": "Requires Go 1.21 or above\n", "go.mod": "module a\n\ngo 1.21.4\n"}, 0),
     ],
 )

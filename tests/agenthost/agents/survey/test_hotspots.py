@@ -40,7 +40,7 @@ def shop(large: int, small: int) -> History:
 
 @pytest.fixture(autouse=True)
 def blamed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lens, "blame", lambda _: {number: f"{number % 7:040}" for number in range(1, 300)})
+    monkeypatch.setattr(lens, "blame", lambda _: {number: f"{number % 30:040}" for number in range(1, 300)})
 
 
 def test_a_large_file_that_changes_all_the_time_is_a_hotspot(look: Looker) -> None:
@@ -48,7 +48,10 @@ def test_a_large_file_that_changes_all_the_time_is_a_hotspot(look: Looker) -> No
     (found,) = look(find_hotspots, files, history=shop(60, 3))
     assert found.title == "50 % of the commits to product code change one file of 1,002 lines: core.py"
     assert "60 of the 120 such commits touch it" in found.claim
-    assert "the latest “Fix 0”; “Fix 1”; “Fix 2”. Most of what they left stands in `tangle` (7 commits)." in found.claim
+    assert (
+        "the latest “Fix 0”; “Fix 1”; “Fix 2”. The functions with lines of most of them are `tangle` (30 commits)."
+        in found.claim
+    )
     assert found.remedy == "Split `tangle` first: it has 602 lines."
     assert found.evidence[0].quote == "def tangle(a):"
 
@@ -59,6 +62,13 @@ def test_a_large_file_that_changes_all_the_time_is_a_hotspot(look: Looker) -> No
 def test_one_of_both_is_no_hotspot(look: Looker, large: str, count: int) -> None:
     files = {"core.py": large, **dict.fromkeys(OTHERS, "x = 1\n")}
     assert look(find_hotspots, files, history=shop(count, 6)) == []
+
+
+def test_changes_all_over_a_file_are_about_no_part_of_it(look: Looker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lens, "blame", lambda _: {number: f"{number % 7:040}" for number in range(1, 300)})
+    files = {"core.py": LARGE, **dict.fromkeys(OTHERS, "x = 1\n")}
+
+    assert look(find_hotspots, files, history=shop(60, 3)) == []
 
 
 def test_mass_changes_and_tests_do_not_count(look: Looker) -> None:
