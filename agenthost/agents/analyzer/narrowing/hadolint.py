@@ -5,9 +5,9 @@
 
 from pathlib import Path
 
-from .omissions import Omission, Omissions, words_of
+from ...reading.yaml_tree import child, items, text
+from .omissions import Omission, Omissions
 from .repository import Repository
-from .simple_yaml import read_simple_yaml
 
 NAMES = (".hadolint.yaml", ".hadolint.yml")
 
@@ -17,7 +17,7 @@ def narrow(root: Path, base: str = "") -> Omissions:
     repository = Repository(root, base)
     omissions = Omissions(repository.origin)
     for path in NAMES:
-        table = read_simple_yaml(repository.read(path))
-        if rules := words_of(table.get("ignored")):
+        ignored = child(repository.read_yaml(path), "ignored")
+        if rules := tuple(rule for item in items(ignored) if (rule := text(item))):
             omissions.add([Omission(path, "ignored", rules, is_exact=True)])
     return omissions

@@ -12,6 +12,7 @@ from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
 
+from ...reading import yaml_tree
 from ...reading.snapshot import SKIPPED_FOLDERS, Snapshot
 
 MAX_FILE_BYTES = 256 * 1024
@@ -40,6 +41,13 @@ class Repository:
         """Returns the text of a file; empty where there is none, or none that can be read."""
         content = self._git("cat-file", "blob", f"{self._base}:{path}") if self._base else self._read(path)
         return content.decode(errors="replace") if len(content) <= MAX_FILE_BYTES else ""
+
+    def read_yaml(self, path: str) -> yaml_tree.Node:
+        """Returns the root of a file of YAML; None where none can be read. Raises LookupError without a parser."""
+        content = self.read(path)
+        if content and not yaml_tree.is_available():
+            raise LookupError("the host has no PyYAML beside its Python packages")
+        return yaml_tree.parse(content)
 
     @cached_property
     def _paths(self) -> tuple[str, ...]:

@@ -3,13 +3,12 @@
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
+from ...reading.yaml_tree import Node, child, entries, items, text
 from ..results import Result
 from .globs import is_matched
-from .omissions import Omission, Omissions, words_of
+from .omissions import Omission, Omissions
 from .repository import Repository
-from .simple_yaml import read_simple_yaml
 
 NAMES = (".github/zizmor.yml", ".github/zizmor.yaml", "zizmor.yml", "zizmor.yaml")
 UNPINNED = "unpinned-uses"
@@ -23,7 +22,7 @@ class ZizmorOmissions(Omissions):
     def __init__(self, snapshot: Repository, origin: str) -> None:
         super().__init__(origin)
         self._snapshot = snapshot
-        self.policies: Mapping[str, Any] = {}  # by pattern of actions
+        self.policies: Mapping[str, str] = {}  # by pattern of actions
         self.file = ""
 
     def leaves_out(self, result: Result) -> bool:
@@ -50,24 +49,20 @@ def narrow(root: Path, base: str = "") -> ZizmorOmissions:
     repository = Repository(root, base)
     omissions = ZizmorOmissions(Repository(root), repository.origin)
     omissions.file = next((name for name in NAMES if repository.read(name)), "")
-    rules = _table(read_simple_yaml(repository.read(omissions.file)) if omissions.file else {}, "rules")
-    for rule in list(rules)[:200]:
-        omissions.add(_omissions(omissions.file, rule, _table(rules, rule)))
-    omissions.policies = _table(_table(_table(rules, UNPINNED), "config"), "policies")
+    rules = child(repository.read_yaml(omissions.file), "rules") if omissions.file else None
+    for rule, _, settings in entries(rules):
+        omissions.add(_omissions(omissions.file, rule, settings))
+    policies = child(rules, UNPINNED, "config", "policies")
+    omissions.policies = {pattern: text(policy) for pattern, _, policy in entries(policies)}
     return omissions
 
 
-def _omissions(file: str, rule: str, table: Mapping[str, Any]) -> Iterator[Omission]:
-    if table.get("disable") == "true":
+def _omissions(file: str, rule: str, settings: Node) -> Iterator[Omission]:
+    if text(child(settings, "disable")) == "true":
         yield Omission(file, f"rules.{rule}.disable", (rule,), is_exact=True, is_everywhere=True)
-    for place in words_of(table.get("ignore")):
-        if match := _PLACE.fullmatch(place):
+    for item in items(child(settings, "ignore")):
+        if match := _PLACE.fullmatch(text(item)):
             line = int(match["line"] or 0)
             yield Omission(
                 file, f"rules.{rule}.ignore", (rule,), (match["name"],), line, is_exact=True, is_everywhere=True
             )
-
-
-def _table(table: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = table.get(key)
-    return value if isinstance(value, dict) else {}

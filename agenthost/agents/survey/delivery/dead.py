@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterator
 
+from ...reading.yaml_tree import child, entries, texts
 from ..finding import Severity, cite
 from ..sighting import Rule, Sighting
 from .pipelines import Pipeline
-from .yaml_tree import child, entries, texts
 
 DEAD = Rule(
     "lens:dead-job",

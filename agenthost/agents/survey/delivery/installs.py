@@ -8,11 +8,11 @@ import re
 from collections.abc import Iterator
 
 from ...reading.snapshot import Snapshot
+from ...reading.yaml_tree import last_line
 from ..finding import Severity, cite
 from ..sighting import Rule, Sighting
 from .commands import Recipes, simple
 from .pipelines import Command, Pipeline
-from .yaml_tree import last_line
 
 UNFROZEN = Rule(
     "lens:unfrozen-install",

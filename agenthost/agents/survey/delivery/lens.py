@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from ...reading.yaml_tree import is_available
 from ..finding import Finding, named
 from ..lens import Detector
 from ..sighting import Sighting, merge
@@ -18,7 +19,6 @@ from .references import find_undefined
 from .retired import find_retired
 from .unfailing import find_lenient_settings, find_unfailing
 from .unrun import find_unrun, find_untested_versions
-from .yaml_tree import is_available
 
 
 def find_in_pipelines(survey: Survey) -> list[Finding]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ...reading.snapshot import Snapshot, SourceText
-from .yaml_tree import Node, child, entries, items, last_line, line, parse, text, texts
+from ...reading.yaml_tree import Node, child, entries, items, last_line, line, parse, text, texts
 
 MAX_PIPELINES = 300
 MAX_STEPS = 2000
@@ -130,7 +130,7 @@ def read_pipelines(snapshot: Snapshot) -> list[Pipeline]:
     found: list[Pipeline] = []
     for path in list(filter(is_pipeline, snapshot.paths))[:MAX_PIPELINES]:
         source = snapshot.read(path)
-        root = parse(source) if source else None
+        root = parse(source.text) if source else None
         if source is not None and root is not None:
             jobs = tuple(_gitlab_jobs(source, root) if path == _GITLAB else _github_jobs(source, root))
             if sum(len(job.steps) for job in jobs) <= MAX_STEPS:

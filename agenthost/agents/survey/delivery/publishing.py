@@ -6,11 +6,11 @@ A workflow that only people start, or that follows another one, is not judged. "
 import re
 from collections.abc import Iterator
 
+from ...reading.yaml_tree import child, line
 from ..finding import Severity, cite
 from ..sighting import Rule, Sighting
 from .commands import Recipes, may_test, simple
 from .pipelines import Job, Pipeline, Step
-from .yaml_tree import child, line
 
 PACKAGE = Rule(
     "lens:untested-release",

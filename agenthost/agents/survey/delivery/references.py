@@ -6,10 +6,10 @@ GitHub replaces such a reference by nothing and goes on, so a condition on it is
 import re
 from collections.abc import Iterator
 
+from ...reading.yaml_tree import Node, child, entries, items, last_line, text, texts
 from ..finding import Severity, cite
 from ..sighting import Rule, Sighting
 from .pipelines import Job, Pipeline
-from .yaml_tree import Node, child, entries, items, last_line, text, texts
 
 UNDEFINED = Rule(
     "lens:undefined-reference",

@@ -6,10 +6,10 @@ The tables hold what has an announced end; archived actions are left to zizmor.
 import re
 from collections.abc import Iterator
 
+from ...reading.yaml_tree import Node, child, entries, is_plain, items, line, text
 from ..finding import Severity, cite
 from ..sighting import Rule, Sighting
 from .pipelines import Job, Pipeline
-from .yaml_tree import Node, child, entries, is_plain, items, line, text
 
 RUNNER = Rule(
     "lens:retired-runner",

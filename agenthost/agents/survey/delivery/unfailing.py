@@ -6,12 +6,12 @@ A check that runs elsewhere and may fail there is left alone, as is a job that i
 import re
 from collections.abc import Iterator
 
+from ...reading.yaml_tree import child, entries, text
 from ..finding import Severity, cite
 from ..sighting import Rule, Sighting
 from ..survey import Survey
 from .commands import Recipes, simple
 from .pipelines import Command, Job, Pipeline, Step
-from .yaml_tree import child, entries, text
 
 UNFAILING = Rule(
     "lens:unfailing-check",

@@ -8,7 +8,6 @@ import pytest
 
 from agenthost.agents.analyzer.narrowing.globs import is_matched
 from agenthost.agents.analyzer.narrowing.omissions import Omissions
-from agenthost.agents.analyzer.narrowing.simple_yaml import read_simple_yaml
 from agenthost.agents.analyzer.program import comparison_in
 from agenthost.agents.analyzer.results import Result
 
@@ -226,10 +225,26 @@ def test_patterns_match_as_in_ignore_lists_and_in_no_time(pattern: str, path: st
         " " * 5000 + "a: b",
         "{" * 9000,
         "\n".join(" " * i + "a:" for i in range(3000)),
+        "rules: !!python/object/apply:os.system [true]",
+        "rules: {dangerous-triggers: [disable, true], unpinned-uses: {config: 7}}\nignored: {DL3008: true}",
     ],
 )
-def test_odd_yaml_is_passed_over(text: str) -> None:
-    assert isinstance(read_simple_yaml(text), dict)
+def test_odd_yaml_is_passed_over(text: str, tmp_path: Path) -> None:
+    files = {"zizmor.yml": text, ".hadolint.yaml": text}
+
+    for tool, rule in (("zizmor", "dangerous-triggers"), ("hadolint", "DL3008")):
+        assert not narrow(tool, tmp_path, **files).leaves_out(result(rule, "a.yml"))
+
+
+@pytest.mark.parametrize(("tool", "file"), [("zizmor", "zizmor.yml"), ("hadolint", ".hadolint.yaml")])
+def test_a_host_without_a_parser_of_yaml_says_that_it_reads_no_configuration(
+    tool: str, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agenthost.agents.reading.yaml_tree.yaml", None)
+
+    assert narrow(tool, tmp_path).sentence == ""
+    with pytest.raises(LookupError, match="PyYAML"):
+        narrow(tool, tmp_path, **{file: "ignored: [DL3008]"})
 
 
 def test_a_link_out_of_the_snapshot_is_no_configuration(tmp_path: Path) -> None:

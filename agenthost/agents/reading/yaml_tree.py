@@ -1,14 +1,12 @@
 """Reads YAML into nodes that know their lines, within bounds. It builds no objects and expands no aliases.
 
-PyYAML is looked for beside the other packages of the host; where it is missing, nothing is parsed, and the lens says so.
+PyYAML is looked for beside the other packages of the host; where it is missing, nothing is parsed, and the caller says so.
 """
 
 import importlib
 import re
 from collections.abc import Iterator
 from typing import Any
-
-from ...reading.snapshot import SourceText
 
 yaml: Any
 try:
@@ -24,17 +22,17 @@ Node = Any
 
 
 def is_available() -> bool:
-    """Tells whether there is a parser."""
+    """Returns whether there is a parser."""
     return yaml is not None
 
 
-def parse(source: SourceText) -> Node:
-    """Returns the root of the document; None for text that is no YAML, too large or too deep."""
-    if yaml is None or len(source.text) > MAX_CHARACTERS:
+def parse(document: str) -> Node:
+    """Returns the root of a document; None for text that is no YAML, too large or too deep."""
+    if yaml is None or len(document) > MAX_CHARACTERS:
         return None
     try:
         # The parser in Python: its recursion ends in an error, where the one in C could end the process.
-        return yaml.compose(_BREAKS.sub(" ", source.text), Loader=yaml.SafeLoader)
+        return yaml.compose(_BREAKS.sub(" ", document), Loader=yaml.SafeLoader)
     except (yaml.YAMLError, RecursionError, ValueError):
         return None
 
@@ -71,7 +69,7 @@ def texts(node: Node) -> list[str]:
 
 
 def is_plain(node: Node) -> bool:
-    """Tells whether a scalar was written without quotes."""
+    """Returns whether a scalar was written without quotes."""
     return yaml is not None and isinstance(node, yaml.ScalarNode) and node.style is None
 
 
