@@ -135,7 +135,7 @@ def _tell_emptiness(survey: Survey, lens: str) -> None:
     if not survey.snapshot.paths:
         survey.miss("The snapshot is empty: there is nothing to judge.")
     elif not survey.product and lens not in {"docs", "delivery"}:
-        survey.miss(f"Of {named(len(survey.snapshot.paths), 'file')}, none is product code in a language known here.")
+        survey.miss(f"Of {named(len(survey.snapshot.paths), 'file')}, none is product code that this lens reads.")
 
 
 def _tell_omissions(survey: Survey) -> None:

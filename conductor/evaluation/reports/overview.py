@@ -14,6 +14,7 @@ from conductor.evaluation.reports.bands import beside, seen_too
 from conductor.evaluation.reports.judged import judged
 
 MAX_THINGS = 5
+MAX_OTHER_PLACES = 4
 MAX_LINES = 40
 MAX_WHY_CHARACTERS = 400
 MAX_PATHS = 5
@@ -163,6 +164,12 @@ def line_of(finding: Mapping[str, Any]) -> dict[str, Any]:
         "marks": marks(finding),
         "remedy": finding.get("remedy", ""),
     }
+
+
+def other_places(finding: Mapping[str, Any]) -> list[str]:
+    """Returns a few places beside the one that stands for a finding."""
+    first = primary(finding)
+    return [place(one) for one in finding["evidence"] if one is not first][:MAX_OTHER_PLACES]
 
 
 def _why(claim: str, paragraphs: int) -> str:

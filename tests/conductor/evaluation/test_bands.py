@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from conductor.evaluation.reports.bands import beside, is_in_full, seen_too
-from conductor.evaluation.reports.overview import falls_short, is_proven
+from conductor.evaluation.reports.overview import falls_short, is_proven, other_places
 
 
 def found(severity: str, number: int, **more: Any) -> list[dict[str, Any]]:
@@ -84,3 +84,9 @@ def test_what_a_users_own_tool_found_proves_nothing_and_falls_not_short(
 ) -> None:
     """`--verified-only` leaves it out; the report has it under its severity."""
     assert (falls_short(more), is_proven(more)) == (is_short, is_proof)
+
+
+def test_a_line_names_a_few_other_places_of_its_finding() -> None:
+    evidence = [{"path": "a.py", "start_line": line, "end_line": line, "status": "placed"} for line in range(1, 9)]
+
+    assert other_places({"evidence": evidence}) == ["a.py:2", "a.py:3", "a.py:4", "a.py:5"]

@@ -41,7 +41,7 @@ RUNTIME = Rule(
     "CI runs a version of Node that gets no more security fixes",
     "CI runs versions of Node that get no more security fixes in {count} places",
     "Packages leave these versions behind, and holes in them stay open.",
-    "Move to a version that is supported, in package.json and Dockerfiles too.",
+    "Move to a version that is supported, wherever the project names one.",
 )
 COMMAND = Rule(
     "lens:retired-command",

@@ -69,7 +69,7 @@ def _is_worked_on(survey: Survey, commits: Sequence[Commit]) -> bool:
     if history.absence:
         survey.miss(f"{history.absence}: no hotspots can be told.")
     elif newest < time.time() - DORMANT_SECONDS:
-        survey.miss(f"The last commit is of {_day(newest)}: hotspots are told of projects that are worked on.")
+        survey.miss(f"The last commit is of {_day(newest)}: a project at rest has no hotspots.")
     elif len(commits) < MIN_COMMITS:
         told = named(len(history.commits), "commit")
         mass = len(history.commits) - len(commits)

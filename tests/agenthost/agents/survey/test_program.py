@@ -147,7 +147,7 @@ def test_a_snapshot_without_code_is_said_to_be_one(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("# Nothing\n")
 
     assert messages(survey(tmp_path, "tests"))[-1]["result"]["notes"] == [
-        "Of 1 file, none is product code in a language known here."
+        "Of 1 file, none is product code that this lens reads."
     ]
     assert "notes" not in messages(survey(tmp_path, "docs"))[-1]["result"]
 
