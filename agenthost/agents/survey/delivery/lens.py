@@ -11,14 +11,13 @@ from .collection import find_uncollected
 from .commands import Recipes
 from .credentials import find_credentials
 from .dead import find_dead
-from .disabled import find_disabled
 from .installs import find_piped, find_unfrozen
 from .pipelines import is_pipeline, other_systems, read_pipelines
 from .publishing import find_untested_releases
 from .references import find_undefined
-from .retired import find_retired
 from .unfailing import find_lenient_settings, find_unfailing
 from .unrun import find_unrun, find_untested_versions
+from .values import find_wrong_values
 
 
 def find_in_pipelines(survey: Survey) -> list[Finding]:
@@ -52,8 +51,7 @@ def _sightings(survey: Survey, *, alone: bool) -> Iterator[Sighting]:
         yield from find_untested_releases(pipeline, recipes)
         yield from find_unfrozen(pipeline, recipes, survey.snapshot)
         yield from find_piped(pipeline)
-        yield from find_retired(pipeline)
-    yield from find_disabled(survey, pipelines)
+        yield from find_wrong_values(pipeline)
     yield from find_unfailing(pipelines, recipes)
     lines = recipes.of_pipelines(pipelines)
     yield from find_lenient_settings(survey, lines)

@@ -1,7 +1,6 @@
 """Holds the claims of the documents against the files: the lens `docs`."""
 
 from ..lens import Detector
-from .companions import find_mismatched
 from .links import find_dead_links
 from .manifests import find_unpackaged
 from .named_things import find_missing_things
@@ -13,6 +12,5 @@ DETECTORS = (
     Detector("badges of workflows, and addresses of the repository's own pages", find_dead_addresses),
     Detector("files and commands that the documents tell people to use", find_missing_things),
     Detector("files that manifests name", find_unpackaged),
-    Detector("npm packages that belong together", find_mismatched),
     Detector("versions of languages that the README promises", find_contradictions),
 )

@@ -12,18 +12,13 @@ Edge = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Import:
-    """One file imports another in a statement. `needs_names` tells that the other must have run already for this to work.
-
-    `names` pairs what the other calls them with what they are called here. `barrel` is the file that passed them on.
-    """
+    """One file imports another in a statement. `names` pairs what the other calls them with what they are called here."""
 
     importer: str
     start_line: int
     imported: str
     end_line: int = 0
     names: tuple[tuple[str, str], ...] = ()
-    barrel: str = ""
-    needs_names: bool = True
 
 
 @dataclass(slots=True)
@@ -69,13 +64,9 @@ class ImportGraph:
         return [(importer, imported) for importer in sorted(self.edges) for imported in sorted(self.edges[importer])]
 
     def groups(self) -> list[list[str]]:
-        """Returns the files that import each other in rings, group by group, the largest first.
-
-        A ring in which no import needs names works in any order, and is none.
-        """
+        """Returns the files that import each other in rings, group by group, the largest first."""
         found = [sorted(group) for group in _strongly_connected(self.edges) if len(group) > 1]
-        real = (group for group in found if any(item.needs_names for item in self.inside(group).statements()))
-        return sorted(real, key=lambda group: (-len(group), group))
+        return sorted(found, key=lambda group: (-len(group), group))
 
     def statements(self) -> Iterator[Import]:
         """Yields all imports, in order."""

@@ -37,7 +37,7 @@ class ScriptImports:
                     yield Import(path, item.start_line, target, item.end_line, names)
 
     def declared(self, loaded: Iterable[Import]) -> Iterator[Import]:
-        """Yields the same imports to the files that declare the names, `barrel` telling what they were imported from."""
+        """Yields the same imports to the files that declare the names."""
         for item in loaded:
             if self._passes_on(item):
                 continue
@@ -45,8 +45,7 @@ class ScriptImports:
             for name, local in item.names:
                 origins.setdefault(self._origin(item.imported, name), []).append((name, local))
             for origin, names in origins.items() or [(item.imported, [])]:
-                barrel = item.imported if origin != item.imported else ""
-                yield Import(item.importer, item.start_line, origin, item.end_line, tuple(names), barrel)
+                yield Import(item.importer, item.start_line, origin, item.end_line, tuple(names))
 
     def package(self, path: str) -> str:
         """Returns the name of the workspace's package that a file belongs to; empty where there is none."""

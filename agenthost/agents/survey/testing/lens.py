@@ -2,11 +2,9 @@
 
 from ..lens import Detector
 from .hollow_tests import find_powerless_tests
-from .skipped import find_skips
 from .untested import find_untested
 
 DETECTORS = (
     Detector("larger modules that no test names", find_untested),
     Detector("tests that cannot fail", find_powerless_tests),
-    Detector("tests that are skipped or focused", find_skips),
 )

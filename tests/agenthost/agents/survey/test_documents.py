@@ -2,7 +2,6 @@ from collections.abc import Callable
 
 import pytest
 
-from agenthost.agents.survey.documents.companions import find_mismatched
 from agenthost.agents.survey.documents.links import find_dead_links
 from agenthost.agents.survey.documents.manifests import find_unpackaged
 from agenthost.agents.survey.documents.named_things import find_missing_things
@@ -187,16 +186,3 @@ def test_a_makefile_that_makes_up_targets_is_not_judged(look: Looker) -> None:
 )
 def test_contradictions_are_told_from_agreement(look: Looker, files: dict[str, str], count: int) -> None:
     assert len(look(find_contradictions, {"x": "", **files})) == count
-
-
-@pytest.mark.parametrize(
-    ("asked", "count"),
-    [
-        ('"vitest": "3.0.6", "@vitest/ui": "^2.0.5"', 1),
-        ('"vitest": "3.0.6", "@vitest/ui": "~3.1"', 0),
-        ('"vitest": "3.0.6", "@vitest/ui": ">=2", "@vitest/eslint-plugin": "1.0.0"', 0),
-        ('"vitest": "workspace:*", "@vitest/ui": "2.0.5"', 0),
-    ],
-)
-def test_packages_that_belong_together_have_one_version(look: Looker, asked: str, count: int) -> None:
-    assert len(look(find_mismatched, {"web/package.json": f'{{"devDependencies": {{{asked}}}}}'})) == count

@@ -54,7 +54,7 @@ def test_it_speaks_in_words_and_ends_in_findings(repository: Path) -> None:
     assert said[-1]["type"] == "final"
     assert {message["type"] for message in said} == {"log", "answer", "final"}
     findings = said[-1]["result"]["findings"]
-    assert {item["category"] for item in findings} >= {"tests", "structure", "docs"}
+    assert {item["category"] for item in findings} >= {"tests", "docs"}
     for item in findings:
         assert set(item) == {"id", "severity", "title", "claim", "category", "remedy", "rule", "evidence"}
         for place in item["evidence"]:
@@ -96,16 +96,16 @@ def test_what_cannot_be_judged_is_told_with_the_result(repository: Path) -> None
 
 
 def test_a_lens_counts_the_files_that_it_judged(repository: Path) -> None:
-    (repository / "shop" / "broken.py").write_text("def (\n")
-    result = messages(survey(repository, "structure"))[-1]["result"]
+    (repository / "tests" / "test_broken.py").write_text("def (\n")
+    result = messages(survey(repository, "tests"))[-1]["result"]
 
     assert result["unjudged"] == 1
-    assert result["notes"] == ["1 file not parsed, so not judged, shop/broken.py first."]
+    assert result["notes"] == ["1 file not parsed, so not judged, tests/test_broken.py first."]
     assert result["coverage"] == {
-        "tool": "lens structure",
-        "judged": {"Python": 3},
+        "tool": "lens tests",
+        "judged": {"Python": 4},
         "skipped": {"Python": 1},
-        "rules": {"lens:import-ring": 1},
+        "rules": {"lens:swallowed-assertion": 1},
     }
 
 

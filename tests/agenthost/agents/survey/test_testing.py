@@ -4,10 +4,8 @@ import pytest
 
 from agenthost.agents.survey.finding import Finding
 from agenthost.agents.survey.testing.hollow_tests import find_powerless_tests
-from agenthost.agents.survey.testing.skipped import find_skips
 from agenthost.agents.survey.testing.untested import find_untested
 
-WORKFLOW = ".github/workflows/ci.yml"
 Looker = Callable[..., list[Finding]]
 BRANCHES = "".join(f"    if a == {n}:\n        a += {n}\n" for n in range(40))
 MODULE = f"def handle_first(a):\n{BRANCHES}\ndef handle_second(a):\n{BRANCHES}\ndef handle_third(a):\n    return a\n"
@@ -38,61 +36,6 @@ def test_a_test_that_cannot_fail_is_found(look: Looker, text: str, expected: str
 )
 def test_a_near_miss_is_left_alone(look: Looker, text: str) -> None:
     assert look(find_powerless_tests, {"tests/test_x.py": text}) == []
-
-
-@pytest.mark.parametrize(
-    ("path", "text"),
-    [
-        ("tests/test_a.py", "@pytest.mark.skip\ndef test_a(): ...\n"),
-        ("tests/test_a.py", "@pytest.mark.skip()\ndef test_a(): ...\n"),
-        ("a.test.js", "it.skip('adds', () => {})\n"),
-        ("a.spec.ts", "describe.only('all', () => {})\n"),
-        ("a_test.go", "func TestA(t *testing.T) {\n\tt.Skip()\n}\n"),
-        ("src/test/java/ATest.java", "@Disabled\nvoid a() {}\n"),
-        ("src/lib.rs", "#[test]\n#[ignore]\nfn a() {}\n"),
-    ],
-)
-def test_a_skip_without_reason_is_found(look: Looker, path: str, text: str) -> None:
-    assert len(look(find_skips, {path: text})) == 1
-
-
-@pytest.mark.parametrize(
-    ("path", "text"),
-    [
-        ("tests/test_a.py", "@pytest.mark.skip(reason='slow')\ndef test_a(): ...\n"),
-        ("tests/test_a.py", "# Needs a display.\n@pytest.mark.skip\ndef test_a(): ...\n"),
-        ("tests/test_a.py", "@pytest.mark.skipif(X, reason='y')\ndef test_a(): ...\n"),
-        ("a.test.js", "// broken since the move\nit.skip('adds', () => {})\n"),
-        ("a_test.go", 'func TestA(t *testing.T) {\n\tt.Skip("no network")\n}\n'),
-        ("a_test.go", "func TestA(t *testing.T) {\n\tif testing.Short() {\n\t\tt.Skip()\n\t}\n}\n"),
-        ("src/test/java/ATest.java", '@Disabled("slow")\nvoid a() {}\n'),
-    ],
-)
-def test_a_skip_with_a_reason_is_left_alone(look: Looker, path: str, text: str) -> None:
-    assert look(find_skips, {path: text}) == []
-
-
-@pytest.mark.parametrize(
-    ("path", "text", "name"),
-    [
-        ("tests/test_a.py", "@pytest.mark.skip\n@other\ndef test_adds(): ...\n", "`test_adds` is skipped"),
-        ("tests/test_a.py", "def test_adds():\n    x = 1\n    pytest.skip()\n", "`test_adds` is skipped"),
-        ("a.test.ts", "it.skip('adds (all)', () => {})\n", "`adds (all)` is skipped"),
-        ("a_test.go", "func TestAdds(t *testing.T) {\n\tt.Skip()\n}\n", "`TestAdds` is skipped"),
-        (
-            "src/lib.rs",
-            "#[ignore]\n#[sqlx::test]\nasync fn adds() {}\n",
-            "`adds` is ignored, and no CI job passes `--ignored`",
-        ),
-    ],
-)
-def test_a_skip_is_told_with_the_name_of_its_test(look: Looker, path: str, text: str, name: str) -> None:
-    files = {path: text, WORKFLOW: "jobs:\n  a:\n    steps:\n      - run: cargo test\n"}
-    (found,) = look(find_skips, files)
-    assert name.removeprefix("`") in found.claim
-    assert look(find_skips, {path: text, WORKFLOW: files[WORKFLOW].replace("test", "test -- --ignored")}) == (
-        [] if path.endswith(".rs") else [found]
-    )
 
 
 def repository(**named: str) -> dict[str, str]:
