@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..files import is_generated, is_test, is_vendored
+from ..reading.snapshot import read_bytes
 from . import doubts
 from .results import Narrowing, Result
 from .sarif import RawResult
@@ -136,11 +137,7 @@ class Judge:
 
 def _read(path: Path) -> bytes:
     """Returns what a file begins with; nothing of one that cannot be read."""
-    try:
-        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
-            return file.read(MAX_COUNTED_BYTES)
-    except (OSError, ValueError):
-        return b""
+    return read_bytes(path, MAX_COUNTED_BYTES) or b""
 
 
 def _is_file(path: Path) -> bool:

@@ -3,20 +3,17 @@
 Files that come from elsewhere, or that a tool wrote, are counted and not given. Links are never followed.
 """
 
-import os
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from ..files import is_generated, is_vendored, language
-from ..reading.snapshot import MAX_FILE_BYTES, UNJUDGED, Snapshot
+from ..files import interpreter, is_generated, is_vendored, language
+from ..reading.snapshot import MAX_FILE_BYTES, UNJUDGED, Snapshot, read_bytes
 
 HEAD_BYTES = 16 * 1024
 NO_KIND = "other files"
-_INTERPRETER = re.compile(r"^#!\s*(?:\S*/)?(?:env\s+(?:-\S+\s+|\w+=\S*\s+)*)?(?:\S*/)?([A-Za-z]+)")
 
 
 @dataclass
@@ -51,7 +48,7 @@ def select(root: Path, patterns: Sequence[str]) -> Selection:
             continue
         head = head_of(root / path)
         first_line = (head or "").split("\n", 1)[0]
-        if not is_named and _interpreter(first_line) not in interpreters:
+        if not is_named and interpreter(first_line) not in interpreters:
             continue
         _place(selection, path, language(path, first_line) or NO_KIND, head, snapshot.sizes[path])
     return selection
@@ -78,19 +75,7 @@ def _may_have_shebang(path: str) -> bool:
     return not kind or kind.startswith(".")
 
 
-def _interpreter(first_line: str) -> str:
-    match = _INTERPRETER.match(first_line[:200])
-    return match[1].lower() if match else ""
-
-
 def head_of(path: Path) -> str | None:
     """Returns the beginning of a file; None where it cannot be read."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (OSError, ValueError):
-        return None
-    with os.fdopen(descriptor, "rb") as stream:
-        try:
-            return stream.read(HEAD_BYTES).decode(errors="replace")
-        except OSError:
-            return None
+    content = read_bytes(path, HEAD_BYTES)
+    return None if content is None else content.decode(errors="replace")

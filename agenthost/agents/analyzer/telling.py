@@ -72,10 +72,6 @@ class Tally:
         """Notes that the tool failed over these files."""
         self._failed.setdefault(complaint, []).extend(files)
 
-    def note(self, sentence: str) -> None:
-        """Adds a sentence on what the findings do not cover."""
-        self._notes.append(sentence)
-
     def result(self) -> dict[str, Any]:
         """Returns the typed result, at most `MAX_RESULT_BYTES` long."""
         findings = [self._finding(told) for told in self._chosen()]

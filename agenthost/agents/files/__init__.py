@@ -3,11 +3,12 @@
 It reads nothing itself, and needs the standard library only: lenses, analyzers and facts share it.
 """
 
-from .languages import SCRIPTS, is_code, language
+from .languages import SCRIPTS, interpreter, is_code, language
 from .roles import is_example, is_generated, is_product, is_test, is_tooling, is_vendored
 
 __all__ = [
     "SCRIPTS",
+    "interpreter",
     "is_code",
     "is_example",
     "is_generated",

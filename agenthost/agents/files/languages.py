@@ -86,7 +86,7 @@ SCRIPTS = ("JavaScript", "TypeScript")
 
 
 def language(path: str, first_line: str = "") -> str:
-    """Names the kind of a file. A name without an extension is judged by its shebang; empty where both say nothing."""
+    """Returns the kind of a file. A name without an extension is judged by its shebang; empty where both say nothing."""
     pure = PurePosixPath(path)
     name, extension = pure.name.lower(), pure.suffix.lower()
     if _WORKFLOW.match(path):
@@ -98,9 +98,14 @@ def language(path: str, first_line: str = "") -> str:
 
 
 def by_shebang(first_line: str) -> str:
-    """Names the language of the interpreter in a shebang; empty for any other line."""
+    """Returns the language of the interpreter in a shebang; empty for any other line."""
+    return _BY_INTERPRETER.get(interpreter(first_line), "")
+
+
+def interpreter(first_line: str) -> str:
+    """Returns the name of the interpreter in a shebang, in lower case; empty for any other line."""
     match = _SHEBANG.match(first_line[:200])
-    return _BY_INTERPRETER.get(match[1].lower(), "") if match else ""
+    return match[1].lower() if match else ""
 
 
 def is_code(path: str) -> bool:

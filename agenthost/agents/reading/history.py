@@ -72,7 +72,7 @@ def read_history() -> History:
 
 
 def describe_history() -> str:
-    """Says how many commits came with the snapshot and since when, or why none did."""
+    """Returns how many commits came with the snapshot and since when, or why none did."""
     output, absence = _ask("log", "--no-show-signature", "--no-color", "--format=%ct %s")
     times = [
         int(moment)
@@ -99,7 +99,7 @@ def blame(path: str) -> dict[int, str]:
 
 @cache
 def deletions() -> Mapping[str, str]:
-    """Maps files that the newest commits deleted to the commit that did it, as `1a2b3c4 (Move the guide)`."""
+    """Returns the files that the newest commits deleted, each with the commit that did it, as `1a2b3c4 (Move the guide)`."""
     shape = ("--no-merges", "--no-renames", "--no-ext-diff", "--no-show-signature", "--no-color", "--name-only", "-z")
     output, _ = _ask("log", *shape, "--diff-filter=D", f"--max-count={MAX_COMMITS}", f"--format={_BEGIN}%h (%s)")
     found: dict[str, str] = {}
@@ -118,19 +118,24 @@ def _is_cut() -> bool:
 
 
 def _ask(*arguments: str) -> tuple[str, str]:
-    """Returns what git prints, and why that may be nothing."""
+    output, absence = ask_git(*arguments)
+    return output.decode("utf-8", "surrogateescape"), absence
+
+
+def ask_git(*arguments: str, most: int = MAX_LOG_BYTES) -> tuple[bytes, str]:
+    """Returns the first bytes of what git prints, and why that may be nothing."""
     folder = os.environ.get("GIT_DIR", "")
     program = shutil.which("git", path="/usr/bin:/bin:/usr/local/bin")
     if not folder:
-        return "", "No history was given (GIT_DIR is not set)"
+        return b"", "No history was given (GIT_DIR is not set)"
     if program is None:
-        return "", "There is no git program here to read the history with"
+        return b"", "There is no git program here to read the history with"
     if not Path(folder).is_dir():
-        return "", "GIT_DIR names no folder"
-    return _run_git([program, *_QUIET, *arguments], folder)
+        return b"", "GIT_DIR names no folder"
+    return _run_git([program, *_QUIET, *arguments], folder, most)
 
 
-def _run_git(command: list[str], folder: str) -> tuple[str, str]:
+def _run_git(command: list[str], folder: str, most: int) -> tuple[bytes, str]:
     environment = {
         "GIT_DIR": folder,
         "HOME": "/nonexistent",
@@ -153,18 +158,18 @@ def _run_git(command: list[str], folder: str) -> tuple[str, str]:
         previous = signal.signal(signal.SIGALRM, lambda *_: process.kill())
         signal.alarm(GIT_TIMEOUT_SECONDS)
         try:
-            output = process.stdout.read(MAX_LOG_BYTES) if process.stdout else b""
-            if len(output) == MAX_LOG_BYTES:
+            output = process.stdout.read(most) if process.stdout else b""
+            if len(output) == most:
                 process.kill()
         finally:
             signal.alarm(0)
             signal.signal(signal.SIGALRM, previous)
         failure = "git could not read the history" if process.wait() and not output else ""
-    return output.decode("utf-8", "surrogateescape"), failure
+    return output, failure
 
 
 def _parse(output: str) -> Iterator[Commit]:
-    # Every field ends in NUL, and a path is preceded by numbers: whatever a subject holds, it can begin no other field.
+    # Every field ends in NUL, and a path is preceded by numbers: no subject can begin another field.
     header, entries = "", list[str]()
     for field in [*output.split("\0"), _BEGIN]:
         if not field.startswith(_BEGIN):

@@ -54,7 +54,7 @@ class Snapshot:
         self.paths: tuple[str, ...] = tuple(sorted(self.sizes))
 
     def has(self, path: str) -> bool:
-        """Tells whether a regular file or a folder of this name is in the repository (a symlink counts as there)."""
+        """Returns whether a regular file or a folder of this name is in the repository (a symlink counts as there)."""
         return path in self.sizes or path in self.folders or self._is_link(path)
 
     @property
@@ -68,7 +68,7 @@ class Snapshot:
         return len(self.unread)
 
     def is_opaque(self, folder: str) -> bool:
-        """Tells whether what is below a folder is unknown: it was not walked into, is a link, or holds nothing (a submodule)."""
+        """Returns whether what is below a folder is unknown: it was not walked into, is a link, or holds nothing (a submodule)."""
         return folder in self.left_out or not any(path.startswith(folder + "/") for path in self.paths)
 
     def read(self, path: str) -> SourceText | None:
@@ -87,7 +87,7 @@ class Snapshot:
     def _load(self, path: str) -> SourceText | None:
         if path not in self.sizes:
             return None
-        content = self._read_bytes(path)
+        content = read_bytes(self._root / path, MAX_FILE_BYTES + 1)
         if content is None:
             self.left_out[path] = UNREADABLE
             return None
@@ -103,17 +103,6 @@ class Snapshot:
             self.left_out[path] = NOT_UTF8
             return None
         return SourceText(path, text, tuple(text.split("\n")))
-
-    def _read_bytes(self, path: str) -> bytes | None:
-        try:
-            descriptor = os.open(self._root / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        except (OSError, ValueError):
-            return None
-        with os.fdopen(descriptor, "rb") as stream:
-            try:
-                return stream.read(MAX_FILE_BYTES + 1) if stat.S_ISREG(os.fstat(stream.fileno()).st_mode) else None
-            except OSError:
-                return None
 
     def _is_link(self, path: str) -> bool:
         try:
@@ -159,3 +148,16 @@ class Snapshot:
             self.sizes[path] = entry.stat(follow_symlinks=False).st_size
         except OSError:
             self.left_out[path] = UNREADABLE
+
+
+def read_bytes(path: Path, most: int) -> bytes | None:
+    """Returns the first bytes of a regular file; None where it cannot be read. Follows no link."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, ValueError):
+        return None
+    with os.fdopen(descriptor, "rb") as stream:
+        try:
+            return stream.read(most) if stat.S_ISREG(os.fstat(stream.fileno()).st_mode) else None
+        except OSError:
+            return None

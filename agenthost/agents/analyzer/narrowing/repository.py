@@ -4,16 +4,16 @@ In a comparison nothing is read of the snapshot: a branch must not choose what i
 commands, over the history that the host gives.
 """
 
-import os
 import re
-import stat
-import subprocess
-from collections.abc import Collection
+import tomllib
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from ...reading import yaml_tree
-from ...reading.snapshot import SKIPPED_FOLDERS, Snapshot
+from ...reading.history import ask_git
+from ...reading.snapshot import SKIPPED_FOLDERS, Snapshot, read_bytes
 
 MAX_FILE_BYTES = 256 * 1024
 MAX_FILES = 50  # of one name or another: a monorepo has some
@@ -42,6 +42,13 @@ class Repository:
         content = self._git("cat-file", "blob", f"{self._base}:{path}") if self._base else self._read(path)
         return content.decode(errors="replace") if len(content) <= MAX_FILE_BYTES else ""
 
+    def read_toml(self, path: str) -> Mapping[str, Any] | None:
+        """Returns the table of a file of TOML, empty where there is no file; None where it is broken."""
+        try:
+            return tomllib.loads(self.read(path))
+        except (tomllib.TOMLDecodeError, RecursionError):
+            return None
+
     def read_yaml(self, path: str) -> yaml_tree.Node:
         """Returns the root of a file of YAML; None where none can be read. Raises LookupError without a parser."""
         content = self.read(path)
@@ -58,25 +65,10 @@ class Repository:
         return tuple(path for path in paths if not SKIPPED_FOLDERS.intersection(path.split("/")))
 
     def _read(self, path: str) -> bytes:
-        """Reads at most one byte more than is allowed; links are not followed."""
-        try:
-            descriptor = os.open(self._root / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        except (OSError, ValueError):
-            return b""
-        with os.fdopen(descriptor, "rb") as stream:
-            is_file = stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
-            return stream.read(MAX_FILE_BYTES + 1) if is_file else b""
+        return read_bytes(self._root / path, MAX_FILE_BYTES + 1) or b""
 
     def _git(self, *arguments: str, limit: int = MAX_FILE_BYTES) -> bytes:
         """Returns the output of git, cut off behind the limit; nothing where git fails."""
         if not _COMMIT.fullmatch(self._base):
             return b""
-        command = ["git", "--no-replace-objects", *arguments]
-        try:
-            with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd="/") as process:
-                assert process.stdout is not None  # noqa: S101 - for the types
-                output = process.stdout.read(limit + 1)
-                process.kill()
-        except OSError:
-            return b""
-        return output
+        return ask_git("--no-replace-objects", *arguments, most=limit + 1)[0]

@@ -6,7 +6,6 @@ the project declares as a builtin is not undefined.
 
 import configparser
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -55,12 +54,9 @@ def narrow(root: Path, base: str = "") -> Omissions:
 
 
 def _ruff_of(repository: Repository, path: str) -> Mapping[str, Any] | None:
-    try:
-        table: Any = tomllib.loads(repository.read(path))
-        if path.endswith("pyproject.toml"):
-            table = table.get("tool", {}).get("ruff")
-    except (tomllib.TOMLDecodeError, AttributeError, RecursionError):
-        return None
+    table: Any = repository.read_toml(path)
+    for key in ("tool", "ruff") if path.endswith("pyproject.toml") else ():
+        table = table.get(key) if isinstance(table, dict) else None
     return table if isinstance(table, dict) else None
 
 

@@ -3,7 +3,6 @@
 import configparser
 import contextlib
 import re
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -45,7 +44,7 @@ def narrow(root: Path, base: str = "") -> TyposOmissions:
     repository = Repository(root, base)
     omissions = TyposOmissions(repository.origin)
     for path in NAMES:
-        table = _typos_of(path, repository.read(path))
+        table = _typos_of(path, repository.read_toml(path) or {})
         default, files = (_table(table, name) for name in ("default", "files"))
         for key in ("extend-words", "extend-identifiers"):
             kept = (word for word, right in _table(default, key).items() if word == right)
@@ -66,19 +65,12 @@ def _codespell(repository: Repository) -> Iterator[tuple[str, str, str]]:
         with contextlib.suppress(configparser.Error):
             parser.read_string(repository.read(path))
             yield path, parser.get("codespell", WORDS, fallback=""), parser.get("codespell", SKIP, fallback="")
-    try:
-        table = _table(_table(tomllib.loads(repository.read("pyproject.toml")), "tool"), "codespell")
-    except (tomllib.TOMLDecodeError, RecursionError):
-        return
+    table = _table(_table(repository.read_toml("pyproject.toml") or {}, "tool"), "codespell")
     words, skipped = (table.get(key, "") for key in (WORDS, SKIP))
     yield "pyproject.toml", words if isinstance(words, str) else "", skipped if isinstance(skipped, str) else ""
 
 
-def _typos_of(path: str, text: str) -> Mapping[str, Any]:
-    try:
-        table = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError):
-        return {}
+def _typos_of(path: str, table: Mapping[str, Any]) -> Mapping[str, Any]:
     if path == "pyproject.toml":
         return _table(_table(table, "tool"), "typos")
     if path == "Cargo.toml":
