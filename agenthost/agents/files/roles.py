@@ -52,8 +52,8 @@ _TOOLING_NAMES = frozenset(
     }
 )
 _TEST_NAME = re.compile(
-    r"^(test_.*|.*_test|.*_tests|tests?|conftest)\.(py|go|rs|c|cc|cpp|rb)$"
-    r"|\.(test|spec|e2e)\.[cm]?[jt]sx?$|^.*(Test|Tests|IT|TestCase)\.(java|kt|scala|cs)$|_spec\.rb$"
+    r"^(test_.*|.*_tests?|tests?|conftest)\.(py|go|rs|c|cc|cpp|rb|sh|bats)$"
+    r"|\.(test|spec|e2e)\.[cm]?[jt]sx?$|^.*(Test|Tests|IT|TestCase)\.(java|kt|scala|cs)$|_spec\.rb$|\.bats$"
 )
 _VENDORED_NAME = re.compile(r"\.min\.(js|css)$|[-.]bundle\.js$|\.(lock|snap|map)$|_pb2(_grpc)?\.pyi?$|\.pb\.go$")
 # In a comment: a sentence about what is generated says nothing of the file itself.
@@ -69,7 +69,7 @@ _MINIFIED_COLUMNS = 2000
 
 
 def is_test(path: str) -> bool:
-    """Tells whether the file belongs to the tests, their data or their support."""
+    """Returns whether the file belongs to the tests, their data or their support. The conductor's `test_code` must agree."""
     pure = PurePosixPath(path)
     folders = {part.lower() for part in pure.parts[:-1]}
     return bool(folders & _TEST_FOLDERS or _TEST_NAME.search(pure.name)) or any(
@@ -79,23 +79,23 @@ def is_test(path: str) -> bool:
 
 
 def is_vendored(path: str) -> bool:
-    """Tells whether the file came from elsewhere, or is the output of a tool."""
+    """Returns whether the file came from elsewhere, or is the output of a tool."""
     pure = PurePosixPath(path)
     return bool({part.lower() for part in pure.parts[:-1]} & _VENDORED_FOLDERS or _VENDORED_NAME.search(pure.name))
 
 
 def is_example(path: str) -> bool:
-    """Tells whether the file is documentation, an example, a template or a benchmark."""
+    """Returns whether the file is documentation, an example, a template or a benchmark."""
     return bool({part.lower() for part in PurePosixPath(path).parts[:-1]} & _EXAMPLE_FOLDERS)
 
 
 def is_product(path: str) -> bool:
-    """Tells whether the file is code that the project ships or runs."""
+    """Returns whether the file is code that the project ships or runs."""
     return is_code(path) and not (is_test(path) or is_vendored(path) or is_example(path))
 
 
 def is_generated(lines: Sequence[str]) -> bool:
-    """Tells from its text that a tool wrote the file: it says so in its first lines, or most of it stands in endless ones."""
+    """Returns whether a tool wrote the file, by its text: it says so in its first lines, or most of it stands in endless ones."""
     if any(_COMMENT.match(line) and _GENERATED.search(line[:400]) for line in lines[:_HEAD_LINES]):
         return True
     endless = sum(len(line) for line in lines if len(line) > _MINIFIED_COLUMNS)
@@ -103,6 +103,6 @@ def is_generated(lines: Sequence[str]) -> bool:
 
 
 def is_tooling(path: str) -> bool:
-    """Tells whether the file serves developers of the project rather than its users."""
+    """Returns whether the file serves developers of the project rather than its users."""
     pure = PurePosixPath(path)
     return bool({part.lower() for part in pure.parts[:-1]} & _TOOLING_FOLDERS) or pure.name in _TOOLING_NAMES

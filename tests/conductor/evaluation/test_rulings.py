@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from agenthost.agents.files import is_test as is_test_to_hosts
 from conductor.evaluation.evidence.comparison import compare
 from conductor.evaluation.evidence.findings import Evidence, Finding, Found, read_document
 from conductor.evaluation.evidence.rulings import Ruled, judge_by_rules
@@ -202,7 +203,7 @@ def test_a_folded_finding_goes_through_a_second_merge_as_it_is() -> None:
     assert ruled(kept, counts={"ruff:F821": 3}).kept == (kept,)
 
 
-def test_test_code_is_told_by_its_path() -> None:
+def test_test_code_is_told_by_its_path_and_hosts_count_the_same_files() -> None:
     inside = (
         "tests/a.py",
         "src/test_a.py",
@@ -211,6 +212,9 @@ def test_test_code_is_told_by_its_path() -> None:
         "src/FooTest.java",
         "test/run.sh",
         "a.bats",
+        "ci/run_test.sh",
+        "Mocks/a.go",
+        "x_spec.rb",
     )
     outside = (
         "src/a.py",
@@ -221,7 +225,8 @@ def test_test_code_is_told_by_its_path() -> None:
         "a/latest.js",
     )
 
-    assert [is_test(path) for path in (*inside, *outside)] == [True] * len(inside) + [False] * len(outside)
+    for told in (is_test, is_test_to_hosts):
+        assert [told(path) for path in (*inside, *outside)] == [True] * len(inside) + [False] * len(outside)
 
 
 def test_the_place_that_the_tool_thinks_worst_of_comes_first() -> None:
