@@ -1,4 +1,4 @@
-"""Reads SARIF 2.1.0 as a stream: results one by one, whatever order the members of a run stand in.
+"""Reads SARIF 2.1.0 as a stream: results one by one, in any order of a run's members.
 
 Rules may come after the results that name them, so `settled` completes a result once its document was read. Members that are not
 looked at are passed over, and so is a result that is too large to be one.

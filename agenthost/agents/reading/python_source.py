@@ -1,6 +1,6 @@
 """Parses Python text into a tree, and asks small questions of trees.
 
-Hostile text must not hurt: whatever the parser raises, the file is simply not parsed. Nothing is compiled or run.
+Hostile text must not hurt: a file over which the parser raises is not parsed. Nothing is compiled or run.
 """
 
 import ast
@@ -28,7 +28,7 @@ def parse(source: SourceText) -> ast.Module | None:
 
 
 def walk(node: ast.AST) -> Iterator[ast.AST]:
-    """Goes through the tree in the order of the text, without recursion."""
+    """Yields the nodes of the tree in the order of the text, without recursion."""
     stack = [node]
     while stack:
         current = stack.pop()
@@ -37,7 +37,7 @@ def walk(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def walk_scope(node: ast.AST) -> Iterator[ast.AST]:
-    """Goes through what belongs to this function or module itself, not to the functions and classes inside it."""
+    """Yields what belongs to this function or module itself, not to the functions and classes inside it."""
     stack = _children(node)[::-1]
     while stack:
         current = stack.pop()
@@ -70,7 +70,7 @@ def _children(node: ast.AST) -> list[ast.AST]:
 
 
 def dotted(node: ast.AST | None) -> str:
-    """Writes a name or an attribute chain as `a.b.c`; empty for anything else."""
+    """Returns a name or an attribute chain as `a.b.c`; empty for anything else."""
     parts: list[str] = []
     while isinstance(node, ast.Attribute):
         parts.append(node.attr)

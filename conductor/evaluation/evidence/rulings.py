@@ -65,7 +65,7 @@ def judge_by_rules(findings: Iterable[Finding], table: RuleTable, coverage: Sequ
     for (cause, _), group in ours.groups.items():
         name = group[0].rule
         rule = table.rules[name]
-        # Where a rule has several causes, nobody knows which of them the places have that were only counted.
+        # Where a rule has several causes, it is not known which of them the places have that were only counted.
         known = Known(numbers[name] - (0 if rule.tests else in_tests[name]), files[name]) if rule.fold else UNKNOWN
         kept.append(fold(cause, group, rule, known))
     return Ruled(tuple(kept), tuple(others), tuple(_with_dropped(coverage, ours.dropped, table)))

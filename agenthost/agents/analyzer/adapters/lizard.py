@@ -2,7 +2,7 @@
 
 Lizard counts a nested function for itself, so `length` may be that of a test suite whose own code is five lines: lines of code
 (NLOC) decide. Left out are functions without a name, which it often cannot tell from a block; names in capitals, which are macros;
-and tables: a `match` with a line for each case has many paths, and nobody is lost in it.
+and tables: a `match` with a line for each case has many paths, and is easy to read.
 """
 
 import re
