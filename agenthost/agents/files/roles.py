@@ -55,6 +55,7 @@ _TEST_NAME = re.compile(
     r"^(test_.*|.*_tests?|tests?|conftest)\.(py|go|rs|c|cc|cpp|rb|sh|bats)$"
     r"|\.(test|spec|e2e)\.[cm]?[jt]sx?$|^.*(Test|Tests|IT|TestCase)\.(java|kt|scala|cs)$|_spec\.rb$|\.bats$"
 )
+_TEST_SOURCES = re.compile(r"[a-z]Tests?$")  # as Gradle names sets of sources: jvmTest, androidTest
 _VENDORED_NAME = re.compile(r"\.min\.(js|css)$|[-.]bundle\.js$|\.(lock|snap|map)$|_pb2(_grpc)?\.pyi?$|\.pb\.go$")
 # In a comment: a sentence about what is generated says nothing of the file itself.
 _GENERATED = re.compile(
@@ -71,6 +72,8 @@ _MINIFIED_COLUMNS = 2000
 def is_test(path: str) -> bool:
     """Returns whether the file belongs to the tests, their data or their support. The conductor's `test_code` must agree."""
     pure = PurePosixPath(path)
+    if any(_TEST_SOURCES.search(part) for part in pure.parts[:-1]):
+        return True
     folders = {part.lower() for part in pure.parts[:-1]}
     return bool(folders & _TEST_FOLDERS or _TEST_NAME.search(pure.name)) or any(
         name.startswith(("test_", "tests_", "test-")) or name.endswith(("_test", "_tests", "-tests", "-test"))

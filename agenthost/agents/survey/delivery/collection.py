@@ -96,6 +96,11 @@ def _untested(survey: Survey, pipelines: list[Pipeline]) -> Iterator[Sighting]:
     )
 
 
+_TYPED = frozenset(
+    {"typing", "typesafety", "mypy", "pyright", "type_tests"}
+)  # type checkers read these, and nothing runs them
+
+
 def _python(survey: Survey, lines: list[str], told: str) -> Iterator[Sighting]:
     settings = _settings(survey.snapshot)
     patterns = settings.get("python_files") or ["test_*.py", "*_test.py"]
@@ -108,7 +113,7 @@ def _python(survey: Survey, lines: list[str], told: str) -> Iterator[Sighting]:
     }
     for source, tree in survey.python(survey.tests):
         pure = PurePosixPath(source.path)
-        if is_example(source.path) or pure.name in told:
+        if is_example(source.path) or pure.name in told or _TYPED & set(pure.parts):
             continue
         named = any(fnmatch(pure.name, pattern) or fnmatch(source.path, f"*{pattern}") for pattern in patterns)
         inside = not roots or any(pure.is_relative_to(root) for root in roots)

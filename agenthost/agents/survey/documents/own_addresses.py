@@ -1,10 +1,9 @@
 """Finds addresses of the repository's own pages that lead nowhere: badges of missing workflows, and files that are missing.
 
-The repository's own name is taken from its manifests, or from its README where one name stands often.
+The repository's own name is taken from its manifests.
 """
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from urllib.parse import unquote
@@ -30,7 +29,6 @@ PAGE = Rule(
     "A reader who follows it sees an error.",
     "Correct the path.",
 )
-MIN_MENTIONS = 3
 _MANIFESTS = ("pyproject.toml", "setup.cfg", "setup.py", "package.json", "Cargo.toml", "go.mod", "composer.json")
 _REPOSITORY = re.compile(r"github\.com[/:](?P<name>[\w.-]+/[\w.-]+?)(?=\.git\b|[/\"'#\s)>\]]|$)", re.MULTILINE)
 _WORKFLOW_FILE = re.compile(r"/actions/workflows/(?P<file>[\w.-]+\.ya?ml)")
@@ -91,15 +89,9 @@ def _workflows(survey: Survey) -> tuple[frozenset[str], frozenset[str]]:
 
 
 def _own_name(survey: Survey) -> str:
-    """Returns the owner and name of the repository at its host; empty where they cannot be told."""
+    """Returns the owner and name of the repository at its host, as a manifest tells; empty where none does."""
     for path in _MANIFESTS:
         source = survey.snapshot.read(path)
-        if source and (match := _REPOSITORY.search(source.text)) and path != "setup.py":
+        if source and (match := _REPOSITORY.search(source.text)):
             return match["name"]
-    counts = Counter(
-        match["name"]
-        for path in ("README.md", "README.rst")
-        if (source := survey.snapshot.read(path))
-        for match in _REPOSITORY.finditer(source.text)
-    )
-    return next((name for name, count in counts.most_common(1) if count >= MIN_MENTIONS), "")
+    return ""

@@ -24,8 +24,8 @@ DORMANT_SECONDS = 365 * 86_400
 MIN_COMMITS = 100
 MAX_FILES_IN_COMMIT = 40
 MIN_CHANGES = 18
-MIN_CODE_LINES = 800
-MIN_SHARE = 0.12
+MIN_CODE_LINES = 1500
+MIN_SHARE = 0.2
 MIN_TIMES_MEDIAN = 6
 EXTREME_SHARE = 0.25
 EXTREME_CODE_LINES = 3000
@@ -107,7 +107,7 @@ def _describe(
         yield Finding(
             category="history",
             severity=Severity.MEDIUM if extreme else Severity.LOW,
-            title=f"{100 * share:.0f} % of the commits to product code change one file of {size:,} lines: {source.path}",
+            title=f"{100 * share:.0f} % of the commits to product code change one file of {size:,} lines of code: {source.path}",
             claim=f"{len(commits)} of the {total:,} such commits touch it since {_day(commits[-1].time)}, the latest "
             f"{subjects}. The functions with lines of most of them are {spoken}.",
             remedy=_remedy(parts[0][0]),

@@ -19,6 +19,8 @@ MIN_CODE_LINES = 100
 MIN_FUNCTIONS = 3
 MIN_BRANCHES = 12
 MIN_UNNAMED = 2
+MIN_SHARE = 0.2  # of the larger modules, where fewer than `TELLING` are unnamed
+TELLING = 10
 MANY = 5
 MAX_NAMED = 5
 MAX_NAMED_FUNCTIONS = 0.25
@@ -37,13 +39,18 @@ class Module:
 
     @property
     def lines(self) -> int:
-        """Returns how many lines of code its functions have."""
-        return sum(item.code_lines for item in self.functions)
+        """Returns how many lines of code its functions have; what stands in another one is counted with that."""
+        outer = [one for one in self.functions if not any(_holds(other, one) for other in self.functions)]
+        return sum(item.code_lines for item in outer)
 
     @property
     def largest(self) -> FunctionSpan:
         """Returns its longest function."""
         return max(self.functions, key=lambda item: (item.code_lines, -item.start_line))
+
+
+def _holds(outer: FunctionSpan, inner: FunctionSpan) -> bool:
+    return outer is not inner and outer.start_line <= inner.start_line and inner.end_line <= outer.end_line
 
 
 def find_untested(survey: Survey) -> Iterator[Finding]:
@@ -52,7 +59,7 @@ def find_untested(survey: Survey) -> Iterator[Finding]:
     judged = [source for source in survey.sources(survey.product, *JUDGED) if _is_judged(survey, source)]
     modules = [module for source in judged if (module := _weigh(source)) is not None]
     unnamed = [module for module in modules if not _is_named(module, words)]
-    if len(unnamed) < MIN_UNNAMED:
+    if len(unnamed) < MIN_UNNAMED or (len(unnamed) < TELLING and len(unnamed) < MIN_SHARE * len(modules)):
         return
     unnamed.sort(key=lambda module: (-module.lines, module.source.path))
     largest = unnamed[:MAX_NAMED]

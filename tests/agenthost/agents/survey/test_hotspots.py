@@ -19,7 +19,7 @@ pytestmark = pytest.mark.processes
 
 Looker = Callable[..., list[Finding]]
 TANGLE = "def tangle(a):\n" + "".join(f"    if a == {n}:\n        a += 1\n" for n in range(300)) + "    return a\n"
-LARGE = TANGLE + "".join(f"value_{n} = {n}\n" for n in range(400))
+LARGE = TANGLE + "".join(f"value_{n} = {n}\n" for n in range(1000))
 NOW = int(time.time())
 OTHERS = [f"m{n}.py" for n in range(20)]
 
@@ -46,7 +46,7 @@ def blamed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_large_file_that_changes_all_the_time_is_a_hotspot(look: Looker) -> None:
     files = {"core.py": LARGE, **dict.fromkeys(OTHERS, "x = 1\n")}
     (found,) = look(find_hotspots, files, history=shop(60, 3))
-    assert found.title == "50 % of the commits to product code change one file of 1,002 lines: core.py"
+    assert found.title == "50 % of the commits to product code change one file of 1,602 lines of code: core.py"
     assert "60 of the 120 such commits touch it" in found.claim
     assert (
         "the latest “Fix 0”; “Fix 1”; “Fix 2”. The functions with lines of most of them are `tangle` (30 commits)."

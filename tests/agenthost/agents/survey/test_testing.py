@@ -45,10 +45,16 @@ def repository(**named: str) -> dict[str, str]:
 
 
 def test_larger_modules_that_no_test_names_are_found(look: Looker) -> None:
-    others = {f"shop/{name}.py": MODULE.replace("handle_", f"{name}_") for name in ("refunds", "rebates")}
+    others = {f"shop/{name}.py": MODULE.replace("handle_", f"{name}_") for name in ("refunds", "rebates", "returns")}
     (found,) = look(find_untested, repository(**others))
-    assert (found.title, found.severity) == ("No test names 2 of the 11 larger modules", "low")
+    assert (found.title, found.severity) == ("No test names 3 of the 12 larger modules", "low")
     assert found.evidence[0].quote == "def rebates_first(a):"
+
+
+def test_a_few_modules_of_many_are_no_finding(look: Looker) -> None:
+    others = {f"shop/{name}.py": MODULE.replace("handle_", f"{name}_") for name in ("refunds", "rebates")}
+
+    assert look(find_untested, repository(**others)) == []
 
 
 def test_a_project_that_tests_little_hears_it_most(look: Looker) -> None:
