@@ -27,15 +27,6 @@ def parse(source: SourceText) -> ast.Module | None:
         return None
 
 
-def walk(node: ast.AST) -> Iterator[ast.AST]:
-    """Yields the nodes of the tree in the order of the text, without recursion."""
-    stack = [node]
-    while stack:
-        current = stack.pop()
-        yield current
-        stack.extend(reversed(_children(current)))
-
-
 def walk_scope(node: ast.AST) -> Iterator[ast.AST]:
     """Yields what belongs to this function or module itself, not to the functions and classes inside it."""
     stack = _children(node)[::-1]

@@ -12,13 +12,15 @@ MAX_DETAILS = 3
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """The wording of one kind of problem. `one` and `many` are titles; `{count}`, `{files}` and `{path}` are filled in."""
+    """The wording of one kind of problem. `one` and `many` are titles; `{count}` and `{files}` are filled in.
+
+    Why a maintainer acts on it is told by the table of the flow.
+    """
 
     name: str
     severity: Severity
     one: str
     many: str
-    why: str
     remedy: str
 
 
@@ -52,8 +54,8 @@ def _finding(category: str, rule: Rule, places: list[tuple[Evidence, str]]) -> F
     return Finding(
         category=category,
         severity=rule.severity,
-        title=title.format(count=len(places), files=named(files, "file"), path=places[0][0].path),
-        claim=f"{_begun(details)}{more}. {rule.why}",
+        title=title.format(count=len(places), files=named(files, "file")),
+        claim=f"{_begun(details)}{more}.",
         remedy=rule.remedy,
         rule=rule.name,
         evidence=tuple(dict.fromkeys(evidence for evidence, _ in places))[:MAX_EVIDENCE],

@@ -26,7 +26,6 @@ UNCOLLECTED = Rule(
     Severity.MEDIUM,
     "A file of tests is never collected by CI",
     "{count} files of tests are never collected by CI",
-    "They look like protection and give none: they may fail, and nobody learns of it.",
     "Rename them so that the runner finds them, or name them in the command.",
 )
 UNTESTED = Rule(
@@ -34,7 +33,6 @@ UNTESTED = Rule(
     Severity.MEDIUM,
     "CI runs no tests, although there are some",
     "CI runs no tests, although there are some",
-    "Every change can be merged with its tests failing.",
     "Add a job that runs them for pull requests.",
 )
 MIN_TEST_FILES = 3

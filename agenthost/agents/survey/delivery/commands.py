@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from ...reading.snapshot import Snapshot, SourceText
-from .pipelines import Command, Job, Pipeline, Step
+from .pipelines import Job, Pipeline, Step
 
 MAX_DEPTH = 5
 MAX_LINES = 3000
@@ -186,11 +186,6 @@ def may_test(lines: Iterable[str]) -> bool:
         or _TASKS.match(line)
         for line in lines
     )
-
-
-def is_called(command: Command, pattern: re.Pattern[str]) -> bool:
-    """Tells whether one of the single commands of a line matches from its beginning."""
-    return any(pattern.match(part) for part in simple(command.text))
 
 
 def _parsed(source: SourceText | None) -> dict[str, Any]:

@@ -24,7 +24,6 @@ TOKEN = Rule(
     Severity.HIGH,
     "An access token is committed",
     "{count} access tokens are committed",
-    "Every reader of the repository, or of its history, can use it.",
     "Revoke it first, then remove it and load it from outside.",
 )
 KEY = Rule(
@@ -32,7 +31,6 @@ KEY = Rule(
     Severity.MEDIUM,
     "A private key is committed",
     "{count} private keys are committed",
-    "Every reader of the repository can pass for whatever trusts it, and nothing here says that it is only for tests.",
     "Replace it where it is used; if it is for tests only, say so beside it.",
 )
 SHOWN = Rule(
@@ -40,7 +38,6 @@ SHOWN = Rule(
     Severity.MEDIUM,
     "A document offers a committed private key as the one to use",
     "Documents offer {count} committed private keys as the ones to use",
-    "A reader who follows the document runs a server with a key that everyone has.",
     "Let the document show how to make a key, and say that this one is for trying only.",
 )
 _AWS = "an AWS access key with its secret"

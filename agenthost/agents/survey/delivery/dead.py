@@ -13,7 +13,6 @@ DEAD = Rule(
     Severity.LOW,
     "A part of the pipeline never runs",
     "{count} parts of the pipeline never run",
-    "What it would check or publish is left out in silence.",
     "Correct the condition, or delete the part.",
 )
 _EVENT = re.compile(r"^github\.event_name == '(?P<event>\w+)'$")

@@ -19,7 +19,6 @@ UNFROZEN = Rule(
     Severity.LOW,
     "CI installs without holding to the lock file",
     "{count} installs in CI do not hold to the lock file",
-    "Where the lock file lags behind package.json, CI resolves other versions, and a release is built from them.",
     "Use `npm ci`, or `yarn install --frozen-lockfile`.",
 )
 PIPED = Rule(
@@ -27,7 +26,6 @@ PIPED = Rule(
     Severity.MEDIUM,
     "A script from the network is run in a job that holds secrets",
     "{count} scripts from the network are run in jobs that hold secrets",
-    "A server that is taken over, or its owner, decides what runs beside these secrets.",
     "Install a pinned version with a checksum, or use the vendor's action at a commit.",
 )
 _PIPED = re.compile(

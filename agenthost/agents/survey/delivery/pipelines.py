@@ -66,11 +66,6 @@ class Step:
         return text(child(self.node, "uses"))
 
     @property
-    def condition(self) -> str:
-        """Returns the condition of the step."""
-        return text(child(self.node, "if"))
-
-    @property
     def folder(self) -> str:
         """Returns the folder in which the commands run."""
         return text(child(self.node, "working-directory")).strip("/").removeprefix("./")

@@ -17,7 +17,6 @@ PACKAGE = Rule(
     Severity.MEDIUM,
     "A step publishes a release without running tests",
     "{count} steps publish releases without running tests",
-    "A commit that fails its tests can reach every user, and a published version cannot be taken back.",
     "Let the job need one that runs the tests.",
 )
 IMAGE = Rule(
@@ -25,7 +24,6 @@ IMAGE = Rule(
     Severity.LOW,
     "A step pushes a container image without running tests",
     "{count} steps push container images without running tests",
-    "A commit that fails its tests can become the image that users pull.",
     "Let the job need one that runs the tests.",
 )
 _PACKAGE_ACTIONS = re.compile(

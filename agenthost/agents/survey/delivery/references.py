@@ -16,7 +16,6 @@ UNDEFINED = Rule(
     Severity.MEDIUM,
     "A workflow reads a value that nothing defines",
     "{count} places in workflows read a value that nothing defines",
-    "The CI puts nothing in its place and goes on: a condition on it is never true, and a setting is empty.",
     "Define the value, or correct the name.",
 )
 UNSHOWN = Rule(
@@ -24,7 +23,6 @@ UNSHOWN = Rule(
     Severity.LOW,
     "A name in a workflow reads a value that nothing defines",
     "{count} names in workflows read a value that nothing defines",
-    "The name is shown with a gap.",
     "Define the value, or leave it out of the name.",
 )
 _EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}")

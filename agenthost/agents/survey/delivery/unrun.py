@@ -18,7 +18,6 @@ UNRUN = Rule(
     Severity.MEDIUM,
     "A check is ready, and no CI job runs it",
     "{count} checks are ready, and no CI job runs them",
-    "A change that breaks it is merged unseen, and the next person who runs it finds other people's faults.",
     "Run it in a job for pull requests.",
 )
 SUITE = Rule(
@@ -26,7 +25,6 @@ SUITE = Rule(
     Severity.MEDIUM,
     "A test target is never run by CI, unlike its siblings",
     "{count} test targets are never run by CI, unlike their siblings",
-    "What it covers may be broken without anyone knowing.",
     "Run it in CI, or say that it is no longer supported.",
 )
 UNTESTED = Rule(
@@ -34,7 +32,6 @@ UNTESTED = Rule(
     Severity.LOW,
     "A version of the language is promised, and CI never tests it",
     "{count} versions of the language are promised, and CI never tests them",
-    "Users of that version meet what breaks there first.",
     "Test it in CI, or withdraw the promise.",
 )
 _NAME = re.compile(

@@ -13,7 +13,6 @@ RUNNER = Rule(
     Severity.MEDIUM,
     "A job asks for a runner that GitHub has removed",
     "{count} jobs ask for runners that GitHub has removed",
-    "The job is never started: it waits until it is cancelled.",
     "Name a current image, as ubuntu-latest.",
 )
 CUT = Rule(
@@ -21,7 +20,6 @@ CUT = Rule(
     Severity.HIGH,
     "A version without quotes is read as a number and loses its zero",
     "{count} versions without quotes are read as numbers and lose their zeros",
-    "YAML reads 3.10 as 3.1, so CI asks for another version than the one that is written.",
     "Put the version in quotes.",
 )
 _RUNNERS = re.compile(

@@ -22,7 +22,6 @@ DEAD = Rule(
     Severity.LOW,
     "A link leads to a file that does not exist",
     "{count} links in {files} lead to files that do not exist",
-    "A reader who follows it finds nothing.",
     "Point the link at what took the file's place, or remove it.",
 )
 MOVED = Rule(
@@ -30,7 +29,6 @@ MOVED = Rule(
     Severity.LOW,
     "A link leads to where its file is not",
     "{count} links in {files} lead to where their files are not",
-    "A reader who follows it finds nothing.",
     "Point each link at the file's place.",
 )
 MALFORMED = Rule(
@@ -38,7 +36,6 @@ MALFORMED = Rule(
     Severity.LOW,
     "A link is written so that it leads nowhere",
     "{count} links are written so that they lead nowhere",
-    "A reader who follows it finds nothing.",
     "Write the target alone between the parentheses, and `mailto:` before an address.",
 )
 ANCHOR = Rule(
@@ -46,7 +43,6 @@ ANCHOR = Rule(
     Severity.LOW,
     "A link leads to a section that its document does not have",
     "{count} links lead to sections that their documents do not have",
-    "The click goes nowhere.",
     "Use the heading's present name.",
 )
 MAX_DOCUMENTS = 400

@@ -16,7 +16,6 @@ BUILD = Rule(
     Severity.MEDIUM,
     "A file is missing without which the package cannot be built",
     "{count} files are missing without which the package cannot be built",
-    "Building the package fails, or publishes it without them.",
     "Correct the names, or add the files.",
 )
 INCLUDED = Rule(
@@ -24,7 +23,6 @@ INCLUDED = Rule(
     Severity.LOW,
     "A file that the package should include does not exist",
     "{count} files that the package should include do not exist",
-    "Nothing of that name goes into the package, and the build says so at most in a warning.",
     "Correct the name.",
 )
 # Files that are written by hand; others may be made when the package is built.

@@ -20,7 +20,6 @@ MISSING_FILE = Rule(
     Severity.LOW,
     "A file that the text names does not exist",
     "{count} files that the documents tell of do not exist",
-    "A reader who follows the text is stuck there.",
     "Name the file that took its place.",
 )
 MISSING_COMMAND = Rule(
@@ -28,7 +27,6 @@ MISSING_COMMAND = Rule(
     Severity.MEDIUM,
     "A command that the text tells to run does not exist in the repository",
     "{count} commands that the documents tell to run do not exist in the repository",
-    "A reader who follows the text gets an error at that step.",
     "Name the command that took its place.",
 )
 _DOCUMENT = re.compile(

@@ -18,7 +18,6 @@ WORKFLOW = Rule(
     Severity.LOW,
     "A document shows the state of a workflow that does not exist",
     "{count} places in documents show the state of workflows that do not exist",
-    "The badge stays grey or old whatever the build does, and its link leads nowhere.",
     "Name a workflow that exists, or remove the badge.",
 )
 PAGE = Rule(
@@ -26,7 +25,6 @@ PAGE = Rule(
     Severity.LOW,
     "An address of the repository's own page leads to nothing",
     "{count} addresses of the repository's own pages lead to nothing",
-    "A reader who follows it sees an error.",
     "Correct the path.",
 )
 _MANIFESTS = ("pyproject.toml", "setup.cfg", "setup.py", "package.json", "Cargo.toml", "go.mod", "composer.json")

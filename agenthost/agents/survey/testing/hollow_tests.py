@@ -19,7 +19,6 @@ TWO_ARGUMENTS = Rule(
     Severity.MEDIUM,
     "assertTrue is given a second value as if it compared",
     "assertTrue is given a second value as if it compared in {count} places",
-    "The second argument is only the message; any true first value passes.",
     "Use assertEqual, which seems to be meant.",
 )
 SWALLOWED = Rule(
@@ -27,7 +26,6 @@ SWALLOWED = Rule(
     Severity.MEDIUM,
     "An assertion in a test is swallowed, so the test passes when it fails",
     "{count} assertions in tests are swallowed, so the tests pass when they fail",
-    "An assertion fails by an exception, and the handler drops it.",
     "Take the assertion out of the `try`, or name the exception that is expected.",
 )
 _TEST_FILE = re.compile(r"^(test_.*|.*_tests?|tests?)\.py$")
