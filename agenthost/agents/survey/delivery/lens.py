@@ -14,7 +14,7 @@ from .dead import find_dead
 from .installs import find_piped, find_unfrozen
 from .pipelines import is_pipeline, other_systems, read_pipelines
 from .publishing import find_untested_releases
-from .references import find_undefined
+from .references import find_missing_files, find_undefined
 from .unfailing import find_lenient_settings, find_unfailing
 from .unrun import find_unrun, find_untested_versions
 from .values import find_wrong_values
@@ -47,6 +47,7 @@ def _sightings(survey: Survey, *, alone: bool) -> Iterator[Sighting]:
             return
         survey.coverage.judge(pipeline.source.path)
         yield from find_undefined(pipeline)
+        yield from find_missing_files(pipeline, survey.snapshot)
         yield from find_dead(pipeline)
         yield from find_untested_releases(pipeline, recipes)
         yield from find_unfrozen(pipeline, recipes, survey.snapshot)

@@ -1,11 +1,13 @@
-"""Finds references in workflows that name nothing: keys that the matrix has not, steps and jobs that are not there.
+"""Finds references in workflows that name nothing: keys that the matrix has not, steps, jobs and files that are not there.
 
 GitHub replaces such a reference by nothing and goes on, so a condition on it is never true.
 """
 
 import re
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 
+from ...reading.snapshot import Snapshot
 from ...reading.yaml_tree import Node, child, entries, items, last_line, text, texts
 from ..finding import Severity, cite
 from ..sighting import Rule, Sighting
@@ -25,6 +27,16 @@ UNSHOWN = Rule(
     "{count} names in workflows read a value that nothing defines",
     "Define the value, or leave it out of the name.",
 )
+MISSING = Rule(
+    "lens:missing-input",
+    Severity.MEDIUM,
+    "A workflow reads a file that does not exist",
+    "{count} places in workflows read files that do not exist",
+    "Correct the path, or add the file.",
+)
+# Settings of set-up actions, and options of commands, that name a file of the repository.
+_FILE_SETTING = re.compile(r"^[a-z]+-version-file$")
+_FILE_OPTION = re.compile(r"\bpip3? install\b[^|;&]*?\s(?:-r|--requirement)[ =]([\w./-]+\.(?:txt|in))(?=\s|$)")
 _EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}")
 _CONDITION = re.compile(r"^\s*(?:-\s+)?if:\s*(?P<text>.*)$")
 _NAMED = re.compile(r"(?<![\w.'-])(?P<context>matrix|steps|needs)\.(?P<key>[A-Za-z_][\w-]*)")
@@ -45,6 +57,27 @@ def find_undefined(pipeline: Pipeline) -> Iterator[Sighting]:
                     rule = UNSHOWN if re.match(r"^\s*(?:-\s+)?name:", raw) else UNDEFINED
                     place = cite(pipeline.source.path, pipeline.source.lines, number)
                     yield Sighting(rule, place, f"`{context}.{key}` is read by job `{job.name}`, {_LACKS[context]}")
+
+
+def find_missing_files(pipeline: Pipeline, snapshot: Snapshot) -> Iterator[Sighting]:
+    """Yields each place that names a file of which the repository has none of that name: what a step makes is mentioned twice."""
+    known = {PurePosixPath(path).name for path in snapshot.paths}
+    for job in pipeline.jobs:
+        for number, path in _files(job):
+            name = PurePosixPath(path).name
+            if name not in known and pipeline.source.text.count(name) == pipeline.source.text.count(path) == 1:
+                place = cite(pipeline.source.path, pipeline.source.lines, number)
+                yield Sighting(MISSING, place, f"job `{job.name}` reads `{path}`, and no file has that name")
+
+
+def _files(job: Job) -> Iterator[tuple[int, str]]:
+    for step in job.steps:
+        for key, number, value in entries(child(step.node, "with")):
+            if _FILE_SETTING.match(key) and text(value) and "$" not in text(value):
+                yield number, text(value)
+        for command in step.commands:
+            for match in _FILE_OPTION.finditer(command.text):
+                yield command.line, match[1]
 
 
 _LACKS = {

@@ -31,6 +31,11 @@ PUBLISH = "run: twine upload dist/*"
         ("undefined-reference", {WORKFLOW: workflow("if: matrix.offline\n  run: a", job=MATRIX)}),
         ("undefined-reference", {WORKFLOW: workflow("run: echo ${{ steps.gone.outputs.x }}")}),
         ("undefined-reference", {WORKFLOW: workflow("run: echo ${{ needs.tests.outputs.x }}", more=TESTS)}),
+        (
+            "missing-input",
+            {WORKFLOW: workflow("uses: actions/setup-java@v4\n  with: {java-version-file: .java-version}")},
+        ),
+        ("missing-input", {WORKFLOW: workflow("run: pip install -r requirements/dev.txt")}),
         ("undefined-label", {WORKFLOW: workflow("run: a", job="    name: On ${{ matrix.os }}\n")}),
         ("untested-release", {WORKFLOW: workflow(PUBLISH)}),
         ("untested-release", {WORKFLOW: workflow("uses: pypa/gh-action-pypi-publish@release/v1", on="release")}),
