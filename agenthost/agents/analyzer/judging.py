@@ -11,7 +11,7 @@ from ..files import is_generated, is_test, is_vendored
 from ..reading.snapshot import read_bytes
 from . import doubts
 from .results import Narrowing, Result
-from .sarif import RawResult
+from .sarif.values import RawResult
 from .selection import head_of
 
 MAX_REMEMBERED = 20_000

@@ -7,7 +7,8 @@ from typing import cast
 from .judging import Judge
 from .pieces import BrokenError, Read
 from .results import Adapter, Result
-from .sarif import RawResult, Rule, Sarif
+from .sarif.document import Sarif
+from .sarif.values import RawResult, Rule
 from .settings import Settings
 from .taking import Taken, Taking
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from .judging import NARROWED, OF_TESTS, Judge
 from .results import Result
-from .sarif import RawResult, Rule
+from .sarif.values import RawResult, Rule
 
 MAX_PLACES = 40  # that become findings, of a rule
 MAX_RULES = 1000

@@ -5,22 +5,22 @@ Of a tool at most `MAX_FINDINGS` results become findings, shared out among its r
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from ..files import language
 from .judging import Judge
 from .results import Result
-from .sarif import Rule
+from .sarif.values import Rule
 from .selection import NO_KIND, Selection
 from .settings import Settings
 from .taking import MAX_PLACES, Taken, Told
+from .wording import link, over, plain, short, spelt, unjudged
 
 MAX_FINDINGS = 500
 MAX_COUNTED_RULES = 500  # in the coverage
 MAX_NOTES = 20
 MAX_NOTE_CHARACTERS = 480
-MAX_NAMED = 5
 MAX_RESULT_BYTES = 900 * 1024
 MAX_TITLE_CHARACTERS = 160
 MAX_CLAIM_CHARACTERS = 1500
@@ -114,11 +114,11 @@ class Tally:
         return {
             "id": "",
             "severity": _severity(result, told.rule),
-            "title": _short(lines[0], MAX_TITLE_CHARACTERS),
-            "claim": _short("\n".join(lines), MAX_CLAIM_CHARACTERS),
+            "title": short(lines[0], MAX_TITLE_CHARACTERS),
+            "claim": short("\n".join(lines), MAX_CLAIM_CHARACTERS),
             "category": self._settings.category or _category(self._kind(result.path)),
             "rule": self._named(result.rule),
-            "help": _link(result.help),
+            "help": link(result.help),
             "evidence": [
                 {"path": spelt(result.path), "start_line": start, "end_line": max(start, result.end_line), "quote": ""}
             ],
@@ -126,7 +126,7 @@ class Tally:
 
     def _named(self, rule: str) -> str:
         """Returns the rule's name with its tool's, as tables and baselines have it."""
-        name = _plain(rule).strip()
+        name = plain(rule).strip()
         return f"{self._settings.name}:{name[: MAX_RULE_CHARACTERS - len(self._settings.name)]}"
 
     def _kind(self, path: str) -> str:
@@ -164,43 +164,14 @@ class Tally:
 
     def _all_notes(self) -> list[str]:
         name = self._settings.name
-        notes = [f"{name} failed{_over(paths)}: {complaint}." for complaint, paths in self._failed.items()]
-        notes += _files(f"{name} passed over", sorted(self._skipped))
-        notes += _files(f"Too large for {name}, or not readable:", sorted(self._selection.unread))
+        notes = [f"{name} failed{over(paths)}: {complaint}." for complaint, paths in self._failed.items()]
+        notes += unjudged(f"{name} passed over", sorted(self._skipped))
+        notes += unjudged(f"Too large for {name}, or not readable:", sorted(self._selection.unread))
         notes += [f"Of {name}'s results, {count:,} {where} are left out." for where, count in self._left_out.items()]
         if self._judge.complaint:
             notes.append(f"The repository's own settings of {name} cannot be applied: {self._judge.complaint}.")
-        told = dict.fromkeys(_plain(note)[:MAX_NOTE_CHARACTERS] for note in [*notes, *self._notes])
+        told = dict.fromkeys(plain(note)[:MAX_NOTE_CHARACTERS] for note in [*notes, *self._notes])
         return list(told)[:MAX_NOTES]
-
-
-def _over(paths: Sequence[str]) -> str:
-    """Returns which files were lost, none where the tool was to look at all at once."""
-    if not paths:
-        return ""
-    return f" over {_listed(paths)}, which {'is' if len(paths) == 1 else 'are'} not judged"
-
-
-def _files(what: str, paths: Sequence[str]) -> list[str]:
-    return [f"{what} {_listed(paths)}; {'it is' if len(paths) == 1 else 'they are'} not judged."] if paths else []
-
-
-def _listed(paths: Sequence[str]) -> str:
-    named = ", ".join(path[:80] for path in paths[:MAX_NAMED])
-    return f"{named} and {len(paths) - MAX_NAMED:,} more files" if len(paths) > MAX_NAMED else named
-
-
-def _plain(text: str) -> str:
-    """Returns text in one line, without what would steer a terminal."""
-    return "".join(character if character.isprintable() else " " for character in spelt(text))
-
-
-def spelt(text: str) -> str:
-    """Returns text with bytes of names that are no UTF-8 in hexadecimal digits, which the conductor reads as those names."""
-    try:
-        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _severity(result: Result, rule: Rule) -> str:
@@ -211,11 +182,3 @@ def _severity(result: Result, rule: Rule) -> str:
 
 def _category(kind: str) -> str:
     return _CATEGORIES.get(kind, kind.lstrip(".").lower())[:40] if kind != NO_KIND else "general"
-
-
-def _link(text: str) -> str:
-    return text if text.startswith(("https://", "http://")) and text.isprintable() and " " not in text else ""
-
-
-def _short(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"

@@ -10,7 +10,8 @@ import pytest
 
 from agenthost.agents.analyzer.pieces import BrokenError
 from agenthost.agents.analyzer.results import Result
-from agenthost.agents.analyzer.sarif import Sarif, path_of
+from agenthost.agents.analyzer.sarif.document import Sarif
+from agenthost.agents.analyzer.sarif.values import path_of
 
 MIB = 1024 * 1024
 

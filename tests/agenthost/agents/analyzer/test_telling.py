@@ -8,7 +8,7 @@ import pytest
 
 from agenthost.agents.analyzer.judging import FOREIGN, NARROWED, NOWHERE, Judge
 from agenthost.agents.analyzer.results import Result
-from agenthost.agents.analyzer.sarif import Rule
+from agenthost.agents.analyzer.sarif.values import Rule
 from agenthost.agents.analyzer.selection import select
 from agenthost.agents.analyzer.settings import Settings
 from agenthost.agents.analyzer.taking import Taking

@@ -1,0 +1,1 @@
+"""Reads SARIF: `document` the stream of it, `values` the parts that are taken whole."""
