@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ..files import is_generated, is_test, is_vendored
+from ..files import as_told, is_generated, is_test, is_vendored
 from ..reading.snapshot import read_bytes
 from . import doubts
 from .results import Narrowing, Result
@@ -67,7 +67,7 @@ class Judge:
         if path not in self._orders:
             if len(self._orders) >= MAX_REMEMBERED:
                 self._orders.clear()
-            self._orders[path] = OF_TESTS if is_test(path) else path not in self._changed
+            self._orders[path] = OF_TESTS if is_test(path) else as_told(path) not in self._changed
         return self._orders[path]
 
     def inside(self, path: str) -> str:

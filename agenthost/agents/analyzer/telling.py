@@ -8,14 +8,14 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from ..files import language
+from ..files import language, spelt
 from .judging import Judge
 from .results import Result
 from .sarif.values import Rule
 from .selection import NO_KIND, Selection
 from .settings import Settings
 from .taking import MAX_PLACES, Taken, Told
-from .wording import link, over, plain, short, spelt, unjudged
+from .wording import link, over, plain, short, unjudged
 
 MAX_FINDINGS = 500
 MAX_COUNTED_RULES = 500  # in the coverage

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from ..files import spelt
+
 MAX_NAMED = 5
 
 
@@ -26,14 +28,6 @@ def _listed(paths: Sequence[str]) -> str:
 def plain(text: str) -> str:
     """Returns text in one line, without what would steer a terminal."""
     return "".join(character if character.isprintable() else " " for character in spelt(text))
-
-
-def spelt(text: str) -> str:
-    """Returns text with bytes of names that are no UTF-8 in hexadecimal digits, which the conductor reads as those names."""
-    try:
-        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def link(text: str) -> str:

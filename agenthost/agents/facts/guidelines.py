@@ -7,7 +7,8 @@ changes them is a finding (see `rules_of_review`).
 import re
 from typing import Any
 
-from .subject import Subject, as_told
+from ..files import as_told
+from .subject import Subject
 
 MAX_GUIDELINES = 20
 MAX_CHARACTERS_EACH = 12_000

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from ..files import is_vendored
+from ..files import as_told, is_vendored
 from ..reading.snapshot import Snapshot, SourceText
 
 MAX_PROMPT_BYTES = 1024 * 1024
@@ -76,14 +76,6 @@ class Subject:
 
     def _is_narrowed(self, path: str) -> bool:
         return not self.paths or any(path == one or path.startswith(f"{one}/") for one in self.paths)
-
-
-def as_told(path: str) -> str:
-    """Returns a path as the conductor tells it: bytes that are no UTF-8 and control characters are escaped."""
-    if path.isprintable():
-        return path
-    text = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
 
 
 def count_lines(source: SourceText) -> int:

@@ -4,10 +4,12 @@ It reads nothing itself, and needs the standard library only: lenses, analyzers 
 """
 
 from .languages import SCRIPTS, interpreter, is_code, language
+from .names import as_told, spelt
 from .roles import is_example, is_generated, is_product, is_test, is_tooling, is_vendored
 
 __all__ = [
     "SCRIPTS",
+    "as_told",
     "interpreter",
     "is_code",
     "is_example",
@@ -17,4 +19,5 @@ __all__ = [
     "is_tooling",
     "is_vendored",
     "language",
+    "spelt",
 ]

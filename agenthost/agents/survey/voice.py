@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
+from ..files import spelt
 from .finding import Finding, shorten
 
 MAX_TEXT_CHARACTERS = 2000
@@ -56,18 +57,10 @@ class Voice:
 def _clean(value: Any) -> Any:
     match value:
         case str():
-            return _spelt(value)
+            return spelt(value)
         case dict():
             return {key: _clean(item) for key, item in value.items()}
         case list():
             return [_clean(item) for item in value]
         case _:
             return value
-
-
-def _spelt(text: str) -> str:
-    """Returns text with bytes of names that are no UTF-8 in hexadecimal digits, which the conductor reads as those names."""
-    try:
-        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "replace").decode("utf-8")

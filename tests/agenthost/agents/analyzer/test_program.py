@@ -1,5 +1,6 @@
 """An analyzer over a snapshot: findings with places, counts by rule, and every file that was not judged is told."""
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -200,9 +201,8 @@ def test_a_rule_does_not_count_in_lines_that_are_its_exceptions(tmp_path: Path) 
 
 
 def test_over_a_change_the_places_in_changed_files_come_before_all_others(tmp_path: Path) -> None:
-    files = {"a.py": "bad\n" * 100, "tests/b.py": "bad\n", "z.py": "bad\nbad\n"}
-    result, _ = analyze(
-        tree(tmp_path, files), TOOL, prompt='{"base": "abc", "changed": ["z.py", "tests/b.py", 3]} Look'
-    )
+    files = {"a.py": "bad\n" * 100, "tests/b.py": "bad\n", "y\xa0.py": "bad\n", "z.py": "bad\nbad\n"}
+    changed = ["z.py", r"y\xa0.py", "tests/b.py", 3]  # as the conductor tells names
+    result, _ = analyze(tree(tmp_path, files), TOOL, prompt=f"{json.dumps({'base': 'abc', 'changed': changed})} Look")
 
-    assert [path for _, path, _ in places(result)] == ["z.py"] * 2 + ["a.py"] * 38
+    assert [path for _, path, _ in places(result)] == ["y\xa0.py", "z.py", "z.py"] + ["a.py"] * 37
