@@ -66,7 +66,7 @@ def find_instructions(subject: Subject) -> Iterator[Finding]:
     for path in paths[:MAX_READ_FILES]:
         source = subject.read(path)
         for number, form in _places(source.lines) if source else ():
-            place = cite(path, source.lines, number) if source else None
+            place = cite(source, number) if source else None
             if place is None:
                 continue
             if not left:

@@ -64,7 +64,7 @@ def _first_place(subject: Subject, change: Change) -> Evidence | None:
     if source is None:
         return None
     changed = (number for number in range(1, len(source.lines) + 1) if not change.ranges or change.holds(number))
-    return next((place for number in changed if (place := cite(source.path, source.lines, number))), None)
+    return next((place for number in changed if (place := cite(source, number))), None)
 
 
 def _suppressions(subject: Subject) -> Iterator[Finding]:
@@ -89,7 +89,7 @@ def _silenced(subject: Subject, change: Change) -> Iterator[tuple[str, Evidence]
         return
     for number, line in enumerate(source.lines, start=1):
         if change.holds(number) and (match := _SUPPRESSION.search(line[:MAX_LINE_CHARACTERS])):
-            place = cite(source.path, source.lines, number)
+            place = cite(source, number)
             if place is not None:
                 yield match[0].strip(), place
 

@@ -3,10 +3,11 @@
 It does not rank (see `ranking`) and does not check quotes: evidence is only made from the text it is cut from.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+from ..reading.snapshot import SourceText
 
 MAX_QUOTE_CHARACTERS = 4000
 MAX_QUOTE_LINES = 12
@@ -71,17 +72,17 @@ class Finding:
         }
 
 
-def cite(path: str, lines: Sequence[str], start_line: int, end_line: int | None = None) -> Evidence | None:
-    """Quotes the lines (counted from 1) verbatim, fewer where they would be too long; None where nothing can be quoted."""
+def cite(source: SourceText, start_line: int, end_line: int | None = None) -> Evidence | None:
+    """Quotes lines of a file (counted from 1) verbatim, fewer where they would be too long; None where nothing can be quoted."""
     first = max(start_line, 1)
-    last = min(end_line or first, first + MAX_QUOTE_LINES - 1, len(lines))
-    chosen = list(lines[first - 1 : last])
+    last = min(end_line or first, first + MAX_QUOTE_LINES - 1, len(source.lines))
+    chosen = list(source.lines[first - 1 : last])
     while len(chosen) > 1 and (not chosen[-1].strip() or sum(map(len, chosen)) + len(chosen) > MAX_QUOTE_CHARACTERS):
         chosen.pop()
     quote = "\n".join(chosen)
     if not quote.strip() or len(quote) > MAX_QUOTE_CHARACTERS:
         return None
-    return Evidence(path, first, first + len(chosen) - 1, quote)
+    return Evidence(source.path, first, first + len(chosen) - 1, quote)
 
 
 def shorten(text: str, limit: int) -> str:

@@ -88,7 +88,7 @@ def _untested(survey: Survey, pipelines: list[Pipeline]) -> Iterator[Sighting]:
     if not changes or foreign or len(tests) < MIN_TEST_FILES:
         return
     first = changes[0]
-    place = cite(first.source.path, first.source.lines, first.jobs[0].line) if first.jobs else None
+    place = cite(first.source, first.jobs[0].line) if first.jobs else None
     yield Sighting(
         UNTESTED, place, f"there are {len(tests):,} files of tests, as {tests[0]}, and no job runs a test command"
     )
@@ -122,9 +122,7 @@ def _python(survey: Survey, lines: list[str], told: str) -> Iterator[Sighting]:
                 if named
                 else f"its name does not match {' or '.join(patterns)}"
             )
-            yield Sighting(
-                UNCOLLECTED, cite(source.path, source.lines, number), f"pytest passes over {source.path}: {why}"
-            )
+            yield Sighting(UNCOLLECTED, cite(source, number), f"pytest passes over {source.path}: {why}")
 
 
 def _roots(snapshot: Snapshot, lines: list[str], configured: list[str]) -> set[str]:
@@ -200,7 +198,7 @@ def _tagged(survey: Survey, told: str) -> Iterator[Sighting]:
                 tag in _PLATFORMS or tag.startswith("go1") or re.search(rf"\b{tag}\b", told) for tag in tags
             ):
                 detail = f"{source.path} is built only with the tag `{tags[0]}`, which no command of CI sets"
-                yield Sighting(UNCOLLECTED, cite(source.path, source.lines, number), detail)
+                yield Sighting(UNCOLLECTED, cite(source, number), detail)
 
 
 def _unscripted(survey: Survey, recipes: Recipes, lines: list[str]) -> Iterator[Sighting]:
@@ -218,4 +216,4 @@ def _unscripted(survey: Survey, recipes: Recipes, lines: list[str]) -> Iterator[
         if source and tests and not inner and names[0] not in recipes.scripts(folder):
             number = next((at for at, line in enumerate(source.lines, 1) if '"scripts"' in line), 1)
             detail = f"CI runs `{names[0]}` in every package, and {folder} has tests, as {tests[0]}, but no such script"
-            yield Sighting(UNCOLLECTED, cite(source.path, source.lines, number), detail)
+            yield Sighting(UNCOLLECTED, cite(source, number), detail)

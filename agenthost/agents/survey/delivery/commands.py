@@ -26,7 +26,7 @@ _SEPARATOR = re.compile(r"&&|\|\||;|\|")
 # What may run tests, read generously: nobody is accused of untested publishing because a name is unusual.
 _TESTING = re.compile(
     r"(?<![\w-])(py\.?test|unittest|tox|nox|nosetests?|ctest|jest|vitest|mocha|cypress|playwright|rspec|phpunit|bats|ginkgo|gotestsum"
-    r"|tarpaulin|nextest|trial|check|verify|spec|ci)(?![\w-])|tests?(?![a-z])|[Tt]est(?:Debug|Release)?|connectedCheck",
+    r"|tarpaulin|nextest|trial|check|verify|spec|ci)(?![\w-])|tests?(?![a-z])|[Tt]est(?:Debug|Release)?|connectedCheck"
 )
 # Build tools that run the tests on their way, unless they are told not to.
 _BUILDING = re.compile(

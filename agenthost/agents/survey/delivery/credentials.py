@@ -88,7 +88,7 @@ def _scan(survey: Survey, source: SourceText) -> Iterator[Sighting]:
     for number, line in enumerate(source.lines, 1):
         if len(line) > 2000 or not _HINT.search(line):
             continue
-        place = cite(source.path, source.lines, number)
+        place = cite(source, number)
         body = source.lines[number : number + 6]
         if _KEY_BLOCK.match(line) and sum(bool(_KEY_BODY.match(part)) for part in body) >= 3:
             yield from _judge_key(survey, source.path, place)
@@ -110,7 +110,7 @@ def _judge_key(survey: Survey, path: str, place: Evidence | None) -> Iterator[Si
             if _DECLARED.search(line) and any(item in line for item in (path, *folders)):
                 return
             if shown is None and path in line:
-                shown = cite(document.path, document.lines, number)
+                shown = cite(document, number)
     if shown:
         yield Sighting(SHOWN, shown, f"this line offers {path}, which holds a private key")
     else:

@@ -31,11 +31,11 @@ def find_dead(pipeline: Pipeline) -> Iterator[Sighting]:
             for key, number, value in entries(node):
                 reason = _never(pipeline, _bare(texts(value))) if key == "if" else ""
                 if reason:
-                    place = cite(pipeline.source.path, pipeline.source.lines, number)
+                    place = cite(pipeline.source, number)
                     yield Sighting(DEAD, place, f"{what} never runs: {reason}")
         for name in job.needs:
             if pipeline.job(name) is None and "${{" not in name:
-                place = cite(pipeline.source.path, pipeline.source.lines, job.line)
+                place = cite(pipeline.source, job.line)
                 yield Sighting(DEAD, place, f"job `{job.name}` needs `{name}`, and there is no such job")
 
 

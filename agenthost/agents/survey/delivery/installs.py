@@ -65,12 +65,12 @@ def find_piped(pipeline: Pipeline) -> Iterator[Sighting]:
         names = sorted({match.group() for line in lines for match in _SECRET.finditer(line.partition(" #")[0])})
         for command in (item for step in job.steps for item in step.commands) if names else ():
             if _PIPED.search(command.text) and not _USUAL.search(command.text):
-                place = cite(pipeline.source.path, pipeline.source.lines, command.line)
+                place = cite(pipeline.source, command.line)
                 yield Sighting(PIPED, place, f"job `{job.name}` runs it and has `{names[0]}`")
 
 
 def _sighting(pipeline: Pipeline, command: Command, job: str, part: str, lock: str) -> Sighting:
-    place = cite(pipeline.source.path, pipeline.source.lines, command.line)
+    place = cite(pipeline.source, command.line)
     return Sighting(UNFROZEN, place, f"job `{job}` runs `{part.rstrip(') ')}` although there is {lock}")
 
 

@@ -53,7 +53,7 @@ def find_untested_releases(pipeline: Pipeline, recipes: Recipes) -> Iterator[Sig
                 continue
             before = [text for earlier in job.steps[: number + 1] for text in recipes.of_step(earlier)]
             if not may_test([*before, *_needed(pipeline, job, recipes)]):
-                place = cite(pipeline.source.path, pipeline.source.lines, where)
+                place = cite(pipeline.source, where)
                 yield Sighting(
                     rule, place, f"job `{job.name}` runs `{what}`, and neither it nor a job that it needs runs tests"
                 )

@@ -55,7 +55,7 @@ def find_undefined(pipeline: Pipeline) -> Iterator[Sighting]:
                 names = known[context]
                 if names is not None and key not in names:
                     rule = UNSHOWN if re.match(r"^\s*(?:-\s+)?name:", raw) else UNDEFINED
-                    place = cite(pipeline.source.path, pipeline.source.lines, number)
+                    place = cite(pipeline.source, number)
                     yield Sighting(rule, place, f"`{context}.{key}` is read by job `{job.name}`, {_LACKS[context]}")
 
 
@@ -66,7 +66,7 @@ def find_missing_files(pipeline: Pipeline, snapshot: Snapshot) -> Iterator[Sight
         for number, path in _files(job):
             name = PurePosixPath(path).name
             if name not in known and pipeline.source.text.count(name) == pipeline.source.text.count(path) == 1:
-                place = cite(pipeline.source.path, pipeline.source.lines, number)
+                place = cite(pipeline.source, number)
                 yield Sighting(MISSING, place, f"job `{job.name}` reads `{path}`, and no file has that name")
 
 

@@ -60,7 +60,7 @@ def find_unfailing(pipelines: list[Pipeline], recipes: Recipes) -> Iterator[Sigh
                     if not why:
                         strict |= check_tools(recipes.expand([command.text], step.folder))
                         continue
-                    place = cite(pipeline.source.path, pipeline.source.lines, number)
+                    place = cite(pipeline.source, number)
                     tolerated += [
                         (
                             match["tool"],
@@ -81,7 +81,7 @@ def find_lenient_settings(survey: Survey, lines: list[str]) -> Iterator[Sighting
             for number, line in enumerate(source.lines if source else (), 1):
                 if source and pattern.match(line):
                     detail = f"`{line.strip()}` lets {check}, which CI runs, pass with errors"
-                    yield Sighting(UNFAILING, cite(source.path, source.lines, number), detail)
+                    yield Sighting(UNFAILING, cite(source, number), detail)
 
 
 def _tolerance(job: Job, step: Step, command: Command) -> tuple[int, str]:

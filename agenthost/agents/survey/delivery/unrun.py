@@ -93,7 +93,7 @@ def _place(survey: Survey, path: str, name: str) -> Evidence | None:
     )
     numbers = (number for number, line in enumerate(source.lines if source else (), 1) if pattern.match(line))
     number = next(numbers, 0)
-    return cite(path, source.lines, number) if source and number else None
+    return cite(source, number) if source and number else None
 
 
 def find_untested_versions(survey: Survey, pipelines: list[Pipeline]) -> Iterator[Sighting]:
@@ -119,5 +119,5 @@ def find_untested_versions(survey: Survey, pipelines: list[Pipeline]) -> Iterato
             major, _, minor = match["version"].partition(".")
             if not re.search(rf"(?<![\d.]){major}\.?{minor}(?!\d)", known):
                 language = "Rust" if pattern is _RUST else "Python"
-                place = cite(source.path, source.lines, number)
+                place = cite(source, number)
                 yield Sighting(UNTESTED, place, f"{language} {match['version']} is promised")

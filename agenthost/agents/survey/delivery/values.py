@@ -59,4 +59,4 @@ def _cut(pipeline: Pipeline, settings: Node) -> Iterator[Sighting]:
 
 
 def _sighting(pipeline: Pipeline, rule: Rule, node: Node, detail: str) -> Sighting:
-    return Sighting(rule, cite(pipeline.source.path, pipeline.source.lines, line(node)), detail)
+    return Sighting(rule, cite(pipeline.source, line(node)), detail)

@@ -129,7 +129,7 @@ def _judge(survey: Survey, source: SourceText, number: int, target: str, slugs: 
     file, _, anchor = target.partition("#")
     if not file:
         if anchor and slugs and _plain(unquote(anchor)) not in slugs:
-            yield Sighting(ANCHOR, cite(source.path, source.lines, number), f"`#{anchor}` names no section")
+            yield Sighting(ANCHOR, cite(source, number), f"`#{anchor}` names no section")
         return
     file = unquote(file.partition("?")[0])
     folder = "" if file.startswith("/") else str(PurePosixPath(source.path).parent)
@@ -142,7 +142,7 @@ def _judge(survey: Survey, source: SourceText, number: int, target: str, slugs: 
     )
     if not outside and not survey.snapshot.has(resolved) and not _beyond_sight(survey, resolved):
         rule, detail = _cause(survey, source.path, target, resolved)
-        yield Sighting(rule, cite(source.path, source.lines, number), detail)
+        yield Sighting(rule, cite(source, number), detail)
 
 
 def _is_made(survey: Survey, path: str) -> bool:

@@ -50,7 +50,7 @@ def _sightings(survey: Survey) -> Iterator[Sighting]:
             detail = f"`{source.path}` names `{name}`, which does not exist" + (
                 f"; there is `{near[0]}`" if near else ""
             )
-            yield Sighting(rule, cite(source.path, source.lines, number), detail)
+            yield Sighting(rule, cite(source, number), detail)
 
 
 def _named(survey: Survey) -> Iterator[tuple[Rule, SourceText, str]]:

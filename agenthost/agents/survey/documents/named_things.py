@@ -68,7 +68,7 @@ def _missing_files(survey: Survey, source: SourceText) -> Iterator[Sighting]:
             beside = f"{folder}/{name}" if folder != "." else name
             missing = known and not any(map(survey.snapshot.has, (name, beside)))
             if missing and not _VAGUE.search(name) and not _is_made(survey, source, number, name):
-                yield Sighting(MISSING_FILE, cite(source.path, source.lines, number), f"there is no `{name}`")
+                yield Sighting(MISSING_FILE, cite(source, number), f"there is no `{name}`")
 
 
 def _is_made(survey: Survey, source: SourceText, number: int, name: str) -> bool:
@@ -99,7 +99,7 @@ def _missing_commands(survey: Survey, source: SourceText) -> Iterator[Sighting]:
             exists = survey.snapshot.has(match[1]) or not survey.snapshot.has(match[1].partition("/")[0])
             problem = "" if exists or _VAGUE.search(match[1]) else f"there is no `{match[1]}`"
         if problem:
-            yield Sighting(MISSING_COMMAND, cite(source.path, source.lines, number), problem)
+            yield Sighting(MISSING_COMMAND, cite(source, number), problem)
 
 
 def _commands(source: SourceText) -> Iterator[tuple[int, str]]:

@@ -47,13 +47,13 @@ def _sightings(survey: Survey) -> Iterator[Sighting]:
     for source in survey.sources((*documents(survey), *readmes) if own else ()):
         for number, line in enumerate(source.lines, 1):
             for part in re.split(rf"github\.com/{re.escape(own)}(?=/)", line, flags=re.IGNORECASE)[1:]:
-                yield from _judge(survey, cite(source.path, source.lines, number), part, *workflows)
+                yield from _judge(survey, cite(source, number), part, *workflows)
     for name in ("setup.py", "pyproject.toml"):
         manifest = survey.snapshot.read(name)
         for number, line in enumerate(manifest.lines if manifest else (), 1):
             for match in _RELATIVE_PAGE.finditer(line):
                 if manifest and not survey.snapshot.has(match["path"].strip("/")):
-                    yield Sighting(PAGE, cite(name, manifest.lines, number), f"there is no `{match['path']}`")
+                    yield Sighting(PAGE, cite(manifest, number), f"there is no `{match['path']}`")
 
 
 def _judge(

@@ -82,4 +82,4 @@ def _first(
 
 def _place(survey: Survey, path: str, number: int) -> Evidence | None:
     source = survey.snapshot.read(path)
-    return cite(path, source.lines, number, number + 1) if source else None
+    return cite(source, number, number + 1) if source else None

@@ -30,7 +30,7 @@ def find_cochange(survey: Survey) -> Iterator[Finding]:
     ]
     for count, first, second in sorted(pairs, key=lambda item: (-item[0], item)):
         sources = [source for path in (first, second) if (source := survey.snapshot.read(path))]
-        evidence = tuple(item for source in sources if (item := cite(source.path, source.lines, _opening(source))))
+        evidence = tuple(item for source in sources if (item := cite(source, _opening(source))))
         if len(evidence) == 2 and _is_surprising(*sources):
             both = [one for one in survey.history.commits if {first, second} <= {change.path for change in one.changes}]
             subjects = "; ".join(f"“{shorten(commit.subject, 70)}”" for commit in both[:MAX_SUBJECTS])

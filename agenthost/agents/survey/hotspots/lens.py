@@ -101,7 +101,7 @@ def _describe(
     extreme = share >= EXTREME_SHARE and size >= EXTREME_CODE_LINES
     spoken = ", ".join(f"`{span.name}` ({named(count, 'commit')})" for span, count in parts)
     subjects = "; ".join(f"“{shorten(commit.subject, 70)}”" for commit in commits[:MAX_SUBJECTS])
-    evidence: list[Evidence] = [item for span, _ in parts if (item := cite(source.path, source.lines, span.start_line))]
+    evidence: list[Evidence] = [item for span, _ in parts if (item := cite(source, span.start_line))]
     # Where no function stands out there is nothing to begin with.
     if evidence and parts[0][1] >= MIN_PART * len(commits):
         yield Finding(

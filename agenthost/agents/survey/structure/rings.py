@@ -176,7 +176,7 @@ def _ends(survey: Survey, files: Files, move: Move) -> Iterator[Evidence]:
 def quote(survey: Survey, path: str, line: int, end_line: int | None = None) -> Evidence | None:
     """Quotes lines of a file."""
     source = survey.snapshot.read(path)
-    return cite(path, source.lines, line, end_line) if source else None
+    return cite(source, line, end_line) if source else None
 
 
 def quote_import(survey: Survey, item: Import) -> Evidence | None:

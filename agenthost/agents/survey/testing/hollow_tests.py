@@ -50,12 +50,12 @@ def _judge(source: SourceText, test: Function) -> Iterator[Sighting]:
             case ast.Expr(value=ast.Call(args=[_, ast.Constant(value=second)]) as call) if call_name(
                 call
             ) == "self.assertTrue" and not isinstance(second, str):
-                quote = cite(source.path, source.lines, node.lineno, node.end_lineno)
+                quote = cite(source, node.lineno, node.end_lineno)
                 yield Sighting(TWO_ARGUMENTS, quote, f"`{test.name}` says `{_short(node)}`")
             case ast.Try(body=body, handlers=[first, *_] as handlers) if any(map(_drops, handlers)):
                 check = next((item for item in body if isinstance(item, ast.Assert) or _asserts(item)), None)
                 if check:
-                    quote = cite(source.path, source.lines, check.lineno, first.lineno + 1)
+                    quote = cite(source, check.lineno, first.lineno + 1)
                     yield Sighting(SWALLOWED, quote, f"`{test.name}` drops the failure of `{_short(check)}`")
 
 

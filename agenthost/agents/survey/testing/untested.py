@@ -65,7 +65,7 @@ def find_untested(survey: Survey) -> Iterator[Finding]:
     largest = unnamed[:MAX_NAMED]
     larger = named(len(modules), "larger module")
     share = f"any of the {larger}" if len(unnamed) == len(modules) > 1 else f"{len(unnamed)} of the {larger}"
-    places = (cite(item.source.path, item.source.lines, item.largest.start_line) for item in largest)
+    places = (cite(item.source, item.largest.start_line) for item in largest)
     yield Finding(
         category="tests",
         severity=Severity.MEDIUM if len(unnamed) >= MANY and 2 * len(unnamed) >= len(modules) else Severity.LOW,

@@ -77,17 +77,18 @@ def test_no_text_can_hurt_the_parser(text: str) -> None:
 
 
 def test_quotes_are_cut_from_the_lines_and_bounded() -> None:
-    lines = ["first", "  second  ", "", "x" * (MAX_QUOTE_CHARACTERS + 1)]
-    evidence = cite("a", lines, 1, 3)
+    lines = ("first", "  second  ", "", "x" * (MAX_QUOTE_CHARACTERS + 1))
+    source = SourceText("a", "\n".join(lines), lines)
+    evidence = cite(source, 1, 3)
     assert evidence is not None
     assert (evidence.start_line, evidence.end_line, evidence.quote) == (1, 2, "first\n  second  ")
-    assert cite("a", lines, 3) is None
-    assert cite("a", lines, 4) is None
-    assert cite("a", lines, 9) is None
+    assert cite(source, 3) is None
+    assert cite(source, 4) is None
+    assert cite(source, 9) is None
 
 
 def finding(title: str, severity: Severity = Severity.LOW, path: str = "a.py", weight: float = 0) -> Finding:
-    evidence = cite(path, ["x"], 1)
+    evidence = cite(SourceText(path, "x", ("x",)), 1)
     return Finding("risks", severity, title, "claim", (evidence,) if evidence else (), weight)
 
 
