@@ -19,6 +19,7 @@ PROGRAM_FOLDER = f"{MOUNTS}/program"
 PACKAGES = "packages"  # as a name below /opt
 LAUNCHER = f"{MOUNTS}/bridge/analyzer/launcher.py"
 MAX_PATTERNS = 64
+MAX_TEXT_CHARACTERS = 200  # of a name of files, of a rule, of a text
 MAX_PATTERN_CHARACTERS = 500
 MAX_RULES = 64
 # In argv, replaced inside the sandbox: the files of a batch, and where the tool writes its result.
@@ -56,12 +57,12 @@ def read_analyzer(table: Any, argv: tuple[str, ...]) -> Analyzer:
     if unknown := sorted(set(table) - _KEYS):
         raise SpecError(f"analyzer.{unknown[0]} is no setting{there_are(unknown[0], sorted(_KEYS))}")
     found = Analyzer(
-        _patterns(table.get("files", [])),
+        _texts(table, "files", "names or shebangs, as ['*.py', '#!python']"),
         _codes(table.get("ok_exit", [0, 1])),
         _choice(table, "result", ("stdout", "file")),
         _name(table, "adapter", _MODULE),
         _skipped(table.get("skipped", "")),
-        _rules(table.get("unparsed", [])),
+        _texts(table, "unparsed", "rules of the tool"),
         _name(table, "narrowing", _MODULE),
         _name(table, "category", _WORD),
         _unless(table.get("unless", {})),
@@ -92,17 +93,15 @@ def read_evidence(word: str, *, is_analyzer: bool, asks_model: bool) -> bool:
     return word == "places" or (is_analyzer and not word)
 
 
-def _patterns(values: Any) -> tuple[str, ...]:
-    if not isinstance(values, list) or len(values) > MAX_PATTERNS or not all(map(_is_pattern, values)):
-        raise SpecError(
-            f"analyzer.files is {shown(values)}: it must be a list of at most {MAX_PATTERNS} names or shebangs,"
-            " as ['*.py', '#!python']"
-        )
+def _texts(table: Mapping[str, Any], key: str, what: str) -> tuple[str, ...]:
+    values = table.get(key, [])
+    if not _are_texts(values):
+        raise SpecError(f"analyzer.{key} is {shown(values)}: it must be a list of at most {MAX_PATTERNS} {what}")
     return tuple(values)
 
 
 def _unless(table: Any) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    if not isinstance(table, Mapping) or len(table) > MAX_RULES or not all(map(_are_patterns, table.values())):
+    if not isinstance(table, Mapping) or len(table) > MAX_RULES or not all(map(_are_some_texts, table.values())):
         raise SpecError(
             f"analyzer.unless is {shown(table)}: it must be a table of at most {MAX_RULES} rules with lists of texts,"
             " as F821 = ['exec(']"
@@ -110,20 +109,16 @@ def _unless(table: Any) -> tuple[tuple[str, tuple[str, ...]], ...]:
     return tuple((rule, tuple(texts)) for rule, texts in sorted(table.items()))
 
 
-def _are_patterns(values: Any) -> bool:
-    return isinstance(values, list) and 0 < len(values) <= MAX_PATTERNS and all(map(_is_pattern, values))
+def _are_some_texts(values: Any) -> bool:
+    return bool(values) and _are_texts(values)
 
 
-def _is_pattern(value: Any) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= 200 and "\0" not in value
+def _are_texts(values: Any) -> bool:
+    return isinstance(values, list) and len(values) <= MAX_PATTERNS and all(map(_is_text, values))
 
 
-def _rules(values: Any) -> tuple[str, ...]:
-    if not isinstance(values, list) or len(values) > MAX_PATTERNS or not all(map(_is_pattern, values)):
-        raise SpecError(
-            f"analyzer.unparsed is {shown(values)}: it must be a list of at most {MAX_PATTERNS} rules of the tool"
-        )
-    return tuple(values)
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= MAX_TEXT_CHARACTERS and "\0" not in value
 
 
 def _codes(values: Any) -> tuple[int, ...]:
