@@ -1,9 +1,8 @@
 """The outermost interceptor: every exception becomes a status, every call has its caller and its place, every request its limit.
 
-Servicers only raise. Handlers may be coroutines or async generators, of all four kinds; streaming ones must take requests from
-their iterator, not from `context.read()`, because the limit is kept there, and send headers
-before they write by themselves. `statuses` decides about errors, and `admit` about
-callers, before anything of the request is read.
+Servicers only raise. Handlers may be coroutines or async generators, of all four kinds. Streaming ones must take requests from
+their iterator, not from `context.read()`, because the limit is kept there; one that calls `context.write` itself sends the headers
+first. `statuses` decides about errors, and `admit` about callers, before anything of the request is read.
 """
 
 import asyncio

@@ -1,4 +1,7 @@
-"""Tells by its path whether a file belongs to tests: where a rule speaks of product code, its places there do not count."""
+"""Tells by its path whether a file belongs to tests: where a rule speaks of product code, its places there do not count.
+
+Hosts count results in test code by the same paths: `agenthost/agents/files/roles.py`.
+"""
 
 import re
 from functools import lru_cache
