@@ -80,10 +80,14 @@ class Omissions:
 
     def leaves_out(self, result: Result) -> bool:
         """Returns whether a setting leaves out a result."""
-        found = next((omission for omission in self.every if omission.holds(result)), None)
+        found = next((omission for omission in self.those_about(result.path) if omission.holds(result)), None)
         if found is not None:
             self.applied[self._named(found)] = None
         return found is not None
+
+    def those_about(self, path: str) -> Iterable[Omission]:  # noqa: ARG002 - a tool may let only some count
+        """Returns the omissions that count for a file."""
+        return self.every
 
     def _named(self, omission: Omission) -> str:
         return f"{omission.file[:80]}{self.origin} ({omission.setting})"

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..results import Result
 from .omissions import ALL, Omission, Omissions, words_of
 from .repository import Repository
 
@@ -24,17 +23,12 @@ _CODES = re.compile(r"[A-Z]+[0-9]*")
 class RuffOmissions(Omissions):
     """As `Omissions`, but of ruff's own only the nearest folder's count."""
 
-    def leaves_out(self, result: Result) -> bool:
-        """Returns whether the nearest configuration leaves out a result, or flake8's."""
-        kept = self.every
-        folders = {one.folder for one in kept if not one.setting.startswith("flake8")}
-        above = [folder for folder in folders if not folder or result.path.startswith(f"{folder}/")]
+    def those_about(self, path: str) -> list[Omission]:
+        """Returns the omissions of the nearest configuration, and flake8's."""
+        folders = {one.folder for one in self.every if not one.setting.startswith("flake8")}
+        above = [folder for folder in folders if not folder or path.startswith(f"{folder}/")]
         nearest = max(above, key=len, default="")
-        self.every = [one for one in kept if one.setting.startswith("flake8") or one.folder == nearest]
-        try:
-            return super().leaves_out(result)
-        finally:
-            self.every = kept
+        return [one for one in self.every if one.setting.startswith("flake8") or one.folder == nearest]
 
 
 def narrow(root: Path, base: str = "") -> Omissions:
