@@ -34,6 +34,9 @@ async def check_agent(name: str, folders: tuple[Path, ...], config: Path | None,
         return 1
     models = models_of(config) if config else _played(spec)
     agent = (await find_agents((path.parent,) if path.parent != BUILT_IN else (), models))[spec.name]
+    if agent.source != path:
+        say(f"{BAD} {path}: {agent.source} has the name '{spec.name}', too: give one of them another")
+        return 1
     if fault := placed(path, agent.unavailable_reason):
         say(f"{BAD} {fault}")
         return 1

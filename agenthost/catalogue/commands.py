@@ -121,7 +121,11 @@ def _use(prefix: Path | None) -> None:
 
 
 def _require_packaged(name: str) -> None:
+    from agenthost.agent_specs import BUILT_IN
     from agenthost.packages.prefix import packaged
+    from agenthost.sandbox.analyzers import TO_HAVE_ANALYZERS
 
     if name not in packaged():
-        raise click.UsageError(f"{name} is not one that can be installed; there are {', '.join(packaged())}")
+        is_analyzer = any((BUILT_IN / f"{name}{ending}").is_file() for ending in (".toml", ".agent.toml"))
+        hint = f"; what ships and needs a program comes by:  {TO_HAVE_ANALYZERS}" if is_analyzer else ""
+        raise click.UsageError(f"{name} is not one that can be installed; there are {', '.join(packaged())}{hint}")

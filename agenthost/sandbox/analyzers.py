@@ -4,6 +4,7 @@ import re
 import sys
 import sysconfig
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from agenthost.core.admission.agent_spec import AgentSpec
@@ -12,6 +13,7 @@ from agenthost.sandbox.programs import BESIDE_US, host_program
 
 OURS = Path(__file__).parent.parent / "agents/analyzer"
 TO_HAVE_ANALYZERS = "pip install 'conductor-agenthost[survey]'"
+_READER = re.compile(r"^def (?:read|narrow)\(", re.MULTILINE)
 _VERSION = re.compile(r"\d+(?:\.\d+)+[0-9A-Za-z.+-]*")
 
 
@@ -35,10 +37,16 @@ def absent_analyzer(spec: AgentSpec, *, is_built_in: bool) -> str:
         ("adapter", "adapters", spec.analyzer.adapter),
         ("narrowing", "narrowing", spec.analyzer.narrowing),
     ):
-        there = sorted(path.stem for path in (OURS / folder).glob("[a-z]*.py"))
-        if name and name.replace("-", "_") not in there:
+        if name and name.replace("-", "_") not in (there := _readers(folder)):
             return f"analyzer.{field} names '{name}', and there are {', '.join(there) or 'none'}"
     return ""
+
+
+@cache
+def _readers(folder: str) -> tuple[str, ...]:
+    """Returns the names of the modules that read for one tool; what they share stands beside them and is none."""
+    paths = sorted((OURS / folder).glob("[a-z]*.py"))
+    return tuple(path.stem for path in paths if _READER.search(path.read_text()))
 
 
 def with_host_places(spec: AgentSpec, command: Sequence[str]) -> tuple[str, ...]:
