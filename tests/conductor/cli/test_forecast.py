@@ -71,6 +71,15 @@ def test_a_step_without_a_place_is_told_and_refused_where_no_host_can_come() -> 
     refuse_unplaced(PlanRunResponse(steps=[LOOKS]))
 
 
+def test_a_faulty_spec_of_the_callers_own_is_told_with_the_command_that_checks_it() -> None:
+    told = "No connected host offers todo. local has todo, but: /own/todo.toml: mounts.todo names /own/tol, which is no folder."
+    wait = Wait(kind=Wait.KIND_AGENT, text=told)
+    with pytest.raises(CommandError) as caught:
+        refuse_unplaced(PlanRunResponse(steps=[PlannedStep(name="runs/-/steps/todo", wait=wait)]))
+    assert "agenthost agents check /own/todo.toml" in caught.value.shown()
+    assert "--model" not in caught.value.shown()
+
+
 def ended(attempt: str, read: int, written: int) -> WatchRunResponse:
     return WatchRunResponse(step=Step(attempts=[Attempt(id=attempt, input_tokens=read, output_tokens=written)]))
 

@@ -1,5 +1,6 @@
 """Says before a run what it will take and where the code goes, and refuses it where that is more than was allowed."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -20,6 +21,7 @@ from servicekit.printing.terminal_text import one_line
 Run = run_service_pb2.Run
 Step = run_service_pb2.Step
 Plan = run_service_pb2.PlanRunResponse
+_FAULTY_SPEC = re.compile(r"but: (/[^:\n]{1,300}\.toml): ")
 
 
 def foresee(
@@ -70,10 +72,13 @@ def _refuse_leaving(planned: Plan) -> None:
 def refuse_unplaced(planned: Plan) -> None:
     """Raises a CommandError for steps that would wait for an agent until their clock runs out."""
     for step in list_unplaced(planned):
-        lines = (
+        # A spec of the caller's own begins its reason with its file: no model would help there.
+        lines: tuple[str, ...] = (
             "a model for it:  conductor run … --ephemeral --model URL, or CONDUCTOR_MODEL",
             "without one:     the flow survey",
         )
+        if spec := _FAULTY_SPEC.search(step.wait.text):
+            lines = (f"what is wrong:  agenthost agents check {one_line(spec[1], 300)}",)
         raise CommandError(f"step {short(step.name)} has no place: {one_line(step.wait.text, 300)}", lines=lines)
 
 
