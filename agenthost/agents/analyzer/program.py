@@ -72,11 +72,15 @@ class _Driver:
             self._settle(*self._run(()), selection.paths)
             return
         waiting = list(batches(selection.paths))[::-1]
+        whole = set(waiting)
         while waiting:
             batch = waiting.pop()
-            self._voice.log(f"{self._settings.title}: {len(batch):,} {'file' if len(batch) == 1 else 'files'} …")
+            if batch in whole:
+                self._voice.log(f"{self._settings.title}: {len(batch):,} {'file' if len(batch) == 1 else 'files'} …")
             taken, complaint = self._run(batch)
             if complaint and len(batch) > 1 and self._again and self._clock.left:
+                if batch in whole:
+                    self._voice.log(f"{self._settings.title} failed over one of them: it looks again, in halves …")
                 self._again -= 1
                 middle = len(batch) // 2
                 waiting += [batch[middle:], batch[:middle]]

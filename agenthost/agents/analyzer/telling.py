@@ -167,7 +167,9 @@ class Tally:
         notes = [f"{name} failed{over(paths)}: {complaint}." for complaint, paths in self._failed.items()]
         notes += unjudged(f"{name} passed over", sorted(self._skipped))
         notes += unjudged(f"Too large for {name}, or not readable:", sorted(self._selection.unread))
-        notes += [f"Of {name}'s results, {count:,} {where} are left out." for where, count in self._left_out.items()]
+        notes += [
+            f"Of {name}'s results, those {where} are left out: {count:,}." for where, count in self._left_out.items()
+        ]
         if self._judge.complaint:
             notes.append(f"The repository's own settings of {name} cannot be applied: {self._judge.complaint}.")
         told = dict.fromkeys(plain(note)[:MAX_NOTE_CHARACTERS] for note in [*notes, *self._notes])
