@@ -97,6 +97,11 @@ def _is_wild(root: Node) -> bool:
     return False
 
 
+def is_absent(name: str) -> bool:
+    """Returns whether a grammar for the language exists that this host lacks."""
+    return name in _GRAMMARS and load(name) is None
+
+
 @cache
 def load(name: str) -> Grammar | None:
     """Returns the grammar of a language; None where it is unknown or not installed."""

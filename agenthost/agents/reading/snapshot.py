@@ -20,7 +20,7 @@ TOO_DEEP = f"folders nested more than {MAX_DEPTH} deep"
 TOO_MANY = f"folders with files beyond the first {MAX_FILES:,}"
 NOT_TEXT = "not text"
 NOT_UTF8 = "of text in another encoding than UTF-8"
-LINKS = "symbolic links"
+LINKS = "linked"
 # Of these reasons, those that may have kept something from being judged.
 UNJUDGED = frozenset({TOO_LARGE, UNREADABLE, NOT_UTF8, TOO_DEEP, TOO_MANY})
 SKIPPED_FOLDERS = frozenset(

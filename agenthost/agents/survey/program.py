@@ -152,11 +152,11 @@ def _tell_omissions(survey: Survey) -> None:
 def _tell_unparsed(survey: Survey) -> frozenset[str]:
     """Tells which files no parser could read; returns them without those that the host has no parser for."""
     skipped = survey.coverage.skipped - survey.snapshot.unread
-    missing = {name for name in map(language, skipped) if name != "Python" and grammars.load(name) is None}
+    missing = {name for name in map(language, skipped) if name != "Python" and grammars.is_absent(name)}
     for name in sorted(missing):
         count = sum(language(path) == name for path in skipped)
         survey.miss(
-            f"{named(count, f'{name} file')} not judged: this host has no parser for them; pip install "
+            f"{named(count, f'{name} file')} not judged: this host has no parser for {'it' if count == 1 else 'them'}; pip install "
             "'conductor-agenthost[survey]' brings it."
         )
     unparsed = frozenset(path for path in skipped if language(path) not in missing)

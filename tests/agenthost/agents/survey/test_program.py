@@ -115,7 +115,7 @@ def test_a_host_without_parsers_says_so_and_judges_the_rest(repository: Path) ->
 
     assert "unjudged" not in result
     assert result["notes"] == [
-        "1 TypeScript file not judged: this host has no parser for them; pip install 'conductor-agenthost[survey]' brings it."
+        "1 TypeScript file not judged: this host has no parser for it; pip install 'conductor-agenthost[survey]' brings it."
     ]
     assert result["coverage"]["skipped"] == {"TypeScript": 1}
 
