@@ -114,7 +114,9 @@ def _uncovered(unjudged: Sequence[tuple[str, int]]) -> str:
     named = (
         f"{number:,} {'file' if number == 1 else 'files'} of data ({', '.join(kinds[:3])}{', …' if kinds[3:] else ''})"
     )
-    return " and ".join([*([_listed(told)] if told else []), *([named] if data else [])])
+    return (", and " if len(told) > 1 else " and ").join(
+        [*([_listed(told)] if told else []), *([named] if data else [])]
+    )
 
 
 def _results(counts: Sequence[tuple[str, int]]) -> str:

@@ -149,7 +149,12 @@ def _is_to_do(finding: Mapping[str, Any]) -> bool:
 def _thing(finding: Mapping[str, Any]) -> dict[str, Any]:
     # A table's reason is the same for each of a rule's findings; of a single one what its tool says belongs to it.
     is_single = finding.get("calibrated") and finding.get("count", 0) <= 1
-    return {**line_of(finding), "why": _why(finding["claim"], 2 if is_single else 1)}
+    why = _why(finding["claim"], 2 if is_single else 1)
+    # A tool of the user's own may say one sentence only: once is enough.
+    return {
+        **line_of(finding),
+        "why": "" if finding.get("rule") and why.rstrip(".") == finding["title"].rstrip(".") else why,
+    }
 
 
 def line_of(finding: Mapping[str, Any]) -> dict[str, Any]:

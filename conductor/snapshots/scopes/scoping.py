@@ -66,7 +66,8 @@ class Scoping:
         there = frozenset(listing.split(b"\0"))
         lacking = [
             Violation(
-                f"{PATHS}[{index}]", f"is '{path}', which is nothing in the snapshot: name what is below the workspace"
+                f"{PATHS}[{index}]",
+                f"is '{path}', and the snapshot has no such file or folder: name one below the workspace",
             )
             for index, path in enumerate(self.scope.paths)
             if path.encode() not in there and not any(_is_at(file, _place(path)) for file in files)

@@ -69,7 +69,7 @@ async def test_whole_and_paths_compare_with_nothing(store: SnapshotStore, user: 
     assert (whole.scope, whole.base_commit, whole.paths, whole.changes) == ("whole", "", (), "")
     assert (narrow.scope, narrow.paths, changes) == ("whole", ("src", "README.md"), {})
     assert narrow.commit == whole.commit
-    assert "workspace.paths[1]: is 'srcs', which is nothing in the snapshot" in await refused(
+    assert "workspace.paths[1]: is 'srcs', and the snapshot has no such file or folder" in await refused(
         store, user.folder, Scope(paths=("src", "srcs"))
     )
 
@@ -111,7 +111,7 @@ async def test_paths_narrow_a_diff_and_hold_a_file_under_both_of_its_names(
     ]
 
     assert names == [["src/app.py"], ["lib/new.py"], ["lib/new.py"], []]
-    assert "is nothing in the snapshot" in await refused(store, branch.folder, diff("main", "nowhere"))
+    assert "has no such file or folder" in await refused(store, branch.folder, diff("main", "nowhere"))
 
 
 async def test_a_guideline_that_changes_outside_of_the_paths_is_told_as_the_base_has_it(
