@@ -18,6 +18,7 @@ from servicekit.printing.page import say
 HOSTS = ("alpha", "beta")
 ADVICE = (
     "another directory:  conductor demo PATH  (in a clone: ./dev demo PATH)",
+    "every finding:      conductor run survey PATH --ephemeral --band large",
     "to keep it running: conductor up, conductor run; see README.md",
 )
 
