@@ -68,11 +68,6 @@ def texts(node: Node) -> list[str]:
     return [own] if own else [text(item) for item in items(node)] or [key for key, _, _ in entries(node)]
 
 
-def is_plain(node: Node) -> bool:
-    """Returns whether a scalar was written without quotes."""
-    return yaml is not None and isinstance(node, yaml.ScalarNode) and node.style is None
-
-
 def line(node: Node) -> int:
     """Returns the first line of a node, counted from 1."""
     return int(node.start_mark.line) + 1

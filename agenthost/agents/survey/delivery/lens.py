@@ -17,7 +17,6 @@ from .publishing import find_untested_releases
 from .references import find_missing_files, find_undefined
 from .unfailing import find_lenient_settings, find_unfailing
 from .unrun import find_unrun, find_untested_versions
-from .values import find_wrong_values
 
 
 def find_in_pipelines(survey: Survey) -> list[Finding]:
@@ -52,7 +51,6 @@ def _sightings(survey: Survey, *, alone: bool) -> Iterator[Sighting]:
         yield from find_untested_releases(pipeline, recipes)
         yield from find_unfrozen(pipeline, recipes, survey.snapshot)
         yield from find_piped(pipeline)
-        yield from find_wrong_values(pipeline)
     yield from find_unfailing(pipelines, recipes)
     lines = recipes.of_pipelines(pipelines)
     yield from find_lenient_settings(survey, lines)
