@@ -20,6 +20,7 @@ from .finding import Finding, named
 from .hotspots import lens as hotspots
 from .inventory import take_inventory
 from .lens import Detector
+from .overtime import OvertimeError, ended_after
 from .ranking import choose, rank, summary
 from .structure import lens as structure
 from .survey import Survey
@@ -121,7 +122,10 @@ def _look(lens: str, survey: Survey) -> list[Finding]:
         survey.say(f"Looking at {detector.subject} …")
         before = len(found)
         try:
-            found.extend(detector.look(survey))
+            with ended_after(survey.left):
+                found.extend(detector.look(survey))
+        except OvertimeError:
+            survey.miss(f"Looking at {detector.subject} took too long, and was ended: the rest of it is not judged.")
         except Exception as error:  # noqa: BLE001 a detector's top: said aloud, and the other detectors go on
             survey.miss(f"Looking at {detector.subject} failed ({type(error).__name__}: {error}).")
         for finding in found[before : before + 5]:

@@ -40,12 +40,17 @@ class Survey:
         if sentence not in self.gaps:
             self.gaps.append(sentence)
 
+    @property
+    def left(self) -> float:
+        """Returns the seconds of processor time that are left."""
+        return self._deadline - time.process_time()
+
     def is_late(self) -> bool:
         """Tells whether the time is used up: processor time, so that a busy machine does not change what is found.
 
         Only a safety net: the bounds that normally apply are counts and sizes.
         """
-        late = time.process_time() > self._deadline
+        late = self.left < 0
         if late and not self._said_late:
             self._said_late = True
             self.miss("The time for this survey is used up: what is not looked at yet is left out.")

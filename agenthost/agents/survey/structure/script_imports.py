@@ -11,6 +11,7 @@ from .script_files import Names, ScriptFile, read_script
 from .script_modules import ScriptModules
 
 MAX_BARRELS = 12
+MAX_PASSED_ON = 2000  # statements of a barrel that are followed
 
 
 class ScriptImports:
@@ -21,6 +22,7 @@ class ScriptImports:
         self._modules = ScriptModules(survey)
         self._files: dict[str, ScriptFile] = {}
         self._origins: dict[tuple[str, str], str] = {}
+        self._passing: dict[str, frozenset[int]] = {}
         for source in survey.read(survey.product, SCRIPTS):
             if script := read_script(source):
                 survey.coverage.judge(source.path)
@@ -82,7 +84,13 @@ class ScriptImports:
         return lines(self._files[path].declared[name])[0]
 
     def _passes_on(self, item: Import) -> bool:
-        return any(item.start_line == one.start_line for one in self._files[item.importer].passed_on)
+        return item.start_line in self._passing_lines(item.importer)
+
+    def _passing_lines(self, path: str) -> frozenset[int]:
+        """Returns the lines on which a file begins to pass names on: kept, as a file may have thousands."""
+        if path not in self._passing:
+            self._passing[path] = frozenset(one.start_line for one in self._files[path].passed_on)
+        return self._passing[path]
 
     def _origin_in(self, path: str, item: Names, needed: Collection[str]) -> set[str]:
         target = self._modules.find(path, item.module)
@@ -111,7 +119,7 @@ class ScriptImports:
             seen.add((file, wanted))
             if wanted in script.exported:
                 return file
-            for item in reversed(script.passed_on):
+            for item in reversed(script.passed_on[:MAX_PASSED_ON]):
                 target = self._modules.find(file, item.module) or ""
                 waiting += [(target, inner, depth + 1) for inner in _passed(item, wanted)]
         return path

@@ -1,13 +1,19 @@
+import contextlib
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import agenthost.agents
+from agenthost.agents.survey import overtime, program
+from agenthost.agents.survey.finding import Evidence, Finding, Severity
+from agenthost.agents.survey.lens import Detector
+from agenthost.agents.survey.survey import Survey
 
 pytestmark = pytest.mark.processes
 
@@ -195,3 +201,24 @@ def test_a_hostile_repository_is_survived_and_nothing_of_it_is_run(tmp_path: Pat
     assert said[-1]["type"] == "final"
     assert [message["text"] for message in said if "failed (" in message.get("text", "")] == []
     assert not list(tmp_path.rglob("__pycache__"))
+
+
+def test_a_detector_that_never_asks_for_the_time_is_ended_and_keeps_what_it_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def look(_: Survey) -> Iterator[Finding]:
+        yield Finding("code", Severity.LOW, "A loop", "It is seen before the loop.", (Evidence("a.py", 1, 1, "x"),))
+        while True:
+            with contextlib.suppress(Exception):
+                "x".count("y")
+
+    (tmp_path / "a.py").write_text("x\n")
+    monkeypatch.setattr(program, "LENSES", {"structure": (Detector("loops", look),)})
+    monkeypatch.setattr(program, "LENS_SECONDS", 0.0)
+    monkeypatch.setattr(overtime, "GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(sys, "stdin", None)
+    monkeypatch.setattr(Survey, "is_late", lambda _: False)
+    assert program.main(["structure"], root=tmp_path) == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])["result"]
+    assert [finding["title"] for finding in result["findings"]] == ["A loop"]
+    assert result["notes"] == ["Looking at loops took too long, and was ended: the rest of it is not judged."]
