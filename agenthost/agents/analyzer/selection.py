@@ -21,9 +21,8 @@ class Selection:
     """The files of one analyzer, with their kinds, and those that it is not given."""
 
     kinds: dict[str, str] = field(default_factory=dict)  # of the files that it is given, by path
-    unread: dict[str, str] = field(
-        default_factory=dict
-    )  # kinds of files that are too large, or cannot be opened, by path
+    # Kinds of files that are too large, or cannot be opened, by path.
+    unread: dict[str, str] = field(default_factory=dict)
     others: Counter[str] = field(default_factory=Counter)  # vendored and generated ones
     gaps: int = 0  # folders and files of which not even the names are known
 

@@ -25,9 +25,8 @@ class Settings:
     unparsed: tuple[str, ...] = ()
     narrowing: str = ""
     category: str = ""
-    unless: Mapping[str, Sequence[str]] = field(
-        default_factory=dict
-    )  # by rule, texts in whose lines its results do not count
+    # By rule, texts in whose lines its results do not count.
+    unless: Mapping[str, Sequence[str]] = field(default_factory=dict)
     seconds: float = TOOL_SECONDS  # of all batches together
 
     @property

@@ -10,54 +10,18 @@ from .grammars import Grammar, Node, lines, parse_tree, text
 from .snapshot import SourceText
 
 _FUNCTIONS = (
-    *(
-        "function_definition",
-        "function_declaration",
-        "generator_function_declaration",
-        "method_definition",
-        "function_item",
-    ),
-    *("method_declaration", "constructor_declaration", "method", "singleton_method", "local_function_statement"),
-    *("arrow_function", "function_expression", "lambda_literal", "init_declaration", "func_literal"),
-)
+    "function_definition", "function_declaration", "generator_function_declaration", "method_definition",
+    "function_item", "method_declaration", "constructor_declaration", "method", "singleton_method",
+    "local_function_statement", "arrow_function", "function_expression", "lambda_literal", "init_declaration",
+    "func_literal",
+)  # fmt: skip
 _BRANCHES = (
-    *(
-        "if_statement",
-        "if_expression",
-        "elif_clause",
-        "else_if_clause",
-        "for_statement",
-        "for_in_statement",
-        "for_expression",
-    ),
-    *(
-        "foreach_statement",
-        "enhanced_for_statement",
-        "while_statement",
-        "while_expression",
-        "do_statement",
-        "switch_case",
-    ),
-    *(
-        "case_statement",
-        "switch_block_statement_group",
-        "when_entry",
-        "match_arm",
-        "expression_case",
-        "type_case",
-        "when",
-    ),
-    *(
-        "except_clause",
-        "catch_clause",
-        "catch_block",
-        "rescue",
-        "conditional_expression",
-        "ternary_expression",
-        "if",
-        "unless",
-    ),
-)
+    "if_statement", "if_expression", "elif_clause", "else_if_clause", "for_statement", "for_in_statement",
+    "for_expression", "foreach_statement", "enhanced_for_statement", "while_statement", "while_expression",
+    "do_statement", "switch_case", "case_statement", "switch_block_statement_group", "when_entry", "match_arm",
+    "expression_case", "type_case", "when", "except_clause", "catch_clause", "catch_block", "rescue",
+    "conditional_expression", "ternary_expression", "if", "unless",
+)  # fmt: skip
 # Where the name of a function that has none of its own may stand: the fields of what holds it.
 _HOLDERS = ("name", "left", "key", "property")
 MAX_HOLDERS = 3

@@ -22,17 +22,9 @@ NO_COMMITS = "No history came with the snapshot"
 _BEGIN = "\x01"
 _QUIET = ("--no-pager", "-c", "log.showSignature=false", "-c", "core.fsmonitor=false", "-c", "diff.external=")
 _CHANGES = (
-    *(
-        "--no-merges",
-        "--no-renames",
-        "--no-ext-diff",
-        "--no-textconv",
-        "--no-show-signature",
-        "--no-color",
-        "--numstat",
-    ),
-    *("-z", "--no-mailmap", f"--max-count={MAX_COMMITS}", f"--format={_BEGIN}%ct %H %s"),
-)
+    "--no-merges", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-show-signature", "--no-color", "--numstat", "-z",
+    "--no-mailmap", f"--max-count={MAX_COMMITS}", f"--format={_BEGIN}%ct %H %s",
+)  # fmt: skip
 # The commit that pins a working tree on top of its history is the conductor's, not the project's.
 _PIN = "Snapshot of a working tree"
 

@@ -8,20 +8,10 @@ from functools import lru_cache
 
 _FOLDERS = frozenset(
     {
-        *("test", "tests", "testing", "testsuite", "__tests__", "spec", "specs", "e2e", "integration", "cypress"),
-        *(
-            "fixtures",
-            "testdata",
-            "test_data",
-            "mocks",
-            "__mocks__",
-            "test-utils",
-            "testutil",
-            "test_support",
-            "unittest",
-        ),
+        "test", "tests", "testing", "testsuite", "__tests__", "spec", "specs", "e2e", "integration", "cypress", "fixtures",
+        "testdata", "test_data", "mocks", "__mocks__", "test-utils", "testutil", "test_support", "unittest",
     }
-)
+)  # fmt: skip
 _FOLDER_ENDS = ("_test", "_tests", "-test", "-tests")
 _NAME = re.compile(
     r"(test_.*|.*_tests?|tests?|conftest)\.(py|go|rs|c|cc|cpp|rb|sh|bats)|.*\.(test|spec|e2e)\.[cm]?[jt]sx?"
