@@ -1,4 +1,4 @@
-"""Finds installs in pipelines that run what nobody has seen: beside the lock file, or straight from the network beside secrets.
+"""Finds installs in pipelines that a lock file stands beside, and that do not hold to it.
 
 pnpm and Yarn from 2 on freeze in CI by themselves and are not judged.
 """
@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterator
 
 from ...reading.snapshot import Snapshot
-from ...reading.yaml_tree import last_line
 from ..finding import Severity, cite
 from ..sighting import Rule, Sighting
 from .commands import Recipes, simple
@@ -21,20 +20,6 @@ UNFROZEN = Rule(
     "{count} installs in CI do not hold to the lock file",
     "Use `npm ci`, or `yarn install --frozen-lockfile`.",
 )
-PIPED = Rule(
-    "lens:piped-installer",
-    Severity.MEDIUM,
-    "A script from the network is run in a job that holds secrets",
-    "{count} scripts from the network are run in jobs that hold secrets",
-    "Install a pinned version with a checksum, or use the vendor's action at a commit.",
-)
-_PIPED = re.compile(
-    r"\b(?:curl|wget)\b[^|;&]*\|\s*(?:sudo\s+)?(?:-\w+\s+)?(?:\w+=\S+\s+)*(?:ba|z|da)?sh\b|\b(?:ba|z)?sh\s+<\(\s*(?:curl|wget)\b"
-    r"|\bsh\s+-c\s+[\"']?\$\((?:curl|wget)\b"
-)
-_SECRET = re.compile(r"\bsecrets\.(?!GITHUB_TOKEN\b)\w+")
-# The one installer that a language has.
-_USUAL = re.compile(r"sh\.rustup\.rs|get-ghcup|install\.haskellstack|install\.determinate\.systems")
 _NPM = re.compile(r"^npm (?:install|i)(?:\s+--?[\w-]+(?:=\S+)?)*$")
 _YARN = re.compile(r"^yarn(?: install)?(?:\s+--?[\w-]+(?:=\S+)?)*$")
 _FROZEN = re.compile(r"--(?:frozen-lockfile|immutable|package-lock-only|version|global)\b|\s-g\b|-v$")
@@ -54,19 +39,6 @@ def find_unfrozen(pipeline: Pipeline, recipes: Recipes, snapshot: Snapshot) -> I
                         folder = posixpath.normpath(posixpath.join(folder, match["folder"]))
                     elif lock := _ignored_lock(part.rstrip(") "), folder.strip("."), recipes, snapshot):
                         yield _sighting(pipeline, command, job.name, part, lock)
-
-
-def find_piped(pipeline: Pipeline) -> Iterator[Sighting]:
-    """Yields each script that a job with secrets fetches and runs in one go."""
-    if pipeline.system != "GitHub":
-        return
-    for job in pipeline.jobs:
-        lines = pipeline.source.lines[job.line - 1 : last_line(job.node)]
-        names = sorted({match.group() for line in lines for match in _SECRET.finditer(line.partition(" #")[0])})
-        for command in (item for step in job.steps for item in step.commands) if names else ():
-            if _PIPED.search(command.text) and not _USUAL.search(command.text):
-                place = cite(pipeline.source, command.line)
-                yield Sighting(PIPED, place, f"job `{job.name}` runs it and has `{names[0]}`")
 
 
 def _sighting(pipeline: Pipeline, command: Command, job: str, part: str, lock: str) -> Sighting:

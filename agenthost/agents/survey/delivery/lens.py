@@ -11,7 +11,7 @@ from .collection import find_uncollected
 from .commands import Recipes
 from .credentials import find_credentials
 from .dead import find_dead
-from .installs import find_piped, find_unfrozen
+from .installs import find_unfrozen
 from .pipelines import is_pipeline, other_systems, read_pipelines
 from .publishing import find_untested_releases
 from .references import find_missing_files, find_undefined
@@ -50,7 +50,6 @@ def _sightings(survey: Survey, *, alone: bool) -> Iterator[Sighting]:
         yield from find_dead(pipeline)
         yield from find_untested_releases(pipeline, recipes)
         yield from find_unfrozen(pipeline, recipes, survey.snapshot)
-        yield from find_piped(pipeline)
     yield from find_unfailing(pipelines, recipes)
     lines = recipes.of_pipelines(pipelines)
     yield from find_lenient_settings(survey, lines)
