@@ -6,19 +6,19 @@ saved spares a step of a chain a way to another thread.
 """
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from conductor.config import Clocks
 from conductor.core.folded.attempt import Attempt
-from conductor.core.folded.run import Run, list_counted_steps
+from conductor.core.folded.run import Run
 from conductor.core.folded.step import Step
 from conductor.core.model.plan import ForeachPlan, LoopPlan, StepPlan
-from conductor.core.model.states import StepState
 from conductor.core.model.work import Work
+from conductor.evaluation.reports.gaps import gaps, notes_of
 from conductor.evaluation.reports.run_facts import Part, path_in, run_facts
 from conductor.evaluation.retrying import retried
-from conductor.evaluation.visibility import list_items, parts_of, short_name, visible_steps
+from conductor.evaluation.visibility import list_counted, list_finders, list_items, parts_of, short_name, visible_steps
 from conductor.evaluation.workers.frames import Frame
 from conductor.evaluation.workers.kept_bytes import KeptBytes
 from conductor.evaluation.workers.limits import MAX_CITED_BYTES, MAX_CITED_FILE_BYTES, MAX_REQUEST_BYTES, MAX_TEXT_BYTES
@@ -80,7 +80,7 @@ class Gathering:
     @retried
     async def for_children(self, run: Run, task: str, step: str) -> Frame:
         """Returns a frame about a step with items or rounds, with their results and the documents of their findings."""
-        documents = await self._documents(run, _list_counted(run, run.children.get(step, ())))
+        documents = await self._documents(run, list_counted(run, run.children.get(step, ())))
         items = json.dumps(await self._items(run, run.steps[step])).encode()
         if len(items) > MAX_REQUEST_BYTES:
             raise TooMuchError(f"the results of its items have more than {MAX_REQUEST_BYTES} bytes")
@@ -89,8 +89,8 @@ class Gathering:
     @retried
     async def for_report(self, run: Run) -> Frame:
         """Returns the frame for the report, with all results, and with what changed in the user's tree meanwhile."""
-        found = await self._documents(run, _list_finders(run, run.steps))
-        counted = _list_counted(run, run.steps)
+        found = await self._documents(run, list_finders(run, run.steps))
+        counted = list_counted(run, run.steps)
         plan = run.plan
         changes = None  # its caller tells of a sub-run's workspace, and a pushed one is elsewhere
         if plan.parent is None and not plan.workspace_snapshot:
@@ -98,9 +98,9 @@ class Gathering:
         sub_runs = await self._sub_runs(run, "")
         header = {
             "task": "report",
-            "facts": {**run_facts(run, changes, sub_runs), **_gaps(found)},
+            "facts": {**run_facts(run, changes, sub_runs), **gaps(found)},
             "documents": {name: found[name] for name in counted if not found[name].get("unread")},
-            "notes": {**_notes(run, found), **await self._sub_notes(sub_runs)},
+            "notes": {**notes_of(run, found), **await self._sub_notes(sub_runs)},
         }
         own = [name for name, step in run.steps.items() if not step.plan.parent]
         frame = Frame(header, (*await self._pinned(run), await self._results(run, own)))
@@ -116,7 +116,7 @@ class Gathering:
         """Returns a frame about the sub-run of a step: its report, the findings of its steps that count, and its outputs."""
         sub_run = run.steps[step].sub_run
         ended = await self.run(sub_run.run if sub_run is not None else "")
-        documents = await self._documents(ended, _list_counted(ended, ended.steps))
+        documents = await self._documents(ended, list_counted(ended, ended.steps))
         report = await self._blob(ended, ended.markdown) if ended.markdown else b""
         outputs = await self._blob(ended, ended.outputs) if ended.outputs else b""
         return Frame({"task": "collect", "step": step}, (report, json.dumps(documents).encode(), outputs))
@@ -230,8 +230,8 @@ class Gathering:
         """Returns what sub-runs tell of their steps, under the ids that these have in the run."""
         told: dict[str, list[str]] = {}
         for outer, run in parts:
-            found = await self._documents(run, _list_finders(run, run.steps))
-            told |= {path_in(outer, name): notes for name, notes in _notes(run, found).items()}
+            found = await self._documents(run, list_finders(run, run.steps))
+            told |= {path_in(outer, name): notes for name, notes in notes_of(run, found).items()}
         return told
 
     async def _scopes(self, run: Run, step: str) -> list[dict[str, Any]]:
@@ -333,17 +333,6 @@ class Gathering:
         return document
 
 
-def _list_finders(run: Run, names: Iterable[str]) -> list[str]:
-    """Returns those of these steps that succeeded with findings."""
-    steps = [run.steps[name] for name in names]
-    return [step.plan.id for step in steps if step.state is StepState.SUCCEEDED and step.findings]
-
-
-def _list_counted(run: Run, names: Collection[str]) -> tuple[str, ...]:
-    """Returns those of these steps whose findings count."""
-    return list_counted_steps([run.steps[name].plan for name in names], _list_finders(run, names))
-
-
 def _panel_of(step: Step) -> tuple[str, ...]:
     return step.plan.work.agents if isinstance(step.plan.work, ForeachPlan) else ()
 
@@ -365,30 +354,3 @@ def _why_unread(path: str, why: NoContent) -> str:
 
 def _find_attempt(run: Run, attempt: str) -> Attempt | None:
     return next((tried for step in run.steps.values() for tried in step.attempts if tried.id == attempt), None)
-
-
-def _gaps(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Returns how many findings a limit left out, and how many files an agent could not judge, by step; if any."""
-    told = [
-        {"step": name, "left_out": found.get("left_out", 0), "unjudged": found.get("unjudged", 0)}
-        for name, found in documents.items()
-        if found.get("left_out") or found.get("unjudged")
-    ]
-    return {"gaps": told} if told else {}
-
-
-def _notes(run: Run, documents: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
-    """Returns what must be told of steps: what their findings do not cover, and items that were left out."""
-    notes: dict[str, list[str]] = {
-        name: list(found["notes"]) for name, found in documents.items() if found.get("notes")
-    }
-    for name, step in run.steps.items():
-        if step.items.left_out:
-            more = "1 more item was" if step.items.left_out == 1 else f"{step.items.left_out} more items were"
-            text = f"{more} left out: the step takes the first {step.items.count}"
-            notes.setdefault(name, []).append(text)
-        # A panel that needs no agent tells in another place which it went without: see `reports.unchecked`.
-        if isinstance(work := step.plan.work, ForeachPlan) and work.absent and work.min_success != 0:
-            text = f"no host can run {', '.join(work.absent)}, so the panel was asked without"
-            notes.setdefault(name, []).append(text)
-    return notes

@@ -1,13 +1,14 @@
-"""Finds what a step sees of a run: results by their names, and the items and rounds that it belongs to. Pure.
+"""Finds what a step sees of a run: results, items and rounds; and whose findings count. It is pure.
 
 A step sees what it needs, directly or through others. A step inside another one also sees what that one sees. So a result is the
 same whenever it is asked for.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 
-from conductor.core.folded.run import Run
+from conductor.core.folded.run import Run, list_counted_steps
 from conductor.core.folded.step import Step
+from conductor.core.model.states import StepState
 
 
 def visible_steps(run: Run, step: str) -> tuple[str, ...]:
@@ -46,3 +47,14 @@ def _outer(run: Run, step: str) -> Iterator[str]:
     while parent := run.steps[step].plan.parent:
         yield parent
         step = parent
+
+
+def list_finders(run: Run, names: Iterable[str]) -> list[str]:
+    """Returns those of these steps that succeeded with findings."""
+    steps = [run.steps[name] for name in names]
+    return [step.plan.id for step in steps if step.state is StepState.SUCCEEDED and step.findings]
+
+
+def list_counted(run: Run, names: Collection[str]) -> tuple[str, ...]:
+    """Returns those of these steps whose findings count."""
+    return list_counted_steps([run.steps[name].plan for name in names], list_finders(run, names))
