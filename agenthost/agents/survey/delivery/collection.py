@@ -44,24 +44,10 @@ _EVERY_PACKAGE = re.compile(
 )
 _SCRIPT_TEST = re.compile(r"\.(?:test|spec)\.[cm]?[jt]sx?$")
 _ROOT_RUNNER = re.compile(r"^(?:vitest|jest)\.(?:config|workspace|projects)\b")
-_PLATFORMS = frozenset(
-    {
-        *(
-            "linux",
-            "darwin",
-            "windows",
-            "freebsd",
-            "netbsd",
-            "openbsd",
-            "unix",
-            "android",
-            "ios",
-            "js",
-            "wasm",
-            "amd64",
-        ),
-        *("arm", "arm64", "riscv64", "cgo", "race", "ignore", "tools", "purego"),
-    }
+# Tags that Go sets by itself, or that tools know.
+_PLATFORMS = re.compile(
+    r"(linux|darwin|windows|freebsd|netbsd|openbsd|unix|android|ios|js|wasm|amd64|arm|arm64|riscv64|cgo|race|ignore|tools|purego"
+    r"|go1.*)$"
 )
 
 
@@ -194,9 +180,7 @@ def _tagged(survey: Survey, told: str) -> Iterator[Sighting]:
         for number, line in enumerate(source.lines[:20], 1):
             match = _BUILD_TAG.match(line)
             tags = match["tags"].split(" || ") if match else []
-            if tags and not any(
-                tag in _PLATFORMS or tag.startswith("go1") or re.search(rf"\b{tag}\b", told) for tag in tags
-            ):
+            if tags and not any(_PLATFORMS.match(tag) or re.search(rf"\b{tag}\b", told) for tag in tags):
                 detail = f"{source.path} is built only with the tag `{tags[0]}`, which no command of CI sets"
                 yield Sighting(UNCOLLECTED, cite(source, number), detail)
 

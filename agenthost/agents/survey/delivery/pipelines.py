@@ -15,19 +15,8 @@ MAX_STEPS = 2000
 MAX_COMMANDS = 400
 _WORKFLOW = re.compile(r"^\.github/workflows/[^/]+\.ya?ml$")
 _GITLAB = ".gitlab-ci.yml"
-_GITLAB_WORDS = frozenset(
-    (
-        "stages",
-        "variables",
-        "default",
-        "include",
-        "workflow",
-        "image",
-        "services",
-        "cache",
-        "before_script",
-        "after_script",
-    )
+_GITLAB_WORDS = re.compile(
+    r"(stages|variables|default|include|workflow|image|services|cache|before_script|after_script)$"
 )
 # Systems that are known by their files only.
 OTHER_SYSTEMS: tuple[tuple[str, re.Pattern[str]], ...] = (
@@ -156,7 +145,7 @@ def _github_jobs(source: SourceText, root: Node) -> Iterator[Job]:
 def _gitlab_jobs(source: SourceText, root: Node) -> Iterator[Job]:
     for name, number, node in entries(root):
         script = child(node, "script")
-        if name not in _GITLAB_WORDS and not name.startswith(".") and script is not None:
+        if not _GITLAB_WORDS.match(name) and not name.startswith(".") and script is not None:
             yield Job(name, number, node, (Step(node, _commands(source, items(script) or [script])),))
 
 
