@@ -8,6 +8,7 @@ from .languages import is_code
 
 _TEST_FOLDERS = frozenset(
     {
+        *("benchmark", "benchmarks", "bench", "benches"),
         *("test", "tests", "testing", "__tests__", "spec", "specs", "testdata", "test_data", "fixtures", "__mocks__"),
         *("e2e", "integration", "cypress", "mocks", "test-utils", "testutil", "test_support", "testsuite", "unittest"),
         *(".semgrep", "semgrep", "semgrep-rules"),  # rules, each with an example of the fault that it finds
@@ -16,18 +17,7 @@ _TEST_FOLDERS = frozenset(
 _EXAMPLE_FOLDERS = frozenset(
     {
         *("example", "examples", "sample", "samples", "demo", "demos", "docs", "doc", "docs_src", "documentation"),
-        *(
-            "tutorial",
-            "tutorials",
-            "benchmark",
-            "benchmarks",
-            "bench",
-            "benches",
-            "website",
-            "www",
-            "playground",
-            "fuzz",
-        ),
+        *("tutorial", "tutorials", "website", "www", "playground", "fuzz"),
         *("templates", "cookbook", "template", "boilerplate"),
     }
 )

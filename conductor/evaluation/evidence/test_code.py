@@ -10,9 +10,11 @@ _FOLDERS = frozenset(
     {
         "test", "tests", "testing", "testsuite", "__tests__", "spec", "specs", "e2e", "integration", "cypress", "fixtures",
         "testdata", "test_data", "mocks", "__mocks__", "test-utils", "testutil", "test_support", "unittest",
+        "benchmark", "benchmarks", "bench", "benches",
     }
 )  # fmt: skip
 _FOLDER_ENDS = ("_test", "_tests", "-test", "-tests")
+_SOURCES = re.compile(r"[a-z]Tests?$")  # as Gradle names sets of sources: jvmTest, androidTest
 _NAME = re.compile(
     r"(test_.*|.*_tests?|tests?|conftest)\.(py|go|rs|c|cc|cpp|rb|sh|bats)|.*\.(test|spec|e2e)\.[cm]?[jt]sx?"
     r"|.*(Test|Tests|IT|TestCase)\.(java|kt|scala|cs)|.*_spec\.rb|.*\.bats"
@@ -23,8 +25,11 @@ _NAME = re.compile(
 def is_test(path: str) -> bool:
     """Returns whether a file belongs to the tests, their data or their support."""
     *folders, name = path.split("/")
-    return bool(_NAME.fullmatch(name)) or any(_is_of_tests(folder.lower()) for folder in folders)
+    return bool(_NAME.fullmatch(name)) or any(_is_of_tests(folder) for folder in folders)
 
 
-def _is_of_tests(folder: str) -> bool:
+def _is_of_tests(name: str) -> bool:
+    folder = name.lower()
+    if _SOURCES.search(name):
+        return True
     return folder in _FOLDERS or folder.startswith(("test_", "tests_", "test-")) or folder.endswith(_FOLDER_ENDS)

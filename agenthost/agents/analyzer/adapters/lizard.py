@@ -14,6 +14,7 @@ from ..results import Result
 
 RULE = "tangled-function"
 MAX_BRANCHES = 40
+MIN_BRANCHES = 15  # of a long function: one long chain of declarations is easy to read
 MAX_CODE_LINES = 300
 MIN_LINES_A_BRANCH = 2
 MAX_NAME_CHARACTERS = 120
@@ -29,7 +30,9 @@ def read(stream: BinaryIO) -> Iterator[Result]:
         match = _WARNING.fullmatch(line)
         if match and not match["name"].startswith("(") and not match["name"].isupper():
             code, branches = int(match["code"]), int(match["branches"])
-            if code > MAX_CODE_LINES or (branches > MAX_BRANCHES and code >= MIN_LINES_A_BRANCH * branches):
+            if (code > MAX_CODE_LINES and branches >= MIN_BRANCHES) or (
+                branches > MAX_BRANCHES and code >= MIN_LINES_A_BRANCH * branches
+            ):
                 yield _result(match, code, branches)
 
 

@@ -49,7 +49,7 @@ def find_untested_releases(pipeline: Pipeline, recipes: Recipes) -> Iterator[Sig
     for job in pipeline.jobs:
         for number, step in enumerate(job.steps):
             rule, where, what = _publishes(step, recipes)
-            if rule is None or _is_snapshot(pipeline, what):
+            if rule is None or _is_snapshot(pipeline, step, what):
                 continue
             before = [text for earlier in job.steps[: number + 1] for text in recipes.of_step(earlier)]
             if not may_test([*before, *_needed(pipeline, job, recipes)]):
@@ -81,8 +81,10 @@ def _publishes(step: Step, recipes: Recipes) -> tuple[Rule | None, int, str]:
     return None, 0, ""
 
 
-def _is_snapshot(pipeline: Pipeline, what: str) -> bool:
-    """Returns whether a build for the JVM publishes from a branch: what is no release there has a version of its own, -SNAPSHOT."""
+def _is_snapshot(pipeline: Pipeline, step: Step, what: str) -> bool:
+    """Returns whether nothing is released: by the step's own word, or since a build for the JVM runs on a branch, as -SNAPSHOT."""
+    if "goreleaser" in step.uses and re.search(r"--snapshot\b|--skip[= ]?\S*publish", step.setting("args")):
+        return True
     is_released = "release" in pipeline.triggers or re.search(r"^\s+tags\s*:", pipeline.source.text, re.MULTILINE)
     return not is_released and bool(re.search(r"\b(gradlew?|mvnw?)\b", what))
 

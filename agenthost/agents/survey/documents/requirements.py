@@ -9,8 +9,9 @@ from ..survey import Survey
 
 # Words by which a line speaks of what is needed to run the project.
 _NEEDED = re.compile(
-    r"requir|support|need|minimum|compatib|prerequisit|work(?:s|ing)? (?:with|on)|runs? on|must", re.IGNORECASE
+    r"requir|support|need|minimum|compatib|prerequisit|work(?:s|ing)? (?:with|on)|runs? on|must|you use", re.IGNORECASE
 )
+_NOTE = re.compile(r"\s*[|¹²³⁴⁵⁶⁷⁸⁹*†‡]")  # of a table, or below one: it is about one feature
 _AND_NEWER = r"(?:\+| and (?:above|newer|later|up)| or (?:above|newer|later|higher))"
 # A language, what a README says of it, and the lines of manifests that decide.
 _DECIDED = (
@@ -74,7 +75,7 @@ def _first(
     lines = source.lines if source else ()
     for number, (line, following) in enumerate(pairwise((*lines, "")), 1):
         text = f"{line[:1000]} {following[:1000]}"
-        match = pattern.search(text)
+        match = pattern.search(text) if also is None or not _NOTE.match(line) else None
         if match and match.start() < len(line) and (also is None or also.search(text)):
             return number, match[1]
     return None

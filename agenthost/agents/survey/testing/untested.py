@@ -72,7 +72,7 @@ def find_untested(survey: Survey) -> Iterator[Finding]:
         title=f"No test names {share}",
         claim=f"{_listed(largest)}. The tests name neither these files nor anything public in them: they may be run in passing, "
         "but nothing says what they should do.",
-        remedy=f"Begin with `{largest[0].largest.name}` in {largest[0].source.path}, and with its branches that handle errors.",
+        remedy=f"Begin with `{largest[0].largest.name}` in {largest[0].source.path}.",
         rule="lens:unnamed-module",
         evidence=tuple(place for place in places if place),
         weight=len(unnamed),

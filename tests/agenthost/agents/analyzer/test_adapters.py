@@ -54,8 +54,9 @@ WARNING = "/workspace/a.php:10: warning: {} has {} NLOC, {} CCN, 900 token, 2 PA
     [
         ("mailbox", 6106, 1153, ["warning"]),
         ("Shop::sell", 120, 41, ["note"]),
-        ("layout", 301, 1, ["note"]),
-        ("layout", 601, 1, ["warning"]),
+        ("layout", 301, 15, ["note"]),
+        ("layout", 601, 15, ["warning"]),
+        ("build_command", 601, 3, []),
         ("layout", 300, 40, []),
         ("type_of_code", 104, 96, []),  # a table: one line for each case
         ("START_TEST", 792, 59, []),

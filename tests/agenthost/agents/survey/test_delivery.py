@@ -92,6 +92,14 @@ def test_a_pipeline_that_lets_faults_through_is_found(look: Looker, rule: str, f
         {WORKFLOW: workflow(f"run: make all\n{PUBLISH}"), "Makefile": "all: check\ncheck:\n\tpython -m unittest\n"},
         {WORKFLOW: workflow(PUBLISH, on="workflow_dispatch")},
         {WORKFLOW: workflow("run: twine upload --repository testpypi dist/*")},
+        {WORKFLOW: workflow("run: ./gradlew publish")},  # from a branch: a snapshot
+        {
+            WORKFLOW: workflow(
+                "uses: goreleaser/goreleaser-action@v6\n  with: {args: release --snapshot --skip publish}"
+            )
+        },
+        {WORKFLOW: workflow("run: pip install -r requirements.txt"), "a/requirements.txt": ""},
+        {WORKFLOW: workflow("run: pytest"), "tests/typing/a.py": TEST},
         {WORKFLOW: workflow("run: npm ci\nrun: npm install -g yo\nrun: npm i left-pad"), "package-lock.json": "{}"},
         {WORKFLOW: workflow("run: npm install")},
         {WORKFLOW: workflow("run: yarn"), "yarn.lock": "__metadata:\n  version: 8\n"},

@@ -177,6 +177,8 @@ def test_a_makefile_that_makes_up_targets_is_not_judged(look: Looker) -> None:
         ),
         ({"README.md": "Needs Node.js 12 or higher\n", "package.json": '{"engines": {\n"node": ">=18"\n}}'}, 1),
         ({"README.md": "### async functions (node v7+)\n", "package.json": '{"engines": {\n"node": ">=18"\n}}'}, 0),
+        ({"README.md": "Make sure that you use Rust 1.76 or newer.\n", "Cargo.toml": 'rust-version = "1.88.0"\n'}, 1),
+        ({"README.md": "¹ Requires Node.js 15 or above.\n", "package.json": '{"engines": {\n"node": ">=22"\n}}'}, 0),
         (
             {"README.md": "It needs Rust 1.79.0 or\nhigher.\n", "Cargo.toml": '[package]\nrust-version = "1.88"\n'},
             1,
