@@ -8,6 +8,7 @@ import contextlib
 import os
 import re
 import resource
+import select
 import signal
 import subprocess
 import threading
@@ -107,6 +108,10 @@ class Run:
         if not self._clock.left or self._room <= 0:
             self.complaint = self._clock.complaint or TOO_LONG
             return b""
+        # A process that left the tool's group may hold the pipe open after the tool was ended.
+        if not select.select([self._output], [], [], self._clock.left)[0]:
+            self.complaint = self._clock.complaint or TOO_LONG
+            return b""
         data = os.read(self._output.fileno(), size)
         self._room -= len(data)
         return data
@@ -156,7 +161,9 @@ class Run:
         code = self._process.wait()
         self._timer.cancel()
         self._listener.join(1.0)
-        for stream in (self._output, self._process.stdout, self._process.stderr):
+        # Closing what the listener still reads would wait for it.
+        heard = None if self._listener.is_alive() else self._process.stderr
+        for stream in (self._output, self._process.stdout, heard):
             if stream is not None:
                 stream.close()
         with contextlib.suppress(OSError):

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -206,3 +207,11 @@ def test_over_a_change_the_places_in_changed_files_come_before_all_others(tmp_pa
     result, _ = analyze(tree(tmp_path, files), TOOL, prompt=f"{json.dumps({'base': 'abc', 'changed': changed})} Look")
 
     assert [path for _, path, _ in places(result)] == ["y\xa0.py", "z.py", "z.py"] + ["a.py"] * 37
+
+
+def test_a_process_that_leaves_the_tools_group_cannot_hold_its_output_open(tmp_path: Path) -> None:
+    tool = "import os, time\nif not os.fork():\n    os.setsid()\n    time.sleep(4)\n    os._exit(0)\n"
+    began = time.monotonic()
+    result, _ = analyze(tree(tmp_path, {"a.py": "1\n"}), tool, seconds=0.5)
+    assert time.monotonic() - began < 3.5
+    assert "it was ended after 0.5 s" in result["notes"][0]
