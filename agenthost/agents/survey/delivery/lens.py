@@ -37,7 +37,7 @@ def _sightings(survey: Survey, *, alone: bool) -> Iterator[Sighting]:
     recipes = Recipes(survey.snapshot)
     pipelines = read_pipelines(survey.snapshot)
     if not pipelines and alone:
-        survey.miss("There is no pipeline of a CI system here, so nothing was said of delivery.")
+        survey.say("There is no pipeline of a CI system here, so nothing was said of delivery.")
     for path in ("Makefile", "package.json"):
         if pipelines and survey.snapshot.has(path):
             survey.coverage.judge(path)
