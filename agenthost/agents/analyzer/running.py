@@ -5,10 +5,11 @@ reading the output in pieces.
 """
 
 import contextlib
+import errno
 import os
 import re
-import resource
 import select
+import shutil
 import signal
 import subprocess
 import threading
@@ -77,7 +78,7 @@ class Run:
         self._output: IO[bytes] | None = None
         self.complaint = ""  # why its output is not whole
         self._process = subprocess.Popen(
-            _command(settings.argv, files, self._result),
+            _bounded(_command(settings.argv, files, self._result)),
             cwd=work,
             env=_environment(work),
             stdin=subprocess.DEVNULL,
@@ -85,7 +86,6 @@ class Run:
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
-        _bound_memory(self._process.pid)
         self._timer = threading.Timer(self._clock.left, self._kill)
         self._timer.daemon = True
         self._timer.start()
@@ -161,9 +161,7 @@ class Run:
         code = self._process.wait()
         self._timer.cancel()
         self._listener.join(1.0)
-        # Closing what the listener still reads would wait for it.
-        heard = None if self._listener.is_alive() else self._process.stderr
-        for stream in (self._output, self._process.stdout, heard):
+        for stream in (self._output, self._process.stdout):
             if stream is not None:
                 stream.close()
         with contextlib.suppress(OSError):
@@ -180,8 +178,8 @@ class _Words:
         self.skipped: list[str] = []
 
     def listen(self, stream: IO[bytes]) -> None:
-        """Reads to the end. Of a line that is too long the beginning counts."""
-        with contextlib.suppress(OSError, ValueError):
+        """Reads to the end, and closes the stream. Of a line that is too long the beginning counts."""
+        with contextlib.suppress(OSError, ValueError), stream:
             is_new = True
             while line := stream.readline(MAX_LINE_BYTES):
                 if is_new:
@@ -197,10 +195,11 @@ class _Words:
             self.skipped.append(match["path"] or "")
 
 
-def _bound_memory(process: int) -> None:
-    """Lets the tool fail, rather than the attempt."""
-    with contextlib.suppress(OSError, ValueError):
-        resource.prlimit(process, resource.RLIMIT_DATA, (MAX_DATA_BYTES, MAX_DATA_BYTES))
+def _bounded(command: Sequence[str]) -> list[str]:
+    """Returns a command that has its limit of memory before its first step: the tool is to fail, rather than the attempt."""
+    if shutil.which(command[0]) is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), command[0])
+    return ["/bin/sh", "-c", f'ulimit -d {MAX_DATA_BYTES // 1024} && exec "$0" "$@"', *command]
 
 
 def _command(argv: Sequence[str], files: Sequence[str], result: Path) -> list[str]:
