@@ -17,7 +17,7 @@ GRPCURL = "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3"
 BUILD_SECONDS = 300
 ERRORS = re.compile(r"^(?P<line>.*?)  # (?P<reason>[A-Z_]+)$")
 
-pytestmark = [pytest.mark.processes, pytest.mark.timeout(BUILD_SECONDS + 60)]
+pytestmark = [pytest.mark.processes, pytest.mark.long, pytest.mark.timeout(BUILD_SECONDS + 60)]
 
 
 @pytest.fixture(scope="module")

@@ -81,6 +81,7 @@ def started(path: Path, place: Path, folder: Path) -> Demo:
     return Demo(process, place, out, err)
 
 
+@pytest.mark.long
 def test_the_demo_streams_from_two_hosts_and_ends_in_checked_findings(
     repository: UserRepository, place: Path, tmp_path: Path
 ) -> None:

@@ -55,6 +55,7 @@ class Ledger:
                 self.frames.append(read)
 
 
+@pytest.mark.long
 async def test_a_host_killed_after_every_frame_and_every_word_sent_loses_and_doubles_nothing(
     short_path: Path, repository: Path
 ) -> None:

@@ -14,7 +14,7 @@ from tests.agenthost.running_host import Client, open_host
 from tests.fakes.model_server import ModelServer
 from tests.kit.processes import tree_of
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.long]
 
 SHIPPED = tuple(sorted(name_of(path) for path in BUILT_IN.glob("*.toml")))
 PROMPT, FOREIGN = "prompt-that-no-table-shows", "variable-that-no-agent-has"

@@ -186,6 +186,7 @@ def test_a_plan_is_shown_before_the_run_and_binds_it(pair: Pair, conductor: Comm
     assert conductor("delete", "last", "--yes").returncode == 0
 
 
+@pytest.mark.long
 def test_the_same_is_asked_again_of_the_present_tree(pair: Pair, conductor: Command) -> None:
     """Keeps B16."""
     workspace = plain_workspace(pair.folder / "again")

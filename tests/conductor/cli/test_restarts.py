@@ -54,6 +54,7 @@ def test_output_goes_on_from_its_byte_when_the_conductor_comes_back(pair: Pair) 
     assert following.returncode == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", [("watch", "{run}"), ("watch", "{start}"), ("output", "{run}", "talk", "--follow")])
 def test_what_follows_waits_for_a_conductor_that_is_not_there_yet_and_says_where_and_how_long(
     pair: Pair, command: tuple[str, ...]
