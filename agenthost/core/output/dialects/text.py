@@ -22,5 +22,9 @@ class PlainText:
         yield from self._decode(b"", final=True)
 
     def _decode(self, data: bytes, *, final: bool) -> Iterator[Parsed]:
-        if text := self._decoder.decode(data, final):
+        text = self._decoder.decode(data, final)
+        if final and (half := self._decoder.getstate()[0]):
+            # `utf-8-sig` waits for the rest of a byte order mark, even at the end.
+            text += half.decode(errors="replace")
+        if text:
             yield Output(self._channel, text)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agenthost.core.output.agent_output import AgentOutput
@@ -133,6 +133,8 @@ def test_each_dialect_is_tried_here() -> None:
 
 
 @given(st.binary(max_size=300), st.lists(st.integers(0, 300), max_size=8))
+@example(b"\xef", [])
+@example(b"\xef\xbb", [1])
 def test_plain_text_is_the_answer_whatever_bytes_it_holds_and_however_they_come(data: bytes, cuts: list[int]) -> None:
     found = read("text", cut(data, cuts))
 
