@@ -17,7 +17,7 @@ from tests.kit.served_model import ServedModel
 from tests.kit.services import running_pair
 from tests.kit.waiting import wait_until
 
-pytestmark = [pytest.mark.processes, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.processes, pytest.mark.long, pytest.mark.timeout(120)]
 
 CALLER = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 # Asks three times, with a trace of its own, which does not reach the model.

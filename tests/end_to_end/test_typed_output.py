@@ -92,6 +92,7 @@ def run_file(pair: Pair, folder: Path, text: str) -> tuple[int, str]:
     return done.returncode, newest
 
 
+@pytest.mark.long
 def test_a_typed_output_reaches_guards_prompts_folds_and_callers(pair: Pair, tmp_path: Path) -> None:
     code, name = run_file(pair, tmp_path, FLOW)
     with pair.channel() as channel:

@@ -76,6 +76,7 @@ def repository(tmp_path: Path) -> Path:
     return make_repository(tmp_path / "work")
 
 
+@pytest.mark.long
 @pytest.mark.timeout(120)
 async def test_a_question_is_answered_by_the_model_of_the_one_who_asks(tmp_path: Path, repository: Path) -> None:
     answer = words("It greets,", " README.md:1.")

@@ -60,6 +60,7 @@ def test_with_a_door_to_a_model_nothing_more_gets_out(tmp_path: Path, outcome: O
     assert (with_door.escapes, with_door.changes) == ([], [])
 
 
+@pytest.mark.long
 async def test_as_a_command_of_the_operator_it_writes_into_its_own_copy_alone(tmp_path: Path, outcome: Outcome) -> None:
     """Keeps A5: the same list over the throw-away copy, which is the working directory."""
     as_command = await storm(tmp_path, AS_COMMAND)
