@@ -59,7 +59,7 @@ SAME_NAME = frozenset(
 )
 # Names of modules that many distributions share: nothing is known of any of them.
 _SHARED = frozenset(["azure", "backports", "google", "jaraco", "opentelemetry", "sphinxcontrib", "zope"])
-# Nobody imports them, and they are used: servers, drivers, plugins, what another package takes where it is there.
+# No code imports them, and they are used: servers, drivers, plugins, what another package takes if it is installed.
 _UNSEEN = re.compile(
     r"(types|pytest|flake8|django|mkdocs|sphinx|flask|celery|nvidia|torch|jupyter|opentelemetry|backports)-.*|.*-stubs|.*-plugin"
     r"|setuptools.*|wheel|pip|gunicorn|uvicorn|uvloop|hypercorn|daphne|whitenoise|httptools|python-dotenv|watchfiles|websockets|python-multipart"

@@ -9,7 +9,7 @@ from .finding import Finding
 
 
 class Coverage:
-    """The files of one lens. A file that one detector judged is judged, whatever kept another from it."""
+    """The files of one lens. A file counts as judged if at least one detector judged it."""
 
     def __init__(self) -> None:
         self._expected: dict[str, str] = {}

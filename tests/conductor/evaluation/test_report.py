@@ -12,11 +12,11 @@ from markdown_it import MarkdownIt
 from conductor.core.model.events.attempt_events import AttemptEnded
 from conductor.core.model.events.run_events import RunCancelRequested, StepCancelled, StepFailed, StepRequeued
 from conductor.core.model.states import AttemptState, Failure
-from conductor.core.model.work import Reported, WorkFailed, WorkKind
+from conductor.core.model.work import Reported, WorkKind
 from conductor.evaluation.reports.formats.cited_files import CitedFiles
 from conductor.evaluation.reports.formats.html import render_html
 from conductor.evaluation.reports.formats.options import Options
-from conductor.evaluation.reports.report import MAX_REPORT_BYTES, weighed
+from conductor.evaluation.reports.report import weighed
 from conductor.evaluation.reports.unchecked import unchecked
 from conductor.v1.flow_service_pb2 import Flow, GateWork
 from tests.conductor.evaluation.golden_reports import same_as_golden
@@ -341,60 +341,6 @@ def test_the_verdict_counts_by_severity_only_what_stands_in_the_change(findings:
     ]
 
     assert "; ".join(weighed(listed)) == told
-
-
-async def test_a_flow_may_bring_its_own_template(story: Story, workspace: Path) -> None:
-    """Keeps F6."""
-    template = "{{ report.verdict }} {{ steps.risks.state }} {{ band }} {{ report.findings[0].title | cell }}"
-    await story.begin(flow_of(agent("risks"), report_template=template), workspace)
-    await story.agent("risks", result={"findings": [claim("*x*")]})
-    markdown, _ = await story.report()
-
-    assert markdown == "1 finding (1 medium). Quotes checked; conclusions are yours. succeeded small \\*x\\*\n"
-
-
-async def test_a_template_that_does_not_fit_is_a_failure_with_its_line(story: Story, workspace: Path) -> None:
-    await story.begin(flow_of(agent("risks"), report_template="x\n{{ report.nothing.at_all }}"), workspace)
-    await story.agent("risks", says="x")
-    answer = await story.ask(WorkKind.REPORT)
-
-    assert isinstance(answer, WorkFailed)
-    assert answer.failure.reason == "REPORT_FAILED"
-    assert "line 2" in answer.failure.message
-
-
-async def test_a_report_that_would_be_too_large_is_shortened_and_says_so(story: Story, workspace: Path) -> None:
-    """Keeps F6: the most severe stay."""
-    steps = [f"s{number}" for number in range(5)]
-    await story.begin(flow_of(*(agent(name) for name in steps)), workspace)
-    for name in steps:
-        many = [
-            {**claim(f"{name} {number}"), "claim": "word→ " * 650, "severity": "high" if number < 10 else "low"}
-            for number in range(100)
-        ]
-        await story.agent(name, result={"findings": many})
-    markdown, values = await story.report()
-
-    assert len(markdown.encode()) + len(json.dumps(values, ensure_ascii=False).encode()) > MAX_REPORT_BYTES * 0.5
-    assert len(markdown.encode()) + len(json.dumps(values, ensure_ascii=False).encode()) < MAX_REPORT_BYTES * 1.1
-    shown = values["findings"]
-    assert [one["severity"] for one in shown[:30]] == ["high"] * 30
-    assert 50 < len(shown) < 500
-    left = f"{500 - len(shown)} of its 500 findings, the least severe, are left out: ListFindings returns all of them."
-    assert left in values["verdict"]
-    assert left in markdown
-    assert sum(values["severities"].values()) == len(shown)
-
-
-async def test_a_template_that_is_too_large_by_itself_is_a_failure(story: Story, workspace: Path) -> None:
-    await story.begin(
-        flow_of(agent("risks"), report_template="{% for n in range(4000) %}{{ 'x' * 1000 }}{% endfor %}"), workspace
-    )
-    await story.agent("risks", says="x")
-    answer = await story.ask(WorkKind.REPORT)
-
-    assert isinstance(answer, WorkFailed)
-    assert "even when it is shortened; the limit is" in answer.failure.message
 
 
 async def test_a_small_report_of_what_tools_judged_tells_in_few_words_how_it_ran(story: Story, workspace: Path) -> None:

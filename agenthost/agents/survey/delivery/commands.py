@@ -23,7 +23,7 @@ _PREFIX = re.compile(
     r"|[A-Za-z_]\w*=(?:\"[^\"]*\"|'[^']*'|\S*)\s+)+"
 )
 _SEPARATOR = re.compile(r"&&|\|\||;|\|")
-# What may run tests, read generously: nobody is accused of untested publishing because a name is unusual.
+# What may run tests, read generously: an unusual name must not make a release look untested.
 _TESTING = re.compile(
     r"(?<![\w-])(py\.?test|unittest|tox|nox|nosetests?|ctest|jest|vitest|mocha|cypress|playwright|rspec|phpunit|bats|ginkgo|gotestsum"
     r"|tarpaulin|nextest|trial|check|verify|spec|ci)(?![\w-])|tests?(?![a-z])|[Tt]est(?:Debug|Release)?|connectedCheck"

@@ -1,4 +1,4 @@
-"""Finds jobs and steps that never run: their conditions are false whatever starts the workflow."""
+"""Finds jobs and steps that never run: their conditions are false for every event that starts the workflow."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Finds checks in pipelines whose failure nobody sees: tolerated by the job, the command or the tool's own settings.
+"""Finds checks in pipelines whose failure stops nothing: tolerated by the job, the command or the tool's own settings.
 
 A check that runs elsewhere and may fail there is left alone, as is a job that is an experiment by its name.
 """

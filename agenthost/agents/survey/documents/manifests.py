@@ -32,7 +32,7 @@ _MANIFEST_IN = re.compile(r"^include\s+(?P<names>[\w./ -]+?)\s*$")
 
 
 def find_unpackaged(survey: Survey) -> list[Finding]:
-    """Returns the files that manifests name in vain."""
+    """Returns the files that manifests name and the repository does not have."""
     return merge("docs", _sightings(survey))
 
 
