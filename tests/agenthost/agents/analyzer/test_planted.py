@@ -14,7 +14,7 @@ from tests.agenthost.agents.analyzer.driven import analyze, tree
 
 pytestmark = pytest.mark.processes
 
-TOOLS = ("ruff", "zizmor", "shellcheck", "hadolint", "lizard", "typos", "ast-grep")
+TOOLS = ("ruff", "zizmor", "shellcheck", "hadolint", "lizard", "typos", "ast-grep", "oxlint")
 TANGLED = "def tangled(a):\n" + "".join(f"    if a == {at}:\n        a += 1\n        a -= 1\n" for at in range(60))
 CODE = {
     "a.py": f"import requests\nrequests.get(url)\n{TANGLED}",
@@ -23,8 +23,13 @@ CODE = {
     ".github/workflows/ci.yml": "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: other/action@v1\n",
     "README.md": "See the documentaion.\n",
     "a.js": "fetch({ rejectUnauthorized: false });\n",
+    "sub/a.ts": "export const both = { a: 1, a: 2 };\n",
 }
 BAIT = "{bait}"  # a file that nothing may make
+OXLINTRC = (
+    '{"ignorePatterns": ["**/*"], "jsPlugins": ["./bait.js"], "extends": ["/etc/x"], "rules": {"no-dupe-keys": "off"}}'
+)
+SCRIPT = f"require('fs').writeFileSync('{BAIT}', ''); export default {{ ignorePatterns: ['**/*'] }};\n"
 PLANTED = {
     ".shellcheckrc": "disable=all\nshell=zsh\n",
     ".github/zizmor.yml": "rules:\n  unpinned-uses: {}\n  excessive-permissions:\n    disable: true\n",
@@ -40,8 +45,12 @@ PLANTED = {
     "lizard_ext/lizardbait.py": f"open({BAIT!r}, 'w')\n",
     "sgconfig.yml": "ruleDirs: [none]\ncustomLanguages:\n  python:\n    libraryPath: bait.so\n    extensions: [py, js, sh]\n",
     "whitelizard.txt": "tangled\n",
+    **dict.fromkeys((".oxlintrc.json", "sub/.oxlintrc.json", ".eslintrc.json"), OXLINTRC),
+    **dict.fromkeys(("oxlint.config.ts", "sub/oxlint.config.ts", "vite.config.ts", "bait.js"), SCRIPT),
+    "package.json": '{"eslintIgnore": ["*"], "eslintConfig": {"rules": {"no-dupe-keys": "off"}}}',
+    "tsconfig.json": '{"extends": "/etc/passwd", "exclude": ["**/*"], "compilerOptions": {"plugins": [{"name": "./bait.js"}]}}',
     ".gitattributes": "* linguist-vendored linguist-generated export-ignore\n",
-    **dict.fromkeys((".gitignore", ".ignore", ".rgignore", ".dockerignore", ".eslintignore"), "*\n"),
+    **dict.fromkeys((".gitignore", ".ignore", ".rgignore", ".dockerignore", ".eslintignore", "sub/.gitignore"), "*\n"),
 }
 
 

@@ -1,5 +1,6 @@
 """The specs of the analyzers ask their tools for what the table of rules keeps."""
 
+import json
 import tomllib
 from pathlib import Path
 
@@ -15,3 +16,11 @@ def test_ruff_is_asked_for_every_rule_that_the_table_keeps() -> None:
 
     assert kept
     assert [rule for rule in kept if rule[0].isupper() and not rule.startswith(selected)] == []
+
+
+def test_oxlint_is_asked_for_exactly_the_rules_that_the_table_keeps() -> None:
+    text = (BUILT_IN / "analyzer/configurations/oxlint.json").read_text()
+    rules = json.loads("".join(line for line in text.splitlines() if not line.lstrip().startswith("//")))["rules"]
+    kept = {rule for rule, entry in tomllib.loads(TABLE.read_text())["oxlint"].items() if "drop" not in entry}
+
+    assert {rule.rpartition("/")[2] for rule in rules} == kept
