@@ -30,7 +30,7 @@ from conductor.api.pool_servicer import PoolServicer, PoolView
 from conductor.api.reading.gate_reading import GateReading
 from conductor.api.run_creation import Pinning, RunCreation
 from conductor.api.run_servicer import Launching, RunServicer
-from conductor.api.server_servicer import ServerFacts, ServerServicer
+from conductor.api.server_servicer import ServerFacts, ServerRole, ServerServicer
 from conductor.api.workspace_servicer import WorkspaceServicer
 from conductor.clock import SystemClock
 from conductor.config import FETCHED_FOLDER, PUSHED_FOLDER, SNAPSHOTS_FOLDER, Settings
@@ -310,7 +310,9 @@ class Conductor:
             GateReading(opened.store, lambda: self._engine.state.ongoing),
             self._evaluator.judge_edit,
         )
-        server = ServerServicer(self._facts(), lambda: self.address, lambda: len(self._engine.state.ongoing))
+        server = ServerServicer(
+            self._facts(), self._role, lambda: self.address, lambda: len(self._engine.state.ongoing)
+        )
         return [
             (run_service_pb2_grpc.add_RunServiceServicer_to_server, runs),
             (gate_service_pb2_grpc.add_GateServiceServicer_to_server, gates),
@@ -336,10 +338,13 @@ class Conductor:
         return ServerFacts(
             version=release_number(),
             conductor_id=store.conductor_id,
-            epoch=store.epoch,
             start_time=self._opened.clock.now(),
             settings=self._settings.shown(),
+            store="sqlite",
         )
+
+    def _role(self) -> ServerRole:
+        return ServerRole(is_active=True, epoch=self._opened.store.epoch, active_address=self.address)
 
     def _make_telemetry(self) -> Telemetry:
         settings, opened = self._settings, self._opened

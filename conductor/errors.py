@@ -11,7 +11,7 @@
     │   └── RootNotAllowedError, SnapshotInvalidError, PushSupersededError
     ├── ConfigurationError, BackupError   the operator must
     └── ServiceError            the service must
-        ├── NoCapacityError     ├── ShuttingDownError   ├── ProgramError (ProgramUnavailableError)
+        ├── NoCapacityError     ├── ShuttingDownError   ├── NotActiveError   ├── ProgramError (ProgramUnavailableError)
         ├── TooManyFailedTokensError
         └── StorageError (DatabaseInUseError, DatabaseTooNewError …)
 
@@ -51,6 +51,7 @@ __all__ = [
     "HostExistsError",
     "InvalidRequestError",
     "NoCapacityError",
+    "NotActiveError",
     "NotFoundError",
     "OutcomeUnknownError",
     "PreconditionError",
@@ -221,6 +222,18 @@ class TooManyFailedTokensError(ServiceError):
     def __init__(self, message: str = "", *, retry_after: float) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after
+
+
+class NotActiveError(ServiceError):
+    """This conductor is a standby, which serves reads only."""
+
+    reason = "NOT_ACTIVE"
+
+    def __init__(self, address: str = "") -> None:
+        hint = f"ask the active conductor:  conductor --address {address} …" if address else "ask again in some seconds"
+        told = f"; the active one is at {address}" if address else ", and no conductor is active yet"
+        metadata = {"address": address} if address else None
+        super().__init__(f"this conductor is a standby, which serves reads only{told}", hint=hint, metadata=metadata)
 
 
 class StorageError(ServiceError):

@@ -17,24 +17,41 @@ class ServerFacts:
 
     version: str
     conductor_id: str
-    epoch: int
     start_time: float
     settings: Mapping[str, str]
+    store: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServerRole:
+    """Whether this server is the active one, with the epoch and the address of the one that is."""
+
+    is_active: bool
+    epoch: int
+    active_address: str
 
 
 class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
     """Describes this server. `count_unfinished` counts the runs that have not ended."""
 
-    def __init__(self, facts: ServerFacts, address: Callable[[], str], count_unfinished: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        facts: ServerFacts,
+        role: Callable[[], ServerRole],
+        address: Callable[[], str],
+        count_unfinished: Callable[[], int],
+    ) -> None:
         self._facts = facts
+        self._role = role
         self._address = address
         self._count_unfinished = count_unfinished
 
     async def GetServerInfo(self, request: pb.GetServerInfoRequest, context: Any) -> pb.ServerInfo:
+        role = self._role()
         return pb.ServerInfo(
             version=self._facts.version,
             conductor_id=self._facts.conductor_id,
-            epoch=self._facts.epoch,
+            epoch=role.epoch,
             start_time=timestamp(self._facts.start_time),
             address=self._address(),
             unfinished_runs=self._count_unfinished(),
@@ -42,4 +59,7 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
             limits=fixed_limits(),
             caller=current_caller().identity,
             role=current_caller().role,
+            server_role="active" if role.is_active else "standby",
+            store=self._facts.store,
+            active_address=role.active_address,
         )

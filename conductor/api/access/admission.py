@@ -19,10 +19,19 @@ _SCHEME = "bearer "
 
 # Returns the caller of a call that has no token; None where a token is needed.
 Known = Callable[[Any], Caller | None]
+# Raises the error with which a method is refused now, whoever calls it.
+Refuse = Callable[[str], None]
+
+
+def refuse_nothing(_: str) -> None:
+    """Lets every method through."""
 
 
 class Admission:
-    """Admits callers. `known` tells who calls without a token, `address_of` where a call comes from; each call is asked for."""
+    """Admits callers. `known` tells who calls without a token, `address_of` where a call comes from; each call is asked for.
+
+    `refuse` is asked last: only admitted callers hear that this conductor is a standby.
+    """
 
     def __init__(
         self,
@@ -30,19 +39,22 @@ class Admission:
         known: Known,
         now: Callable[[], float],
         address_of: Callable[[Any], str] = lambda context: context.peer() or "",
+        refuse: Refuse = refuse_nothing,
     ) -> None:
         self._tokens = tokens
         self._known = known
         self._address_of = address_of
+        self._refuse = refuse
         self._failures = Failures(now)
 
     def __call__(self, method: str, context: Any) -> Caller:
-        """Returns the caller; raises UnauthenticatedError or RoleNotAllowedError."""
+        """Returns the caller; raises UnauthenticatedError or RoleNotAllowedError, and what `refuse` raises."""
         caller = self._identify(context)
         needed = role_needed(method)
         if not is_allowed(caller.role, needed):
             self._failures.note_role(caller, str(needed), method)
             raise _not_allowed(method, caller, needed)
+        self._refuse(method)
         return replace(caller, address=self._address_of(context))
 
     def _identify(self, context: Any) -> Caller:

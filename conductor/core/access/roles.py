@@ -60,6 +60,15 @@ METHODS = {
 }
 
 
+# Reads that need more than the role of a viewer.
+_PRIVILEGED_READS = frozenset({"/conductor.v1.AccessService/ListTokens", "/conductor.v1.AccessService/ListRevocations"})
+
+
+def is_read(method: str) -> bool:
+    """Returns whether a method changes nothing, so that a standby may answer it."""
+    return METHODS.get(method) is Role.VIEWER or method in _PRIVILEGED_READS
+
+
 def role_needed(method: str) -> Role:
     """Returns the least role that may call a method, such as `/conductor.v1.RunService/CancelRun`."""
     return METHODS.get(method, Role.ADMIN)

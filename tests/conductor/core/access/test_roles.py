@@ -2,7 +2,7 @@
 
 import pytest
 
-from conductor.core.access.roles import METHODS, Role, is_allowed, role_needed
+from conductor.core.access.roles import METHODS, Role, is_allowed, is_read, role_needed
 from servicekit.calls.descriptors import DescriptorLibrary
 from servicekit.tls.identity import ROLES
 
@@ -61,3 +61,22 @@ def test_reading_methods_are_open_to_viewers_and_changing_ones_are_not() -> None
     for method, role in METHODS.items():
         if "AccessService" not in method:
             assert (role is Role.VIEWER) == method.rpartition("/")[2].startswith(reads), method
+
+
+def test_a_standby_answers_what_changes_nothing() -> None:
+    """Keeps K15. Whatever is not known to be a read counts as a change."""
+    served = {method.rpartition("/")[2] for method in METHODS if is_read(method) and method.startswith("/conductor")}
+
+    assert {"GetRun", "WatchRun", "ReadOutput", "GetReport", "ListGates", "ListHosts", "ListTokens"} <= served
+    changes = {
+        "CreateRun",
+        "CancelRun",
+        "PlanRun",
+        "ResolveGate",
+        "DeleteRun",
+        "PushWorkspace",
+        "AddHost",
+        "CreateToken",
+    }
+    assert served & changes == set()
+    assert not is_read("/conductor.v1.RunService/NewMethod")
