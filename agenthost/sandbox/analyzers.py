@@ -36,6 +36,7 @@ def absent_analyzer(spec: AgentSpec, *, is_built_in: bool) -> str:
     for field, folder, name in (
         ("adapter", "adapters", spec.analyzer.adapter),
         ("narrowing", "narrowing", spec.analyzer.narrowing),
+        ("blocks", "blocks", spec.analyzer.blocks),
     ):
         if name and name.replace("-", "_") not in (there := _readers(folder)):
             return f"analyzer.{field} names '{name}', and there are {', '.join(there) or 'none'}"

@@ -10,6 +10,7 @@ from pathlib import Path
 from ..files import as_told, is_generated, is_test, is_vendored
 from ..reading.snapshot import read_bytes
 from . import doubts
+from .blocks.blocks import Blocks
 from .results import Narrowing, Result
 from .sarif.values import RawResult
 from .selection import head_of
@@ -41,6 +42,7 @@ class Judge:
         unless: Mapping[str, Sequence[str]] | None = None,
         *,
         changed: Collection[str] = (),
+        blocks: Blocks | None = None,
     ) -> None:
         self.root, self.work, self._given, self._unless = root, work, given, unless or {}
         self._places: dict[str, tuple[str, str]] = {}
@@ -48,11 +50,14 @@ class Judge:
         self._orders: dict[str, int] = {}
         self._looks = 0
         self._changed = frozenset(changed)
+        self._blocks = blocks
         self.narrowing = narrowing
         self.complaint = ""  # why the repository's own settings are not applied
 
     def judge(self, result: Result) -> tuple[Result, str]:
         """Returns a result with its path relative to the root, and why it does not count: nothing where it does."""
+        if self._blocks is not None:
+            result = self._blocks.origin(result)
         path, reason = self._place(result.path)
         start, end = (0, 0) if reason else self._lines(path, result.start_line, result.end_line)
         told, result = result, replace(result, path=path, start_line=start, end_line=end)

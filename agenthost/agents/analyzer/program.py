@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TextIO, cast
 
 from ..voice import Voice
+from .blocks.blocks import Blocks
 from .judging import Judge
 from .reading import read_output
 from .results import WORKSPACE, Narrowing
@@ -48,10 +49,13 @@ def main(
     selection = select(root, settings.files)
     base, changed = comparison_in(prompt)
     narrowing = _narrowing(settings, root, base, voice)
-    judge = Judge(root, work, selection.kinds, narrowing, settings.unless, changed=changed)
+    blocks = Blocks(settings.blocks, root, work) if settings.blocks else None
+    judge = Judge(root, work, selection.kinds, narrowing, settings.unless, changed=changed, blocks=blocks)
     tally = Tally(settings, selection, judge)
     if selection.kinds or not settings.files:
-        _Driver(settings, judge, tally, voice).drive(selection)
+        _Driver(settings, judge, tally, voice, blocks).drive(selection)
+    if blocks is not None:
+        tally.tell_blocks(blocks.lost, blocks.others)
     document = tally.result()
     voice.answer(tally.summary())
     voice.final(document)
@@ -61,8 +65,10 @@ def main(
 class _Driver:
     """Runs the tool until every file was looked at once, or the time is over."""
 
-    def __init__(self, settings: Settings, judge: Judge, tally: Tally, voice: Voice) -> None:
-        self._settings, self._judge, self._tally, self._voice = settings, judge, tally, voice
+    def __init__(
+        self, settings: Settings, judge: Judge, tally: Tally, voice: Voice, blocks: Blocks | None = None
+    ) -> None:
+        self._settings, self._judge, self._tally, self._voice, self._blocks = settings, judge, tally, voice, blocks
         self._clock = Clock(settings.seconds)
         self._again = MAX_AGAIN
 
@@ -96,7 +102,10 @@ class _Driver:
         """Returns what the tool said of a batch, and why it cannot be relied on: nothing where it can."""
         if self._clock.complaint:
             return Taken(), self._clock.complaint
-        files = [f"{self._judge.root}/{path}" for path in batch]
+        with _pulse(self._voice, self._settings.title):
+            files = self._files(batch)
+        if self._blocks is not None and not files:
+            return Taken(), ""
         try:
             with (
                 _pulse(self._voice, self._settings.title),
@@ -109,6 +118,12 @@ class _Driver:
             return Taken(), f"it cannot be started: {error.strerror}"
         words = f": {run.last_words}" if run.last_words else ""
         return taken, complaint or (f"its output cannot be read, because {broken}{words}" if broken else "")
+
+    def _files(self, batch: Sequence[str]) -> list[str]:
+        """Returns what the tool is given for files of the snapshot: these, or the blocks in them."""
+        if self._blocks is not None:
+            return self._blocks.files_of(batch)
+        return [f"{self._judge.root}/{path}" for path in batch]
 
 
 @contextlib.contextmanager

@@ -24,7 +24,9 @@ class Settings:
     skipped: re.Pattern[str] | None = None
     unparsed: tuple[str, ...] = ()
     narrowing: str = ""
+    blocks: str = ""  # the kind of pieces that are taken out of the files; without one the tool is given the files
     category: str = ""
+    tool: str = ""  # whose rules they are, where the spec has another name
     # By rule, texts in whose lines its results do not count.
     unless: Mapping[str, Sequence[str]] = field(default_factory=dict)
     seconds: float = TOOL_SECONDS  # of all batches together

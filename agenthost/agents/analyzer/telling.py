@@ -5,7 +5,7 @@ Of a tool at most `MAX_FINDINGS` results become findings, shared out among its r
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..files import language, spelt
@@ -20,6 +20,7 @@ from .wording import link, over, plain, short, unjudged
 MAX_FINDINGS = 500
 MAX_COUNTED_RULES = 500  # in the coverage
 MAX_NOTES = 20
+MAX_OTHER_BLOCKS = 6
 MAX_NOTE_CHARACTERS = 480
 MAX_RESULT_BYTES = 900 * 1024
 MAX_TITLE_CHARACTERS = 160
@@ -71,6 +72,14 @@ class Tally:
     def lose(self, files: Iterable[str], complaint: str) -> None:
         """Notes that the tool failed over these files."""
         self._failed.setdefault(complaint, []).extend(files)
+
+    def tell_blocks(self, lost: Mapping[str, str], others: Counter[str]) -> None:
+        """Notes the files that could not be taken apart, and the blocks that are not for this tool."""
+        for path, complaint in lost.items():
+            self.lose([path], f"it {complaint}")
+        if others:
+            kinds = ", ".join(f"{kind} {count:,}" for kind, count in others.most_common(MAX_OTHER_BLOCKS))
+            self._notes.append(f"Not for {self._settings.name}, so not judged: scripts for other shells ({kinds}).")
 
     def result(self) -> dict[str, Any]:
         """Returns the typed result, at most `MAX_RESULT_BYTES` long."""
@@ -126,8 +135,8 @@ class Tally:
 
     def _named(self, rule: str) -> str:
         """Returns the rule's name with its tool's, as tables and baselines have it."""
-        name = plain(rule).strip()
-        return f"{self._settings.name}:{name[: MAX_RULE_CHARACTERS - len(self._settings.name)]}"
+        tool = self._settings.tool or self._settings.name
+        return f"{tool}:{plain(rule).strip()[: MAX_RULE_CHARACTERS - len(tool)]}"
 
     def _kind(self, path: str) -> str:
         return self._selection.kinds.get(path) or language(path) or NO_KIND

@@ -27,7 +27,21 @@ FILES, RESULT = "{files}", "{result}"
 _PROGRAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,79}")
 _MODULE = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 _WORD = re.compile(r"[a-z][a-z -]{0,39}")
-_KEYS = frozenset({"files", "ok_exit", "result", "adapter", "skipped", "unparsed", "narrowing", "category", "unless"})
+_KEYS = frozenset(
+    {
+        "files",
+        "ok_exit",
+        "result",
+        "adapter",
+        "skipped",
+        "unparsed",
+        "narrowing",
+        "blocks",
+        "category",
+        "tool",
+        "unless",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +55,9 @@ class Analyzer:
     skipped: str = ""
     unparsed: tuple[str, ...] = ()  # rules whose results say that a file could not be parsed
     narrowing: str = ""
+    blocks: str = ""  # the kind of pieces that are taken out of the files, for the tool to judge
     category: str = ""
+    tool: str = ""  # the name before its rules, where it is not the agent's
     unless: tuple[tuple[str, tuple[str, ...]], ...] = ()  # by rule, texts in whose lines its results do not count
 
     def settings(self, name: str, version: str) -> str:
@@ -64,7 +80,9 @@ def read_analyzer(table: Any, argv: tuple[str, ...]) -> Analyzer:
         _skipped(table.get("skipped", "")),
         _texts(table, "unparsed", "rules of the tool"),
         _name(table, "narrowing", _MODULE),
+        _name(table, "blocks", _MODULE),
         _name(table, "category", _WORD),
+        _name(table, "tool", _MODULE),
         _unless(table.get("unless", {})),
     )
     if FILES in argv and not found.files:

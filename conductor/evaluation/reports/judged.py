@@ -13,7 +13,9 @@ MAX_NAMED = 8
 LENS = "lens "
 LEFT_OUT = "history left out: "
 # The agents that ship with a host and need a program beside it, and what brings those.
-ANALYZERS = frozenset({"ruff", "zizmor", "shellcheck", "hadolint", "deptry", "lizard", "typos", "ast-grep", "oxlint"})
+ANALYZERS = frozenset(
+    {"ruff", "zizmor", "shellcheck", "shellcheck-run", "hadolint", "deptry", "lizard", "typos", "ast-grep", "oxlint"}
+)
 BRING = "pip install 'conductor-agenthost[survey]'"
 # Kinds that hold data, pictures or prose without a form: no rule is missed there, so they are told last.
 DATA = frozenset(

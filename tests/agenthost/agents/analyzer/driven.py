@@ -10,7 +10,7 @@ from typing import Any
 from agenthost.agents.analyzer.program import main
 
 
-def analyze(root: Path, tool: str, **settings: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def analyze(root: Path, tool: str, /, **settings: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Returns the typed result of a tool in Python that gets the files as arguments, and all lines that were said."""
     program = root.parent / "tool.py"
     program.write_text(tool)

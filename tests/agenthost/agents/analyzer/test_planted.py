@@ -14,13 +14,14 @@ from tests.agenthost.agents.analyzer.driven import analyze, tree
 
 pytestmark = pytest.mark.processes
 
-TOOLS = ("ruff", "zizmor", "shellcheck", "hadolint", "lizard", "typos", "ast-grep", "oxlint")
+TOOLS = ("ruff", "zizmor", "shellcheck", "shellcheck-run", "hadolint", "lizard", "typos", "ast-grep", "oxlint")
 TANGLED = "def tangled(a):\n" + "".join(f"    if a == {at}:\n        a += 1\n        a -= 1\n" for at in range(60))
 CODE = {
     "a.py": f"import requests\nrequests.get(url)\n{TANGLED}",
     "a.sh": "#!/bin/bash\nif [ -n ${A} ]; then cd x; fi\n",
     "Dockerfile": "FROM debian\nRUN pip install x\n",
-    ".github/workflows/ci.yml": "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: other/action@v1\n",
+    ".github/workflows/ci.yml": "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: other/action@v1\n"
+    "      - run: |\n          [ -n ${A} ] || exit 1\n          ! grep -q x a.py\n",
     "README.md": "See the documentaion.\n",
     "a.js": "fetch({ rejectUnauthorized: false });\n",
     "sub/a.ts": "export const both = { a: 1, a: 2 };\n",

@@ -24,3 +24,13 @@ def test_oxlint_is_asked_for_exactly_the_rules_that_the_table_keeps() -> None:
     kept = {rule for rule, entry in tomllib.loads(TABLE.read_text())["oxlint"].items() if "drop" not in entry}
 
     assert {rule.rpartition("/")[2] for rule in rules} == kept
+
+
+def test_shellcheck_is_asked_in_workflows_for_rules_that_the_table_keeps_and_for_what_it_cannot_parse() -> None:
+    spec = tomllib.loads((BUILT_IN / "shellcheck-run.toml").read_text())
+    asked = set(spec["argv"][spec["argv"].index("--include") + 1].split(","))
+    table = tomllib.loads(TABLE.read_text())[spec["analyzer"]["tool"]]
+    kept = {rule for rule, entry in table.items() if "drop" not in entry}
+
+    assert asked - kept == set(spec["analyzer"]["unparsed"])
+    assert "SC2251" in asked

@@ -46,7 +46,7 @@ def test_our_program_drives_the_tool_and_the_daemon_reads_jsonl() -> None:
         "ok_exit": [0, 1],
         "unparsed": [],
         "result": "stdout",
-        **dict.fromkeys(("adapter", "skipped", "narrowing", "category"), ""),
+        **dict.fromkeys(("adapter", "skipped", "narrowing", "blocks", "category", "tool"), ""),
         "unless": {},
     }
     assert (spec.dialect, spec.offers, spec.is_driven) == ("jsonl", ("findings", "places"), True)
