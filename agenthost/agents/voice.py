@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, TextIO
 
+from .files import spelt
+
 # A line of the dialect has at most 1 MiB, and JSON may write one character as twelve bytes.
 MAX_TEXT = 64_000
 MAX_NAME = 256
@@ -54,8 +56,8 @@ class Voice:
         self._write("usage", input_tokens=input_tokens, output_tokens=output_tokens, turns=turns)
 
     def final(self, result: Mapping[str, Any]) -> None:
-        """Ends with a typed result."""
-        self._write("final", result=dict(result))
+        """Ends with a typed result. Names in it may hold bytes that are no UTF-8."""
+        self._write("final", result=_spelt(dict(result)))
 
     def turn(self, *, failed: bool = False) -> None:
         """Tells that the turn is over. Everything of the turn comes before; the next prompt follows, or the end of stdin."""
@@ -70,3 +72,15 @@ class Voice:
         # ASCII only: file names may hold lone surrogates, which no encoding but JSON's escapes can carry.
         self._stream.write(json.dumps({"type": kind, **fields}) + "\n")
         self._stream.flush()
+
+
+def _spelt(value: Any) -> Any:
+    match value:
+        case str():
+            return spelt(value)
+        case dict():
+            return {key: _spelt(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_spelt(item) for item in value]
+        case _:
+            return value

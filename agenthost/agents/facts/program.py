@@ -8,7 +8,7 @@ from typing import Any, TextIO
 
 from ..reading.snapshot import Snapshot
 from ..survey.finding import Finding, named
-from ..survey.voice import Voice
+from ..voice import Voice
 from .churn import scan_churn
 from .dependencies import scan_dependencies
 from .guidelines import scan_guidelines
@@ -77,7 +77,7 @@ def _tell(subject: Subject, scans: Sequence[str], voice: Voice) -> None:
     if unread := subject.snapshot.unjudged:
         subject.miss(f"{named(unread, 'file')} could not be read as text.")
     voice.answer(_summary(subject, scans, findings))
-    voice.result(_bounded({**facts, "findings": [one.to_json() for one in findings], "notes": subject.notes}))
+    voice.final(_bounded({**facts, "findings": [one.to_json() for one in findings], "notes": subject.notes}))
 
 
 def _bounded(result: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Defines a finding with verbatim evidence, in the shape of the findings contract.
 
-It does not rank (see `ranking`) and does not check quotes: evidence is only made from the text it is cut from.
+It does not check quotes: evidence is only made from the text it is cut from. Titles, severities, reasons and remedies of a lens's
+rules are in the table of the flow (flows/survey/rules.toml): a lens tells the rule, the place, and the few words that vary.
 """
 
 from dataclasses import dataclass
@@ -16,17 +17,12 @@ MAX_TITLE_CHARACTERS = 160
 
 
 class Severity(StrEnum):
-    """The importance of a finding, honestly: most are low."""
+    """The importance of a finding, where its rule has no entry in a table."""
 
     INFO = "info"
     LOW = "low"
     MEDIUM = "medium"
     HIGH = "high"
-
-    @property
-    def rank(self) -> int:
-        """Returns the rank; greater is worse."""
-        return list(Severity).index(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,28 +37,24 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing worth a maintainer's time. `weight` orders findings of the same severity and is not shown.
+    """One thing worth a maintainer's time. `rule` is the same in every release: baselines know a finding by it."""
 
-    `remedy` is what to do about it. `rule` names what found it, the same in every release: baselines know a finding by it.
-    """
-
-    category: str
-    severity: Severity
+    rule: str
     title: str
-    claim: str
     evidence: tuple[Evidence, ...]
-    weight: float = 0.0
+    claim: str = ""
     remedy: str = ""
-    rule: str = ""
+    severity: Severity = Severity.LOW
+    category: str = ""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self, category: str = "") -> dict[str, Any]:
         """Returns the shape of the findings contract; the conductor computes the id."""
         return {
             "id": "",
             "severity": self.severity.value,
             "title": shorten(" ".join(self.title.split()), MAX_TITLE_CHARACTERS),
-            "claim": self.claim,
-            "category": self.category,
+            "claim": self.claim or f"{self.title}.",
+            "category": self.category or category,
             "remedy": self.remedy,
             "rule": self.rule,
             "evidence": [
@@ -70,6 +62,11 @@ class Finding:
                 for item in self.evidence[:MAX_EVIDENCE]
             ],
         }
+
+
+def sighting(rule: str, place: Evidence | None, title: str) -> Finding:
+    """Returns a finding of one place; one without a place is left out at the end."""
+    return Finding(rule, title, (place,) if place else ())
 
 
 def cite(source: SourceText, start_line: int, end_line: int | None = None) -> Evidence | None:

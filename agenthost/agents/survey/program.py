@@ -6,33 +6,51 @@ strange file cannot cost the others' findings.
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any
 
 from ..files import language
 from ..reading import grammars
 from ..reading.history import History, read_history
 from ..reading.snapshot import UNJUDGED, Snapshot
-from .delivery import lens as delivery
-from .documents import lens as documents
+from ..voice import Voice
+from .delivery.credentials import find_credentials
+from .delivery.lens import find_in_pipelines
+from .documents.links import find_dead_links
+from .documents.manifests import find_unpackaged
+from .documents.named_things import find_missing_things
+from .documents.own_addresses import find_dead_addresses
+from .documents.requirements import find_contradictions
 from .finding import Finding, named
-from .hotspots import lens as hotspots
+from .hotspots.cochange import find_cochange
+from .hotspots.lens import find_hotspots
 from .inventory import take_inventory
-from .lens import Detector
 from .overtime import OvertimeError, ended_after
-from .ranking import choose, rank, summary
-from .structure import lens as structure
+from .structure.script_rings import find_script_rings
 from .survey import Survey
-from .testing import lens as testing
-from .voice import Voice
+from .testing.hollow_tests import find_powerless_tests
+from .testing.untested import find_untested
 
-LENSES: dict[str, tuple[Detector, ...]] = {
-    "hotspots": hotspots.DETECTORS,
-    "structure": structure.DETECTORS,
-    "tests": testing.DETECTORS,
-    "docs": documents.DETECTORS,
-    "delivery": delivery.DETECTORS,
+# The detectors of each lens, with words that complete the sentence "Looking at …".
+LENSES: dict[str, dict[str, Callable[[Survey], Iterable[Finding]]]] = {
+    "hotspots": {
+        "the history, for a large file that changes all the time": find_hotspots,
+        "the history, for distant files that change together": find_cochange,
+    },
+    "structure": {"which files of JavaScript and TypeScript import which, for rings": find_script_rings},
+    "tests": {"larger modules that no test names": find_untested, "tests that cannot fail": find_powerless_tests},
+    "docs": {
+        "links and anchors of the documents": find_dead_links,
+        "badges of workflows, and addresses of the repository's own pages": find_dead_addresses,
+        "files and commands that the documents tell people to use": find_missing_things,
+        "files that manifests name": find_unpackaged,
+        "versions of languages that the README promises": find_contradictions,
+    },
+    "delivery": {
+        "the pipelines, for jobs and releases that let faults through": find_in_pipelines,
+        "every text file, for credentials in known formats": find_credentials,
+    },
 }
 ALL = "all"
 INVENTORY = "inventory"
@@ -40,7 +58,8 @@ INVENTORY = "inventory"
 RETIRED = {
     "risks": "The lens risks has given way to analyzers: ruff, zizmor, shellcheck and others look for what it found."
 }
-MAX_PROMPT_CHARACTERS = 64_000
+MAX_PLACES = 40  # that become findings, of a rule; all are counted
+MAX_TOLD = 5
 LENS_SECONDS = 60.0
 ALL_SECONDS = 100.0
 
@@ -51,8 +70,14 @@ def main(arguments: Sequence[str], *, root: Path | None = None) -> int:
     if len(arguments) > 1 or lens not in {*LENSES, *RETIRED, INVENTORY, ALL}:
         sys.stderr.write(f"usage: survey [{'|'.join([*LENSES, INVENTORY, ALL])}]\n")
         return 2
+    voice = Voice(sys.stdout)
     try:
-        _investigate(lens, root or Path.cwd(), _read_prompt(sys.stdin), Voice(sys.stdout))
+        if lens in RETIRED:
+            voice.final({"findings": [], "notes": [RETIRED[lens]]})
+        elif lens == INVENTORY:
+            _count(Snapshot(root or Path.cwd()), voice)
+        else:
+            _investigate(lens, Snapshot(root or Path.cwd()), voice)
     except BrokenPipeError:
         # The reader is gone. The stream must not be flushed again when the interpreter ends.
         sys.stdout = None
@@ -60,54 +85,76 @@ def main(arguments: Sequence[str], *, root: Path | None = None) -> int:
     return 0
 
 
-def _read_prompt(stream: TextIO | None) -> str:
-    if stream is None or stream.isatty():
-        return ""
-    try:
-        return stream.read(MAX_PROMPT_CHARACTERS)
-    except (OSError, UnicodeDecodeError):
-        return ""
-
-
-def _investigate(lens: str, root: Path, question: str, voice: Voice) -> None:
-    if lens in RETIRED:
-        voice.finish([], [RETIRED[lens]])
-        return
-    snapshot = Snapshot(root)
-    if lens == INVENTORY:
-        _count(snapshot, voice)
-        return
-    needs_history = lens in {"hotspots", ALL}
-    history = read_history() if needs_history else History(absence="The history is not needed for this lens")
-    seconds = ALL_SECONDS if lens == ALL else LENS_SECONDS
-    survey = Survey(snapshot, history, voice, question=question, seconds=seconds)
-    _introduce(survey)
-    _tell_emptiness(survey, lens)
-    found: list[Finding] = []
-    for name in LENSES if lens == ALL else [lens]:
-        chosen, left_out = choose(_look(name, survey), survey.question_words)
-        voice.answer(summary(name, chosen, left_out))
-        found += chosen
-    _tell_omissions(survey)
-    unparsed = _tell_unparsed(survey)
-    tool = "survey" if lens == ALL else f"lens {lens}"
-    unjudged = len(unparsed.union(survey.snapshot.unread))
-    voice.finish(rank(found, survey.question_words), survey.gaps, unjudged, survey.coverage.to_json(tool, found))
-
-
 def _count(snapshot: Snapshot, voice: Voice) -> None:
     voice.log(f"Counting the {named(len(snapshot.paths), 'file')} of the snapshot by language …")
     coverage = take_inventory(snapshot)
     told = [f"{kind} {count:,}" for kind, count in coverage["files"].items()]
     voice.answer(f"### Inventory\n\n{', '.join(told[:20]) or 'No files'}. History: {coverage['history']}.\n\n")
-    voice.finish([], (), snapshot.unjudged, coverage)
+    voice.final(_result([], [], snapshot.unjudged, coverage))
+
+
+def _investigate(lens: str, snapshot: Snapshot, voice: Voice) -> None:
+    needs_history = lens in {"hotspots", ALL}
+    history = read_history() if needs_history else History(absence="The history is not needed for this lens")
+    survey = Survey(snapshot, history, voice, seconds=ALL_SECONDS if lens == ALL else LENS_SECONDS)
+    _introduce(survey)
+    _tell_emptiness(survey, lens)
+    found: list[dict[str, Any]] = []
+    counts = Counter[str]()
+    for name in LENSES if lens == ALL else [lens]:
+        seen = [finding for finding in dict.fromkeys(_look(name, survey)) if finding.evidence]
+        counts.update(finding.rule for finding in seen)
+        kept = _some_of_each_rule(seen)
+        voice.answer(_summary(name, kept, len(seen) - len(kept)))
+        found += [finding.to_json(name) for finding in kept]
+    _tell_omissions(survey)
+    unjudged = len(_tell_unparsed(survey).union(snapshot.unread))
+    tool = "survey" if lens == ALL else f"lens {lens}"
+    coverage = {
+        "tool": tool,
+        "judged": _by_language(survey.judged),
+        "skipped": _by_language(survey.skipped),
+        "rules": dict(sorted(counts.items())),
+    }
+    voice.final(_result(found, survey.gaps, unjudged, coverage))
+
+
+def _result(findings: list[Any], notes: list[str], unjudged: int, coverage: dict[str, Any]) -> dict[str, Any]:
+    told = {"notes": notes, "unjudged": unjudged}
+    return {"findings": findings, **{name: value for name, value in told.items() if value}, "coverage": coverage}
+
+
+def _some_of_each_rule(findings: Iterable[Finding]) -> list[Finding]:
+    kept = Counter[str]()
+    kept_findings = []
+    for finding in findings:
+        kept[finding.rule] += 1
+        if kept[finding.rule] <= MAX_PLACES:
+            kept_findings.append(finding)
+    return kept_findings
+
+
+def _summary(lens: str, findings: Sequence[Finding], left_out: int) -> str:
+    """Words the findings of a lens as Markdown for a reader in a hurry."""
+    if not findings:
+        return f"### {lens.capitalize()}\n\nIts checks ran, and none matched.\n\n"
+    lines = [f"- {finding.title} ({_place(finding)})" for finding in findings]
+    more = [f"- {left_out:,} more" for _ in range(left_out > 0)]
+    return "\n".join([f"### {lens.capitalize()}: {named(len(findings), 'finding')}", "", *lines, *more, "", ""])
+
+
+def _place(finding: Finding) -> str:
+    return f"{finding.evidence[0].path}:{finding.evidence[0].start_line}"
+
+
+def _by_language(paths: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(map(language, paths)).items()))
 
 
 def _introduce(survey: Survey) -> None:
     languages = Counter(language(path) for path in survey.product)
-    spoken = ", ".join(
-        f"{name} {count:,}" for name, count in sorted(languages.items(), key=lambda item: (-item[1], item[0]))[:5]
-    )
+    ordered = sorted(languages.items(), key=lambda item: (-item[1], item[0]))[:5]
+    spoken = ", ".join(f"{name} {count:,}" for name, count in ordered)
     survey.say(
         f"The snapshot has {named(len(survey.snapshot.paths), 'file')}; {len(survey.product):,} are product code"
         f"{f' ({spoken})' if spoken else ''}, {len(survey.tests):,} are code of tests."
@@ -116,19 +163,19 @@ def _introduce(survey: Survey) -> None:
 
 def _look(lens: str, survey: Survey) -> list[Finding]:
     found: list[Finding] = []
-    for detector in LENSES[lens]:
+    for subject, look in LENSES[lens].items():
         if survey.is_late():
             break
-        survey.say(f"Looking at {detector.subject} …")
+        survey.say(f"Looking at {subject} …")
         before = len(found)
         try:
             with ended_after(survey.left):
-                found.extend(detector.look(survey))
+                found.extend(look(survey))
         except OvertimeError:
-            survey.miss(f"Looking at {detector.subject} took too long, and was ended: the rest of it is not judged.")
+            survey.miss(f"Looking at {subject} took too long, and was ended: the rest of it is not judged.")
         except Exception as error:  # noqa: BLE001 a detector's top: said aloud, and the other detectors go on
-            survey.miss(f"Looking at {detector.subject} failed ({type(error).__name__}: {error}).")
-        for finding in found[before : before + 5]:
+            survey.miss(f"Looking at {subject} failed ({type(error).__name__}: {error}).")
+        for finding in found[before : before + MAX_TOLD]:
             survey.say(f"  seen: {finding.title}")
         if len(found) == before:
             survey.say("  nothing worth reporting.")
@@ -143,19 +190,16 @@ def _tell_emptiness(survey: Survey, lens: str) -> None:
 
 
 def _tell_omissions(survey: Survey) -> None:
-    reasons = Counter(survey.snapshot.left_out.values())
     # That pictures and links are not read is no gap; that a file of text might have been judged is one.
-    for tell, are_gaps in ((survey.miss, True), (survey.say, False)):
-        told = [f"{count:,} {reason}" for reason, count in sorted(reasons.items()) if (reason in UNJUDGED) == are_gaps]
-        if told:
-            tell(
-                f"{'Files not read, so not judged' if are_gaps else 'Files with nothing to judge'}: {', '.join(told)}."
-            )
+    reasons = Counter(reason for reason in survey.snapshot.left_out.values() if reason in UNJUDGED)
+    if reasons:
+        told = ", ".join(f"{count:,} {reason}" for reason, count in sorted(reasons.items()))
+        survey.miss(f"Files not read, so not judged: {told}.")
 
 
 def _tell_unparsed(survey: Survey) -> frozenset[str]:
     """Tells which files no parser could read; returns them without those that the host has no parser for."""
-    skipped = survey.coverage.skipped - survey.snapshot.unread
+    skipped = survey.skipped - survey.snapshot.unread
     missing = {name for name in map(language, skipped) if name != "Python" and grammars.is_absent(name)}
     for name in sorted(missing):
         count = sum(language(path) == name for path in skipped)

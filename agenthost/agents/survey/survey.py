@@ -1,44 +1,55 @@
-"""Gathers what every lens needs: the snapshot, the history, a voice, a bound on time, and the words of the question.
+"""Gathers what every lens needs: the snapshot, the history, a voice, a bound on time, and what was and was not judged.
 
 It holds no findings; a lens yields its own.
 """
 
 import ast
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 
-from ..files import is_code, is_generated, is_product, is_test, is_vendored, language
+from ..files import is_code, is_generated, is_product, is_test, is_vendored, language, spelt
 from ..reading.history import History
 from ..reading.python_source import parse
 from ..reading.snapshot import Snapshot, SourceText
-from .coverage import Coverage
-from .ranking import words
-from .voice import Voice
+from ..voice import Voice
 
 
 class Survey:
     """One investigation of one snapshot."""
 
-    def __init__(self, snapshot: Snapshot, history: History, voice: Voice, *, question: str, seconds: float) -> None:
+    def __init__(self, snapshot: Snapshot, history: History, voice: Voice, *, seconds: float) -> None:
         self.snapshot = snapshot
         self.history = history
-        self.question_words = words([question])
         self._voice = voice
         self._deadline = time.process_time() + seconds
         self._said_late = False
         self.gaps: list[str] = []
-        self.coverage = Coverage()
+        self._expected: set[str] = set()
+        self.judged: set[str] = set()
 
     def say(self, sentence: str) -> None:
         """Writes a line for people who watch."""
-        self._voice.log(sentence)
+        self._voice.log(spelt(sentence))
 
     def miss(self, sentence: str) -> None:
         """Reports what cannot be judged, now and at the end with the result, so that silence means something."""
         self.say(sentence)
         if sentence not in self.gaps:
             self.gaps.append(sentence)
+
+    def expect(self, paths: Iterable[str]) -> None:
+        """Notes files that a detector answers for: skipped ones, until one of them has judged them."""
+        self._expected.update(paths)
+
+    def judge(self, path: str) -> None:
+        """Notes that a detector read and understood a file."""
+        self.judged.add(path)
+
+    @property
+    def skipped(self) -> frozenset[str]:
+        """Returns the files that no detector could judge."""
+        return frozenset(self._expected - self.judged)
 
     @property
     def left(self) -> float:
@@ -69,7 +80,7 @@ class Survey:
     def sources(self, paths: tuple[str, ...], *languages: str) -> Iterator[SourceText]:
         """Reads those of the files that are of these languages (all, when none is named) until the time is used up."""
         for source in self.read(paths, languages):
-            self.coverage.judge(source.path)
+            self.judge(source.path)
             yield source
 
     def python(self, paths: tuple[str, ...]) -> Iterator[tuple[SourceText, ast.Module]]:
@@ -77,13 +88,13 @@ class Survey:
         # Stubs have no code, and their syntax may be newer than this interpreter.
         for source in self.read(tuple(path for path in paths if not path.endswith(".pyi")), ("Python",)):
             if tree := parse(source):
-                self.coverage.judge(source.path)
+                self.judge(source.path)
                 yield source, tree
 
     def read(self, paths: tuple[str, ...], languages: tuple[str, ...]) -> Iterator[SourceText]:
         """Reads files as `sources` does; the caller notes which of them it could judge."""
         wanted = [path for path in paths if not languages or language(path) in languages]
-        self.coverage.expect(wanted)
+        self.expect(wanted)
         for path in wanted:
             if self.is_late():
                 return

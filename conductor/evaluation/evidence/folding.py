@@ -16,6 +16,7 @@ Shown are up to `MAX_EVIDENCE` places that exist: product code first, then what 
 the true number, also of those that the tool only counted.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -28,7 +29,7 @@ from conductor.evaluation.evidence.findings import (
 )
 from conductor.evaluation.evidence.fingerprints import fingerprint_of_cause
 from conductor.evaluation.evidence.test_code import is_test
-from conductor.flows.library.rule_table import Rule, filled
+from conductor.flows.library.rule_table import LENS, Rule, filled
 
 MAX_TITLE_CHARACTERS = 200
 MAX_CAUSE_CHARACTERS = 300
@@ -107,11 +108,22 @@ def _claim(rule: Rule, findings: Sequence[Finding]) -> str:
 
 
 def _own_words(findings: Sequence[Finding]) -> list[str]:
-    titles = list(dict.fromkeys(finding.title.rstrip(". ") for finding in findings))
-    told = "; ".join(titles[:MAX_TOLD_TITLES])
-    more = f"; and {len(titles) - MAX_TOLD_TITLES} more" if len(titles) > MAX_TOLD_TITLES else ""
+    titles: dict[str, Finding] = {}
+    for finding in findings:
+        titles.setdefault(finding.title.rstrip(". "), finding)
     tool = findings[0].rule.partition(":")[0]
-    return [f"{tool} says: {told}{more}."]
+    shown = list(titles)[:MAX_TOLD_TITLES]
+    if tool == LENS and len(titles) > 1:
+        shown = [
+            f"{title} ({place.path}:{place.first_line})" for title in shown for place in titles[title].evidence[:1]
+        ]
+    told = "; ".join(shown) + (f"; and {len(titles) - MAX_TOLD_TITLES} more" if len(titles) > MAX_TOLD_TITLES else "")
+    return [f"{_begun(told) if tool == LENS else f'{tool} says: {told}'}."]
+
+
+def _begun(text: str) -> str:
+    """Begins with a capital letter, unless the first word is a path or quoted."""
+    return text[:1].upper() + text[1:] if re.match(r"[a-z]+ ", text) else text
 
 
 def _weight(finding: Finding) -> tuple[object, ...]:

@@ -15,26 +15,13 @@ from typing import Any
 from ...files import is_example
 from ...reading.python_source import FUNCTIONS, dotted
 from ...reading.snapshot import Snapshot
-from ..finding import Severity, cite
-from ..sighting import Rule, Sighting
+from ..finding import Finding, cite, sighting
 from ..survey import Survey
 from .commands import Recipes, may_test
 from .pipelines import Pipeline
 
-UNCOLLECTED = Rule(
-    "lens:uncollected-tests",
-    Severity.MEDIUM,
-    "A file of tests is never collected by CI",
-    "{count} files of tests are never collected by CI",
-    "Rename them so that the runner finds them, or name them in the command.",
-)
-UNTESTED = Rule(
-    "lens:ci-without-tests",
-    Severity.MEDIUM,
-    "CI runs no tests, although there are some",
-    "CI runs no tests, although there are some",
-    "Add a job that runs them for pull requests.",
-)
+UNCOLLECTED = "lens:uncollected-tests"
+UNTESTED = "lens:ci-without-tests"
 MIN_TEST_FILES = 3
 _PYTEST = re.compile(r"(?:^|\s)(?:pytest|py\.test)(?P<arguments>(?:\s.*)?)$")
 _OTHER_RUNNERS = re.compile(r"unittest|nosetests|manage\.py test|\btrial\b|stestr|runtests|zope-testrunner|run_tests")
@@ -53,7 +40,7 @@ _PLATFORMS = re.compile(
 
 def find_uncollected(
     survey: Survey, pipelines: list[Pipeline], recipes: Recipes, lines: list[str]
-) -> Iterator[Sighting]:
+) -> Iterator[Finding]:
     """Yields each test file that no command of CI reaches."""
     if not may_test(lines):
         yield from _untested(survey, pipelines)
@@ -66,7 +53,7 @@ def find_uncollected(
     yield from _unscripted(survey, recipes, lines)
 
 
-def _untested(survey: Survey, pipelines: list[Pipeline]) -> Iterator[Sighting]:
+def _untested(survey: Survey, pipelines: list[Pipeline]) -> Iterator[Finding]:
     """Says that CI runs no tests at all, where it builds or checks changes and calls no workflow from elsewhere."""
     changes = [item for item in pipelines if {"push", "pull_request"} & item.triggers or item.system == "GitLab"]
     foreign = any(job.uses and not job.uses.startswith("./") for item in pipelines for job in item.jobs)
@@ -75,7 +62,7 @@ def _untested(survey: Survey, pipelines: list[Pipeline]) -> Iterator[Sighting]:
         return
     first = changes[0]
     place = cite(first.source, first.jobs[0].line) if first.jobs else None
-    yield Sighting(
+    yield sighting(
         UNTESTED, place, f"there are {len(tests):,} files of tests, as {tests[0]}, and no job runs a test command"
     )
 
@@ -85,7 +72,7 @@ _TYPED = frozenset(
 )  # type checkers read these, and nothing runs them
 
 
-def _python(survey: Survey, lines: list[str], told: str) -> Iterator[Sighting]:
+def _python(survey: Survey, lines: list[str], told: str) -> Iterator[Finding]:
     settings = _settings(survey.snapshot)
     patterns = settings.get("python_files") or ["test_*.py", "*_test.py"]
     roots = _roots(survey.snapshot, lines, settings.get("testpaths", []))
@@ -108,7 +95,7 @@ def _python(survey: Survey, lines: list[str], told: str) -> Iterator[Sighting]:
                 if named
                 else f"its name does not match {' or '.join(patterns)}"
             )
-            yield Sighting(UNCOLLECTED, cite(source, number), f"pytest passes over {source.path}: {why}")
+            yield sighting(UNCOLLECTED, cite(source, number), f"pytest passes over {source.path}: {why}")
 
 
 def _roots(snapshot: Snapshot, lines: list[str], configured: list[str]) -> set[str]:
@@ -173,7 +160,7 @@ def _first_test(tree: ast.Module) -> int:
     return 0
 
 
-def _tagged(survey: Survey, told: str) -> Iterator[Sighting]:
+def _tagged(survey: Survey, told: str) -> Iterator[Finding]:
     for source in survey.sources(survey.tests, "Go"):
         if not source.path.endswith("_test.go"):
             continue
@@ -182,10 +169,10 @@ def _tagged(survey: Survey, told: str) -> Iterator[Sighting]:
             tags = match["tags"].split(" || ") if match else []
             if tags and not any(_PLATFORMS.match(tag) or re.search(rf"\b{tag}\b", told) for tag in tags):
                 detail = f"{source.path} is built only with the tag `{tags[0]}`, which no command of CI sets"
-                yield Sighting(UNCOLLECTED, cite(source, number), detail)
+                yield sighting(UNCOLLECTED, cite(source, number), detail)
 
 
-def _unscripted(survey: Survey, recipes: Recipes, lines: list[str]) -> Iterator[Sighting]:
+def _unscripted(survey: Survey, recipes: Recipes, lines: list[str]) -> Iterator[Finding]:
     """Yields packages with tests that lack the script which CI runs in every package."""
     names = [match["name"] for line in lines if (match := _EVERY_PACKAGE.match(line))]
     own = any(re.match(r"vitest|jest", command) for command in recipes.scripts().values())
@@ -200,4 +187,4 @@ def _unscripted(survey: Survey, recipes: Recipes, lines: list[str]) -> Iterator[
         if source and tests and not inner and names[0] not in recipes.scripts(folder):
             number = next((at for at, line in enumerate(source.lines, 1) if '"scripts"' in line), 1)
             detail = f"CI runs `{names[0]}` in every package, and {folder} has tests, as {tests[0]}, but no such script"
-            yield Sighting(UNCOLLECTED, cite(source, number), detail)
+            yield sighting(UNCOLLECTED, cite(source, number), detail)

@@ -12,34 +12,15 @@ from pathlib import PurePosixPath
 
 from ...files import is_example, is_test, is_vendored
 from ...reading.snapshot import SourceText
-from ..finding import Evidence, Finding, Severity, cite
-from ..sighting import Rule, Sighting, merge
+from ..finding import Evidence, Finding, cite, sighting
 from ..survey import Survey
 
 MAX_SCANNED_BYTES = 400_000
 MAX_DOCUMENTS = 400
 MIN_BITS_PER_CHARACTER = 3.2
-TOKEN = Rule(
-    "lens:committed-token",
-    Severity.HIGH,
-    "An access token is committed",
-    "{count} access tokens are committed",
-    "Revoke it first, then remove it and load it from outside.",
-)
-KEY = Rule(
-    "lens:committed-key",
-    Severity.MEDIUM,
-    "A private key is committed",
-    "{count} private keys are committed",
-    "Replace it where it is used; if it is for tests only, say so beside it.",
-)
-SHOWN = Rule(
-    "lens:shown-key",
-    Severity.MEDIUM,
-    "A document offers a committed private key as the one to use",
-    "Documents offer {count} committed private keys as the ones to use",
-    "Let the document show how to make a key, and say that this one is for trying only.",
-)
+LEAK = "lens:committed-token"
+KEY = "lens:committed-key"
+SHOWN = "lens:shown-key"
 _AWS = "an AWS access key with its secret"
 _AWS_SECRET = re.compile(r"(?<![A-Za-z0-9/+=])[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])")
 _FORMATS: tuple[tuple[str, re.Pattern[str]], ...] = (
@@ -67,12 +48,8 @@ _TRIAL_PATH = re.compile(
 _DECLARED = re.compile(r"\btest|not (?:be )?used? in production|never .{0,20}production", re.IGNORECASE)
 
 
-def find_credentials(survey: Survey) -> list[Finding]:
-    """Returns the credentials of all text files that are not tests or examples."""
-    return merge("delivery", _sightings(survey))
-
-
-def _sightings(survey: Survey) -> Iterator[Sighting]:
+def find_credentials(survey: Survey) -> Iterator[Finding]:
+    """Yields the credentials of all text files that are not tests or examples."""
     for path in survey.snapshot.paths:
         if survey.is_late():
             return
@@ -84,7 +61,7 @@ def _sightings(survey: Survey) -> Iterator[Sighting]:
             yield from _scan(survey, source)
 
 
-def _scan(survey: Survey, source: SourceText) -> Iterator[Sighting]:
+def _scan(survey: Survey, source: SourceText) -> Iterator[Finding]:
     for number, line in enumerate(source.lines, 1):
         if len(line) > 2000 or not _HINT.search(line):
             continue
@@ -97,10 +74,10 @@ def _scan(survey: Survey, source: SourceText) -> Iterator[Sighting]:
             near = "\n".join(source.lines[max(number - 4, 0) : number + 3])
             real = match and not _PLACEHOLDER.search(line) and _bits(match.group()) >= MIN_BITS_PER_CHARACTER
             if real and (name != _AWS or _AWS_SECRET.search(near)):
-                yield Sighting(TOKEN, place, f"{name} stands in the open")
+                yield sighting(LEAK, place, f"{name} stands in the open")
 
 
-def _judge_key(survey: Survey, path: str, place: Evidence | None) -> Iterator[Sighting]:
+def _judge_key(survey: Survey, path: str, place: Evidence | None) -> Iterator[Finding]:
     """Yields a private key by what the documents say of it; nothing where they declare its folder or itself to be for tests."""
     folders = [str(parent) for parent in PurePosixPath(path).parents if "/" in str(parent)]
     shown: Evidence | None = None
@@ -112,9 +89,9 @@ def _judge_key(survey: Survey, path: str, place: Evidence | None) -> Iterator[Si
             if shown is None and path in line:
                 shown = cite(document, number)
     if shown:
-        yield Sighting(SHOWN, shown, f"this line offers {path}, which holds a private key")
+        yield sighting(SHOWN, shown, f"this line offers {path}, which holds a private key")
     else:
-        yield Sighting(KEY, place, "a private key stands in the open")
+        yield sighting(KEY, place, "a private key stands in the open")
 
 
 def _bits(text: str) -> float:

@@ -4,24 +4,17 @@ import re
 from collections.abc import Iterator
 
 from ...reading.yaml_tree import child, entries, texts
-from ..finding import Severity, cite
-from ..sighting import Rule, Sighting
+from ..finding import Finding, cite, sighting
 from .pipelines import Pipeline
 
-DEAD = Rule(
-    "lens:dead-job",
-    Severity.LOW,
-    "A part of the pipeline never runs",
-    "{count} parts of the pipeline never run",
-    "Correct the condition, or delete the part.",
-)
+DEAD = "lens:dead-job"
 _EVENT = re.compile(r"^github\.event_name == '(?P<event>\w+)'$")
 _BRANCH = re.compile(r"^github\.ref(?:_name)? == '(?:refs/heads/)?(?P<branch>[\w./-]+)'$")
 _TAG = re.compile(r"^startsWith\(\s*github\.ref\s*,\s*'refs/tags|^github\.ref_type == 'tag'$")
 _GLOB = re.compile(r"[*?+!\[]")
 
 
-def find_dead(pipeline: Pipeline) -> Iterator[Sighting]:
+def find_dead(pipeline: Pipeline) -> Iterator[Finding]:
     """Yields each job and step whose condition no trigger of its workflow can make true."""
     if pipeline.system != "GitHub":
         return
@@ -32,11 +25,11 @@ def find_dead(pipeline: Pipeline) -> Iterator[Sighting]:
                 reason = _never(pipeline, _bare(texts(value))) if key == "if" else ""
                 if reason:
                     place = cite(pipeline.source, number)
-                    yield Sighting(DEAD, place, f"{what} never runs: {reason}")
+                    yield sighting(DEAD, place, f"{what} never runs: {reason}")
         for name in job.needs:
             if pipeline.job(name) is None and "${{" not in name:
                 place = cite(pipeline.source, job.line)
-                yield Sighting(DEAD, place, f"job `{job.name}` needs `{name}`, and there is no such job")
+                yield sighting(DEAD, place, f"job `{job.name}` needs `{name}`, and there is no such job")
 
 
 def _bare(condition: list[str]) -> str:

@@ -8,18 +8,11 @@ import re
 from collections.abc import Iterator
 
 from ...reading.snapshot import Snapshot
-from ..finding import Severity, cite
-from ..sighting import Rule, Sighting
+from ..finding import Finding, cite, sighting
 from .commands import Recipes, simple
 from .pipelines import Command, Pipeline
 
-UNFROZEN = Rule(
-    "lens:unfrozen-install",
-    Severity.LOW,
-    "CI installs without holding to the lock file",
-    "{count} installs in CI do not hold to the lock file",
-    "Use `npm ci`, or `yarn install --frozen-lockfile`.",
-)
+UNFROZEN = "lens:unfrozen-install"
 _NPM = re.compile(r"^npm (?:install|i)(?:\s+--?[\w-]+(?:=\S+)?)*$")
 _YARN = re.compile(r"^yarn(?: install)?(?:\s+--?[\w-]+(?:=\S+)?)*$")
 _FROZEN = re.compile(r"--(?:frozen-lockfile|immutable|package-lock-only|version|global)\b|\s-g\b|-v$")
@@ -27,7 +20,7 @@ _RENEWING = re.compile(r"updat|upgrad|dependenc|bump|renovate", re.IGNORECASE)
 _CHANGE = re.compile(r"^(?:cd|pushd)\s+[\"']?(?P<folder>[\w./-]+)[\"']?$")
 
 
-def find_unfrozen(pipeline: Pipeline, recipes: Recipes, snapshot: Snapshot) -> Iterator[Sighting]:
+def find_unfrozen(pipeline: Pipeline, recipes: Recipes, snapshot: Snapshot) -> Iterator[Finding]:
     """Yields each install that a lock file stands beside and that does not hold to it."""
     for job in pipeline.jobs:
         # A job that renews dependencies is to change the lock file.
@@ -41,9 +34,9 @@ def find_unfrozen(pipeline: Pipeline, recipes: Recipes, snapshot: Snapshot) -> I
                         yield _sighting(pipeline, command, job.name, part, lock)
 
 
-def _sighting(pipeline: Pipeline, command: Command, job: str, part: str, lock: str) -> Sighting:
+def _sighting(pipeline: Pipeline, command: Command, job: str, part: str, lock: str) -> Finding:
     place = cite(pipeline.source, command.line)
-    return Sighting(UNFROZEN, place, f"job `{job}` runs `{part.rstrip(') ')}` although there is {lock}")
+    return sighting(UNFROZEN, place, f"job `{job}` runs `{part.rstrip(') ')}` although there is {lock}")
 
 
 def _ignored_lock(part: str, folder: str, recipes: Recipes, snapshot: Snapshot) -> str:

@@ -1,15 +1,12 @@
 """Finds what lets faults through on the way from a commit to its users: the lens `delivery`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ...reading.yaml_tree import is_available
 from ..finding import Finding, named
-from ..lens import Detector
-from ..sighting import Sighting, merge
 from ..survey import Survey
 from .collection import find_uncollected
 from .commands import Recipes
-from .credentials import find_credentials
 from .dead import find_dead
 from .installs import find_unfrozen
 from .pipelines import is_pipeline, other_systems, read_pipelines
@@ -19,9 +16,9 @@ from .unfailing import find_lenient_settings, find_unfailing
 from .unrun import find_unrun, find_untested_versions
 
 
-def find_in_pipelines(survey: Survey) -> list[Finding]:
+def find_in_pipelines(survey: Survey) -> Iterable[Finding]:
     """Returns what the pipelines themselves show, and says which CI systems no rule covers."""
-    survey.coverage.expect(filter(is_pipeline, survey.snapshot.paths))
+    survey.expect(filter(is_pipeline, survey.snapshot.paths))
     if not is_available():
         if any(map(is_pipeline, survey.snapshot.paths)):
             survey.miss("The workflows were not judged: the host has no PyYAML.")
@@ -30,21 +27,21 @@ def find_in_pipelines(survey: Survey) -> list[Finding]:
     for system, files in others.items():
         more = f" and {named(len(files) - 1, 'other file')}" if files[1:] else ""
         survey.miss(f"No rule covers {system}: {files[0]}{more}.")
-    return merge("delivery", _sightings(survey, alone=not others))
+    return _sightings(survey, alone=not others)
 
 
-def _sightings(survey: Survey, *, alone: bool) -> Iterator[Sighting]:
+def _sightings(survey: Survey, *, alone: bool) -> Iterator[Finding]:
     recipes = Recipes(survey.snapshot)
     pipelines = read_pipelines(survey.snapshot)
     if not pipelines and alone:
         survey.say("There is no pipeline of a CI system here, so nothing was said of delivery.")
     for path in ("Makefile", "package.json"):
         if pipelines and survey.snapshot.has(path):
-            survey.coverage.judge(path)
+            survey.judge(path)
     for pipeline in pipelines:
         if survey.is_late():
             return
-        survey.coverage.judge(pipeline.source.path)
+        survey.judge(pipeline.source.path)
         yield from find_undefined(pipeline)
         yield from find_missing_files(pipeline, survey.snapshot)
         yield from find_dead(pipeline)
@@ -58,9 +55,3 @@ def _sightings(survey: Survey, *, alone: bool) -> Iterator[Sighting]:
         yield from find_unrun(survey, recipes, lines)
         yield from find_untested_versions(survey, pipelines)
         yield from find_uncollected(survey, pipelines, recipes, lines)
-
-
-DETECTORS = (
-    Detector("the pipelines, for jobs and releases that let faults through", find_in_pipelines),
-    Detector("every text file, for credentials in known formats", find_credentials),
-)

@@ -7,25 +7,12 @@ import re
 from collections.abc import Iterator
 
 from ...reading.yaml_tree import child, line
-from ..finding import Severity, cite
-from ..sighting import Rule, Sighting
+from ..finding import Finding, cite, sighting
 from .commands import Recipes, may_test, simple
 from .pipelines import Job, Pipeline, Step
 
-PACKAGE = Rule(
-    "lens:untested-release",
-    Severity.MEDIUM,
-    "A step publishes a release without running tests",
-    "{count} steps publish releases without running tests",
-    "Let the job need one that runs the tests.",
-)
-IMAGE = Rule(
-    "lens:untested-image",
-    Severity.LOW,
-    "A step pushes a container image without running tests",
-    "{count} steps push container images without running tests",
-    "Let the job need one that runs the tests.",
-)
+PACKAGE = "lens:untested-release"
+IMAGE = "lens:untested-image"
 _PACKAGE_ACTIONS = re.compile(
     r"^(pypa/gh-action-pypi-publish|JS-DevTools/npm-publish|katyo/publish-crates|goreleaser/goreleaser-action)@",
     re.IGNORECASE,
@@ -42,25 +29,25 @@ _IMAGE_COMMANDS = re.compile(r"^docker (?:image )?push\b|^docker (?:buildx )?bui
 _STARTS = frozenset({"push", "release", "create"})
 
 
-def find_untested_releases(pipeline: Pipeline, recipes: Recipes) -> Iterator[Sighting]:
+def find_untested_releases(pipeline: Pipeline, recipes: Recipes) -> Iterator[Finding]:
     """Yields the first publishing step of each job that nothing tested before."""
     if pipeline.system != "GitHub" or not _STARTS & pipeline.triggers or "workflow_run" in pipeline.triggers:
         return
     for job in pipeline.jobs:
         for number, step in enumerate(job.steps):
             rule, where, what = _publishes(step, recipes)
-            if rule is None or _is_snapshot(pipeline, step, what):
+            if not rule or _is_snapshot(pipeline, step, what):
                 continue
             before = [text for earlier in job.steps[: number + 1] for text in recipes.of_step(earlier)]
             if not may_test([*before, *_needed(pipeline, job, recipes)]):
                 place = cite(pipeline.source, where)
-                yield Sighting(
+                yield sighting(
                     rule, place, f"job `{job.name}` runs `{what}`, and neither it nor a job that it needs runs tests"
                 )
             break
 
 
-def _publishes(step: Step, recipes: Recipes) -> tuple[Rule | None, int, str]:
+def _publishes(step: Step, recipes: Recipes) -> tuple[str, int, str]:
     action = step.uses.partition("@")[0]
     first = line(child(step.node, "uses") or step.node)
     if _PACKAGE_ACTIONS.match(step.uses) and "test.pypi" not in step.setting("repository-url") + step.setting(
@@ -78,7 +65,7 @@ def _publishes(step: Step, recipes: Recipes) -> tuple[Rule | None, int, str]:
                 return PACKAGE, command.line, next(simple(command.text), command.text)[:80]
             if _IMAGE_COMMANDS.match(part):
                 return IMAGE, command.line, next(simple(command.text), command.text)[:80]
-    return None, 0, ""
+    return "", 0, ""
 
 
 def _is_snapshot(pipeline: Pipeline, step: Step, what: str) -> bool:

@@ -9,31 +9,12 @@ from pathlib import PurePosixPath
 
 from ...reading.snapshot import Snapshot
 from ...reading.yaml_tree import Node, child, entries, items, last_line, text, texts
-from ..finding import Severity, cite
-from ..sighting import Rule, Sighting
+from ..finding import Finding, cite, sighting
 from .pipelines import Job, Pipeline
 
-UNDEFINED = Rule(
-    "lens:undefined-reference",
-    Severity.MEDIUM,
-    "A workflow reads a value that nothing defines",
-    "{count} places in workflows read a value that nothing defines",
-    "Define the value, or correct the name.",
-)
-UNSHOWN = Rule(
-    "lens:undefined-label",
-    Severity.LOW,
-    "A name in a workflow reads a value that nothing defines",
-    "{count} names in workflows read a value that nothing defines",
-    "Define the value, or leave it out of the name.",
-)
-MISSING = Rule(
-    "lens:missing-input",
-    Severity.MEDIUM,
-    "A workflow reads a file that does not exist",
-    "{count} places in workflows read files that do not exist",
-    "Correct the path, or add the file.",
-)
+UNDEFINED = "lens:undefined-reference"
+UNSHOWN = "lens:undefined-label"
+MISSING = "lens:missing-input"
 # Settings of set-up actions, and options of commands, that name a file of the repository.
 _FILE_SETTING = re.compile(r"^[a-z]+-version-file$")
 _FILE_OPTION = re.compile(r"\bpip3? install\b[^|;&]*?\s(?:-r|--requirement)[ =]([\w./-]+\.(?:txt|in))(?=\s|$)")
@@ -42,7 +23,7 @@ _CONDITION = re.compile(r"^\s*(?:-\s+)?if:\s*(?P<text>.*)$")
 _NAMED = re.compile(r"(?<![\w.'-])(?P<context>matrix|steps|needs)\.(?P<key>[A-Za-z_][\w-]*)")
 
 
-def find_undefined(pipeline: Pipeline) -> Iterator[Sighting]:
+def find_undefined(pipeline: Pipeline) -> Iterator[Finding]:
     """Yields each line that reads a value which nothing defines; a name that repeats within a job is given once per line."""
     if pipeline.system != "GitHub":
         return
@@ -56,10 +37,10 @@ def find_undefined(pipeline: Pipeline) -> Iterator[Sighting]:
                 if names is not None and key not in names:
                     rule = UNSHOWN if re.match(r"^\s*(?:-\s+)?name:", raw) else UNDEFINED
                     place = cite(pipeline.source, number)
-                    yield Sighting(rule, place, f"`{context}.{key}` is read by job `{job.name}`, {_LACKS[context]}")
+                    yield sighting(rule, place, f"`{context}.{key}` is read by job `{job.name}`, {_LACKS[context]}")
 
 
-def find_missing_files(pipeline: Pipeline, snapshot: Snapshot) -> Iterator[Sighting]:
+def find_missing_files(pipeline: Pipeline, snapshot: Snapshot) -> Iterator[Finding]:
     """Yields each place that names a file of which the repository has none of that name: what a step makes is mentioned twice."""
     known = {PurePosixPath(path).name for path in snapshot.paths}
     for job in pipeline.jobs:
@@ -67,7 +48,7 @@ def find_missing_files(pipeline: Pipeline, snapshot: Snapshot) -> Iterator[Sight
             name = PurePosixPath(path).name
             if name not in known and pipeline.source.text.count(name) == pipeline.source.text.count(path) == 1:
                 place = cite(pipeline.source, number)
-                yield Sighting(MISSING, place, f"job `{job.name}` reads `{path}`, and no file has that name")
+                yield sighting(MISSING, place, f"job `{job.name}` reads `{path}`, and no file has that name")
 
 
 def _files(job: Job) -> Iterator[tuple[int, str]]:

@@ -7,19 +7,12 @@ import re
 from collections.abc import Iterator
 
 from ...reading.yaml_tree import child, entries, text
-from ..finding import Severity, cite
-from ..sighting import Rule, Sighting
+from ..finding import Finding, cite, sighting
 from ..survey import Survey
 from .commands import Recipes, simple
 from .pipelines import Command, Job, Pipeline, Step
 
-UNFAILING = Rule(
-    "lens:unfailing-check",
-    Severity.MEDIUM,
-    "A check runs in CI and cannot fail",
-    "{count} checks run in CI and cannot fail",
-    "Let it fail, or delete it.",
-)
+UNFAILING = "lens:unfailing-check"
 # Checks that CI runs, by the words that begin their commands.
 CHECK = re.compile(
     r"^(?:python3? -m )?(?P<tool>pytest|py\.test|unittest|tox|nox|flake8|ruff check|ruff|mypy|pyright|pylint|bandit|black"
@@ -48,9 +41,9 @@ def check_tools(lines: list[str]) -> set[str]:
     return {match["tool"] for line in lines if (match := CHECK.match(line))}
 
 
-def find_unfailing(pipelines: list[Pipeline], recipes: Recipes) -> Iterator[Sighting]:
+def find_unfailing(pipelines: list[Pipeline], recipes: Recipes) -> Iterator[Finding]:
     """Yields each tolerated check that runs nowhere else."""
-    tolerated: list[tuple[str, Sighting]] = []
+    tolerated: list[tuple[str, Finding]] = []
     strict: set[str] = set()
     for pipeline in pipelines:
         for job in pipeline.jobs:
@@ -64,7 +57,7 @@ def find_unfailing(pipelines: list[Pipeline], recipes: Recipes) -> Iterator[Sigh
                     tolerated += [
                         (
                             match["tool"],
-                            Sighting(UNFAILING, place, f"`{match['tool']}` in job `{job.name}` cannot fail: {why}"),
+                            sighting(UNFAILING, place, f"`{match['tool']}` in job `{job.name}` cannot fail: {why}"),
                         )
                         for part in simple(command.text)
                         if (match := CHECK.match(part))
@@ -72,7 +65,7 @@ def find_unfailing(pipelines: list[Pipeline], recipes: Recipes) -> Iterator[Sigh
     yield from (sighting for tool, sighting in tolerated if tool not in strict)
 
 
-def find_lenient_settings(survey: Survey, lines: list[str]) -> Iterator[Sighting]:
+def find_lenient_settings(survey: Survey, lines: list[str]) -> Iterator[Finding]:
     """Yields the settings of build tools that let checks pass which CI runs."""
     built = "\n".join(line for line in lines if re.search(r"\bgradlew?\b|\bmvnw?\b", line))
     for path in survey.snapshot.paths if built else ():
@@ -81,7 +74,7 @@ def find_lenient_settings(survey: Survey, lines: list[str]) -> Iterator[Sighting
             for number, line in enumerate(source.lines if source else (), 1):
                 if source and pattern.match(line):
                     detail = f"`{line.strip()}` lets {check}, which CI runs, pass with errors"
-                    yield Sighting(UNFAILING, cite(source, number), detail)
+                    yield sighting(UNFAILING, cite(source, number), detail)
 
 
 def _tolerance(job: Job, step: Step, command: Command) -> tuple[int, str]:

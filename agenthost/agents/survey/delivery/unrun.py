@@ -6,34 +6,15 @@ A check counts as run where CI starts the same tool in any way. Where a CI syste
 import re
 from collections.abc import Iterator
 
-from ..finding import Evidence, Severity, cite
-from ..sighting import Rule, Sighting
+from ..finding import Evidence, Finding, cite, sighting
 from ..survey import Survey
 from .commands import Recipes
 from .pipelines import Pipeline
 from .unfailing import check_tools
 
-UNRUN = Rule(
-    "lens:unrun-check",
-    Severity.MEDIUM,
-    "A check is ready, and no CI job runs it",
-    "{count} checks are ready, and no CI job runs them",
-    "Run it in a job for pull requests.",
-)
-SUITE = Rule(
-    "lens:unrun-suite",
-    Severity.MEDIUM,
-    "A test target is never run by CI, unlike its siblings",
-    "{count} test targets are never run by CI, unlike their siblings",
-    "Run it in CI, or say that it is no longer supported.",
-)
-UNTESTED = Rule(
-    "lens:untested-version",
-    Severity.LOW,
-    "A version of the language is promised, and CI never tests it",
-    "{count} versions of the language are promised, and CI never tests them",
-    "Test it in CI, or withdraw the promise.",
-)
+UNRUN = "lens:unrun-check"
+SUITE = "lens:unrun-suite"
+UNTESTED = "lens:untested-version"
 _NAME = re.compile(
     r"^(lint|type-?check|check-types|check|tsc|test|fmt|format:check|prettier:check|(?:lint|test)[:_-]\w+)$"
 )
@@ -50,7 +31,7 @@ _ALSO_TELLING = ("tox.ini", "noxfile.py", "pyproject.toml", ".python-version", "
 _MSRV = re.compile(r"msrv|rust-version|minimal[_-]rust|cargo hack", re.IGNORECASE)
 
 
-def find_unrun(survey: Survey, recipes: Recipes, lines: list[str]) -> Iterator[Sighting]:
+def find_unrun(survey: Survey, recipes: Recipes, lines: list[str]) -> Iterator[Finding]:
     """Yields each check whose tool no CI job starts, and each test target whose siblings are run."""
     told = "\n".join(lines)
     sources = (("package.json", recipes.scripts()), ("Makefile", recipes.targets))
@@ -68,18 +49,18 @@ def find_unrun(survey: Survey, recipes: Recipes, lines: list[str]) -> Iterator[S
             if missing and (place := _place(survey, path, name)):
                 seen |= missing
                 listed = ", ".join(f"`{tool}`" for tool in sorted(missing))
-                yield Sighting(UNRUN, place, f"`{name}` runs {listed}, and no CI job does")
+                yield sighting(UNRUN, place, f"`{name}` runs {listed}, and no CI job does")
     yield from _suites(survey, recipes, set(lines))
 
 
-def _suites(survey: Survey, recipes: Recipes, lines: set[str]) -> Iterator[Sighting]:
+def _suites(survey: Survey, recipes: Recipes, lines: set[str]) -> Iterator[Finding]:
     tests = {name: recipe for name, recipe in recipes.targets.items() if re.match(r"^test[_-]\w+$", name) and recipe}
     unrun = [name for name, recipe in tests.items() if not set(recipes.expand(recipe)) <= lines]
     if len(tests) - len(unrun) < 2:
         return
     for name in unrun:
         if place := _place(survey, "Makefile", name):
-            yield Sighting(
+            yield sighting(
                 SUITE,
                 place,
                 f"no CI job runs `make {name}`, though {len(tests) - len(unrun)} others of its kind are run",
@@ -96,7 +77,7 @@ def _place(survey: Survey, path: str, name: str) -> Evidence | None:
     return cite(source, number) if source and number else None
 
 
-def find_untested_versions(survey: Survey, pipelines: list[Pipeline]) -> Iterator[Sighting]:
+def find_untested_versions(survey: Survey, pipelines: list[Pipeline]) -> Iterator[Finding]:
     """Yields each promised version that nothing tests, where the pipelines name versions or build at all."""
     told = "\n".join(item.source.text for item in pipelines)
     others = [source for path in _ALSO_TELLING if (source := survey.snapshot.read(path))]
@@ -120,4 +101,4 @@ def find_untested_versions(survey: Survey, pipelines: list[Pipeline]) -> Iterato
             if not re.search(rf"(?<![\d.]){major}\.?{minor}(?!\d)", known):
                 language = "Rust" if pattern is _RUST else "Python"
                 place = cite(source, number)
-                yield Sighting(UNTESTED, place, f"{language} {match['version']} is promised")
+                yield sighting(UNTESTED, place, f"{language} {match['version']} is promised")

@@ -13,38 +13,13 @@ from urllib.parse import unquote
 from ...files import is_test, is_vendored
 from ...reading.history import deletions
 from ...reading.snapshot import SourceText
-from ..finding import Finding, Severity, cite
-from ..sighting import Rule, Sighting, merge
+from ..finding import Finding, cite, sighting
 from ..survey import Survey
 
-DEAD = Rule(
-    "lens:dead-link",
-    Severity.LOW,
-    "A link leads to a file that does not exist",
-    "{count} links in {files} lead to files that do not exist",
-    "Point the link at what took the file's place, or remove it.",
-)
-MOVED = Rule(
-    "lens:moved-link",
-    Severity.LOW,
-    "A link leads to where its file is not",
-    "{count} links in {files} lead to where their files are not",
-    "Point each link at the file's place.",
-)
-MALFORMED = Rule(
-    "lens:malformed-link",
-    Severity.LOW,
-    "A link is written so that it leads nowhere",
-    "{count} links are written so that they lead nowhere",
-    "Write the target alone between the parentheses, and `mailto:` before an address.",
-)
-ANCHOR = Rule(
-    "lens:dead-anchor",
-    Severity.LOW,
-    "A link leads to a section that its document does not have",
-    "{count} links lead to sections that their documents do not have",
-    "Use the heading's present name.",
-)
+DEAD = "lens:dead-link"
+MOVED = "lens:moved-link"
+MALFORMED = "lens:malformed-link"
+ANCHOR = "lens:dead-anchor"
 MAX_DOCUMENTS = 400
 # READMEs, translated ones too.
 _DOCUMENT = re.compile(r"^readme([._-][\w-]+)?\.(md|markdown)$", re.IGNORECASE)
@@ -84,11 +59,6 @@ def prose(source: SourceText) -> Iterator[tuple[int, str]]:
         yield number, re.sub(r"(`+).*?\1", lambda match: " " * len(match.group()), line)
 
 
-def find_dead_links(survey: Survey) -> list[Finding]:
-    """Returns the dead links and the dead anchors."""
-    return merge("docs", _sightings(survey))
-
-
 def documents(survey: Survey) -> list[str]:
     """Returns the documents that are read on the repository's own pages, shallow ones first."""
     sites = {path[: match.start()] for path in survey.snapshot.paths if (match := _SITE.search(path))}
@@ -109,7 +79,8 @@ def _is_document(path: str, sites: set[str]) -> bool:
     return own or (bool(_DOCUMENT.match(pure.name)) and not made)
 
 
-def _sightings(survey: Survey) -> Iterator[Sighting]:
+def find_dead_links(survey: Survey) -> Iterator[Finding]:
+    """Yields the dead links and the dead anchors."""
     for source in survey.sources(tuple(documents(survey))):
         slugs = _slugs(source)
         for number, line in prose(source):
@@ -123,13 +94,13 @@ def _targets(line: str) -> list[str]:
     return [match[1] for pattern in (_LINK, _REFERENCE, _HTML) for match in pattern.finditer(line)]
 
 
-def _judge(survey: Survey, source: SourceText, number: int, target: str, slugs: frozenset[str]) -> Iterator[Sighting]:
+def _judge(survey: Survey, source: SourceText, number: int, target: str, slugs: frozenset[str]) -> Iterator[Finding]:
     if _SCHEME.match(target) or _UNSURE.search(target):
         return
     file, _, anchor = target.partition("#")
     if not file:
         if anchor and slugs and _plain(unquote(anchor)) not in slugs:
-            yield Sighting(ANCHOR, cite(source, number), f"`#{anchor}` names no section")
+            yield sighting(ANCHOR, cite(source, number), f"`#{anchor}` names no section")
         return
     file = unquote(file.partition("?")[0])
     folder = "" if file.startswith("/") else str(PurePosixPath(source.path).parent)
@@ -142,7 +113,7 @@ def _judge(survey: Survey, source: SourceText, number: int, target: str, slugs: 
     )
     if not outside and not survey.snapshot.has(resolved) and not _beyond_sight(survey, resolved):
         rule, detail = _cause(survey, source.path, target, resolved)
-        yield Sighting(rule, cite(source, number), detail)
+        yield sighting(rule, cite(source, number), detail)
 
 
 def _is_made(survey: Survey, path: str) -> bool:
@@ -152,7 +123,7 @@ def _is_made(survey: Survey, path: str) -> bool:
     return any(part and part in ignored for part in (path, *path.split("/")))
 
 
-def _cause(survey: Survey, document: str, target: str, resolved: str) -> tuple[Rule, str]:
+def _cause(survey: Survey, document: str, target: str, resolved: str) -> tuple[str, str]:
     """Returns the rule for a dead link, with what is wrong with it."""
     if re.fullmatch(r"[\w.+-]+@[\w.-]+\.\w+", target):
         return MALFORMED, f"`{target}` is taken for the name of a file, since `mailto:` is missing"

@@ -7,36 +7,19 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from ...reading.snapshot import SourceText
-from ..finding import Finding, Severity, cite
-from ..sighting import Rule, Sighting, merge
+from ..finding import Finding, cite, sighting
 from ..survey import Survey
 
-BUILD = Rule(
-    "lens:missing-packaged-file",
-    Severity.MEDIUM,
-    "A file is missing without which the package cannot be built",
-    "{count} files are missing without which the package cannot be built",
-    "Correct the names, or add the files.",
-)
-INCLUDED = Rule(
-    "lens:unpackaged-file",
-    Severity.LOW,
-    "A file that the package should include does not exist",
-    "{count} files that the package should include do not exist",
-    "Correct the name.",
-)
+BUILD = "lens:missing-packaged-file"
+INCLUDED = "lens:unpackaged-file"
 # Files that are written by hand; others may be made when the package is built.
 _WRITTEN = re.compile(r"^(licen[cs]e|copying|notice|readme|change(s|log)|authors|history|news)\b", re.IGNORECASE)
 _SETUP_LICENCE = re.compile(r"^\s*license[-_]files?\s*=\s*(?P<name>[\w./-]+)\s*$")
 _MANIFEST_IN = re.compile(r"^include\s+(?P<names>[\w./ -]+?)\s*$")
 
 
-def find_unpackaged(survey: Survey) -> list[Finding]:
-    """Returns the files that manifests name and the repository does not have."""
-    return merge("docs", _sightings(survey))
-
-
-def _sightings(survey: Survey) -> Iterator[Sighting]:
+def find_unpackaged(survey: Survey) -> Iterator[Finding]:
+    """Yields the files that manifests name and the repository does not have."""
     for rule, source, name in _named(survey):
         path = name.removeprefix("./")
         outside = path.startswith(("/", "..")) or re.search(r"[*?\[{$]", path)
@@ -50,10 +33,10 @@ def _sightings(survey: Survey) -> Iterator[Sighting]:
             detail = f"`{source.path}` names `{name}`, which does not exist" + (
                 f"; there is `{near[0]}`" if near else ""
             )
-            yield Sighting(rule, cite(source, number), detail)
+            yield sighting(rule, cite(source, number), detail)
 
 
-def _named(survey: Survey) -> Iterator[tuple[Rule, SourceText, str]]:
+def _named(survey: Survey) -> Iterator[tuple[str, SourceText, str]]:
     manifests = tuple(path for path in ("pyproject.toml", "Cargo.toml") if path in survey.snapshot.sizes)
     for source in survey.sources(manifests):
         yield from ((rule, source, name) for rule, name in _of_toml(_parsed(source)))
@@ -64,7 +47,7 @@ def _named(survey: Survey) -> Iterator[tuple[Rule, SourceText, str]]:
                 yield from ((INCLUDED, other, name) for name in match[1].split())
 
 
-def _of_toml(content: dict[str, Any]) -> Iterator[tuple[Rule, str]]:
+def _of_toml(content: dict[str, Any]) -> Iterator[tuple[str, str]]:
     project, package = _table(content, "project"), _table(content, "package")
     poetry = _table(_table(content, "tool"), "poetry")
     for value in (project.get("readme"), project.get("license"), poetry.get("readme"), package.get("readme")):

@@ -11,24 +11,11 @@ from pathlib import PurePosixPath
 from ...files import is_test, is_vendored
 from ...reading.snapshot import SourceText
 from ..delivery.commands import Recipes
-from ..finding import Finding, Severity, cite
-from ..sighting import Rule, Sighting, merge
+from ..finding import Finding, cite, sighting
 from ..survey import Survey
 
-MISSING_FILE = Rule(
-    "lens:missing-file",
-    Severity.LOW,
-    "A file that the text names does not exist",
-    "{count} files that the documents tell of do not exist",
-    "Name the file that took its place.",
-)
-MISSING_COMMAND = Rule(
-    "lens:missing-command",
-    Severity.MEDIUM,
-    "A command that the text tells to run does not exist in the repository",
-    "{count} commands that the documents tell to run do not exist in the repository",
-    "Name the command that took its place.",
-)
+MISSING_FILE = "lens:missing-file"
+MISSING_COMMAND = "lens:missing-command"
 _DOCUMENT = re.compile(
     r"^(readme|contributing|install|development|developing|hacking|building)\b.*\.(md|markdown|rst|txt)$|^readme$",
     re.IGNORECASE,
@@ -43,12 +30,8 @@ _DEVELOPERS = re.compile(r"contribut|develop|hacking|building", re.IGNORECASE)
 _VAGUE = re.compile(r"your|my[-_/]|foo|bar\b|example|xxx|path/to|some|new[-_]|<|>|\*", re.IGNORECASE)
 
 
-def find_missing_things(survey: Survey) -> list[Finding]:
-    """Returns the files and the commands that are not there."""
-    return merge("docs", _sightings(survey))
-
-
-def _sightings(survey: Survey) -> Iterator[Sighting]:
+def find_missing_things(survey: Survey) -> Iterator[Finding]:
+    """Yields the files and the commands that are not there."""
     for path in survey.snapshot.paths:
         pure = PurePosixPath(path)
         if len(pure.parts) > 2 or not _DOCUMENT.match(pure.name) or is_test(path) or is_vendored(path):
@@ -59,7 +42,7 @@ def _sightings(survey: Survey) -> Iterator[Sighting]:
             yield from _missing_commands(survey, source)
 
 
-def _missing_files(survey: Survey, source: SourceText) -> Iterator[Sighting]:
+def _missing_files(survey: Survey, source: SourceText) -> Iterator[Finding]:
     folder = str(PurePosixPath(source.path).parent)
     for number, line in enumerate(source.lines, 1):
         for name in _CODE_SPAN.findall(line):
@@ -68,7 +51,7 @@ def _missing_files(survey: Survey, source: SourceText) -> Iterator[Sighting]:
             beside = f"{folder}/{name}" if folder != "." else name
             missing = known and not any(map(survey.snapshot.has, (name, beside)))
             if missing and not _VAGUE.search(name) and not _is_made(survey, source, number, name):
-                yield Sighting(MISSING_FILE, cite(source, number), f"there is no `{name}`")
+                yield sighting(MISSING_FILE, cite(source, number), f"there is no `{name}`")
 
 
 def _is_made(survey: Survey, source: SourceText, number: int, name: str) -> bool:
@@ -83,7 +66,7 @@ def _is_made(survey: Survey, source: SourceText, number: int, name: str) -> bool
     return bool(ignored and PurePosixPath(name).name in ignored.text)
 
 
-def _missing_commands(survey: Survey, source: SourceText) -> Iterator[Sighting]:
+def _missing_commands(survey: Survey, source: SourceText) -> Iterator[Finding]:
     recipes = Recipes(survey.snapshot)
     makefile = survey.snapshot.read("Makefile")
     targets = recipes.targets if makefile and not _MADE_UP.search(makefile.text) else {}
@@ -99,7 +82,7 @@ def _missing_commands(survey: Survey, source: SourceText) -> Iterator[Sighting]:
             exists = survey.snapshot.has(match[1]) or not survey.snapshot.has(match[1].partition("/")[0])
             problem = "" if exists or _VAGUE.search(match[1]) else f"there is no `{match[1]}`"
         if problem:
-            yield Sighting(MISSING_COMMAND, cite(source, number), problem)
+            yield sighting(MISSING_COMMAND, cite(source, number), problem)
 
 
 def _commands(source: SourceText) -> Iterator[tuple[int, str]]:

@@ -8,25 +8,12 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from urllib.parse import unquote
 
-from ..finding import Evidence, Finding, Severity, cite
-from ..sighting import Rule, Sighting, merge
+from ..finding import Evidence, Finding, cite, sighting
 from ..survey import Survey
 from .links import documents, lost, same_named
 
-WORKFLOW = Rule(
-    "lens:missing-workflow",
-    Severity.LOW,
-    "A document shows the state of a workflow that does not exist",
-    "{count} places in documents show the state of workflows that do not exist",
-    "Name a workflow that exists, or remove the badge.",
-)
-PAGE = Rule(
-    "lens:missing-page",
-    Severity.LOW,
-    "An address of the repository's own page leads to nothing",
-    "{count} addresses of the repository's own pages lead to nothing",
-    "Correct the path.",
-)
+WORKFLOW = "lens:missing-workflow"
+PAGE = "lens:missing-page"
 _MANIFESTS = ("pyproject.toml", "setup.cfg", "setup.py", "package.json", "Cargo.toml", "go.mod", "composer.json")
 _REPOSITORY = re.compile(r"github\.com[/:](?P<name>[\w.-]+/[\w.-]+?)(?=\.git\b|[/\"'#\s)>\]]|$)", re.MULTILINE)
 _WORKFLOW_FILE = re.compile(r"/actions/workflows/(?P<file>[\w.-]+\.ya?ml)")
@@ -36,12 +23,8 @@ _RELATIVE_PAGE = re.compile(r"[\"']/(?:tree|blob)/(?:main|master|HEAD)/(?P<path>
 _NAME = re.compile(r"^name:\s*[\"']?(.+?)[\"']?\s*(?:#.*)?$", re.MULTILINE)
 
 
-def find_dead_addresses(survey: Survey) -> list[Finding]:
-    """Returns the badges and pages that are not there."""
-    return merge("docs", _sightings(survey))
-
-
-def _sightings(survey: Survey) -> Iterator[Sighting]:
+def find_dead_addresses(survey: Survey) -> Iterator[Finding]:
+    """Yields the badges and pages that are not there."""
     own, workflows = _own_name(survey), _workflows(survey)
     readmes = [path for path in survey.snapshot.paths if re.match(r"^readme\.(rst|txt|adoc)$", path, re.IGNORECASE)]
     for source in survey.sources((*documents(survey), *readmes) if own else ()):
@@ -53,24 +36,24 @@ def _sightings(survey: Survey) -> Iterator[Sighting]:
         for number, line in enumerate(manifest.lines if manifest else (), 1):
             for match in _RELATIVE_PAGE.finditer(line):
                 if manifest and not survey.snapshot.has(match["path"].strip("/")):
-                    yield Sighting(PAGE, cite(manifest, number), f"there is no `{match['path']}`")
+                    yield sighting(PAGE, cite(manifest, number), f"there is no `{match['path']}`")
 
 
 def _judge(
     survey: Survey, place: Evidence | None, part: str, files: frozenset[str], names: frozenset[str]
-) -> Iterator[Sighting]:
+) -> Iterator[Finding]:
     if (match := _WORKFLOW_FILE.match(part)) and match["file"] not in files and files:
-        yield Sighting(
+        yield sighting(
             WORKFLOW, place, f"there is no workflow `{match['file']}` (there are {', '.join(sorted(files)[:5])})"
         )
     elif (match := _WORKFLOW_NAME.match(part)) and unquote(match["name"]) not in names and names:
-        yield Sighting(WORKFLOW, place, f"no workflow is named `{unquote(match['name'])}`")
+        yield sighting(WORKFLOW, place, f"no workflow is named `{unquote(match['name'])}`")
     elif match := _PAGE.match(part):
         path = unquote(match["path"]).rstrip("/.")
         if path and not survey.snapshot.has(path):
             same = same_named(survey, path)
             there = f"; the file of that name is `{same[0]}`" if len(same) == 1 else lost(path)
-            yield Sighting(PAGE, place, f"there is no `{path}`{there}")
+            yield sighting(PAGE, place, f"there is no `{path}`{there}")
 
 
 def _workflows(survey: Survey) -> tuple[frozenset[str], frozenset[str]]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
-from ..finding import Evidence, Finding, Severity, cite
+from ..finding import Evidence, Finding, cite
 from ..survey import Survey
 
 # Words by which a line speaks of what is needed to run the project.
@@ -57,8 +57,6 @@ def find_contradictions(survey: Survey) -> Iterator[Finding]:
         path, (number, version) = decided
         places = (_place(survey, readme, stated[0]), _place(survey, path, number))
         yield Finding(
-            category="docs",
-            severity=Severity.LOW,
             title=f"The README promises {language} {stated[1]} and newer, {path} requires {version}",
             claim=f"Readers with a {language} between the two are told the wrong thing. The requirement decides.",
             remedy="Correct the text, or the requirement if it was not meant.",

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 
 from ...reading.history import Commit
 from ...reading.snapshot import SourceText
-from ..finding import Finding, Severity, cite, shorten
+from ..finding import Finding, cite, shorten
 from ..survey import Survey
 
 MAX_FILES_IN_COMMIT = 6
@@ -35,15 +35,12 @@ def find_cochange(survey: Survey) -> Iterator[Finding]:
             both = [one for one in survey.history.commits if {first, second} <= {change.path for change in one.changes}]
             subjects = "; ".join(f"“{shorten(commit.subject, 70)}”" for commit in both[:MAX_SUBJECTS])
             yield Finding(
-                category="history",
-                severity=Severity.LOW,
                 title=f"Two files always change together, and neither mentions the other: {first} and {second}",
                 claim=f"{count} commits touch both, of {alone[first]} that touch the one and {alone[second]} that touch the "
                 f"other, the latest {subjects}. No line of the one names the other.",
                 remedy="Name the tie in a comment of both, or move what they share to one place.",
                 rule="lens:silent-tie",
                 evidence=evidence,
-                weight=count,
             )
             return
 

@@ -15,9 +15,7 @@ from ...reading.functions import FunctionSpan, code_lines, find_functions
 from ...reading.history import Commit, blame
 from ...reading.snapshot import SourceText
 from ..finding import Evidence, Finding, Severity, cite, named, shorten
-from ..lens import Detector
 from ..survey import Survey
-from .cochange import find_cochange
 
 WINDOW_SECONDS = 2 * 365 * 86_400
 DORMANT_SECONDS = 365 * 86_400
@@ -105,7 +103,6 @@ def _describe(
     # Where no function stands out there is nothing to begin with.
     if evidence and parts[0][1] >= MIN_PART * len(commits):
         yield Finding(
-            category="history",
             severity=Severity.MEDIUM if extreme else Severity.LOW,
             title=f"{100 * share:.0f} % of the commits to product code change one file of {size:,} lines of code: {source.path}",
             claim=f"{len(commits)} of the {total:,} such commits touch it since {_day(commits[-1].time)}, the latest "
@@ -113,7 +110,6 @@ def _describe(
             remedy=_remedy(parts[0][0]),
             rule="lens:hotspot",
             evidence=tuple(evidence),
-            weight=len(commits),
         )
 
 
@@ -125,9 +121,3 @@ def _remedy(span: FunctionSpan) -> str:
 
 def _day(moment: float) -> str:
     return str(datetime.fromtimestamp(moment, UTC).date())
-
-
-DETECTORS = (
-    Detector("the history, for a large file that changes all the time", find_hotspots),
-    Detector("the history, for distant files that change together", find_cochange),
-)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from ..finding import Finding, Severity, named
+from ..finding import Finding, named
 from ..survey import Survey
 from .import_graph import Import
 from .rings import listed, quote_import
@@ -36,8 +36,6 @@ def _finding(survey: Survey, back: dict[Pair, list[Import]], running: dict[Pair,
     pairs = sorted(back, key=lambda pair: (len(back[pair]), pair))[:MAX_PAIRS]
     places = (quote_import(survey, item) for pair in pairs for item in (*back[pair], running[pair[::-1]][0]))
     return Finding(
-        category="structure",
-        severity=Severity.LOW,
         title=f"Two packages import each other: {' and '.join(pairs[0])}"
         if len(back) == 1
         else f"{len(back)} pairs of packages import each other, {' and '.join(pairs[0])} first",
@@ -48,7 +46,6 @@ def _finding(survey: Survey, back: dict[Pair, list[Import]], running: dict[Pair,
         + ", or into a package that both depend on.",
         rule="lens:package-ring",
         evidence=tuple(item for item in places if item),
-        weight=len(back) * MAX_BACK,
     )
 
 

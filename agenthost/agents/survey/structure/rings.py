@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Protocol
 
-from ..finding import Evidence, Finding, Severity, cite
+from ..finding import Evidence, Finding, cite
 from ..survey import Survey
 from .import_graph import Edge, Import, ImportGraph
 
@@ -116,8 +116,6 @@ def _alone(survey: Survey, files: Files, ring: Ring) -> Finding:
     moves += [f"and so for {len(ring.moves) - MAX_MOVES} more files"] if len(ring.moves) > MAX_MOVES else []
     opening = [item for item in [hazard and quote(survey, hazard.item.importer, hazard.line)] if item]
     return Finding(
-        category="structure",
-        severity=Severity.LOW,
         title=f"{rings}, and the order of loading decides if `{hazard.name}` is there"
         if hazard
         else f"{rings}, {'only' if count == 2 else f'{len(first.imports)} of the imports'} for {listed(first.names, 2)}",
@@ -126,22 +124,18 @@ def _alone(survey: Survey, files: Files, ring: Ring) -> Finding:
         + (f"{ring.left} of the {count} files stay in one." if ring.left else "No ring is left then."),
         rule=RULE,
         evidence=(*opening, *(item for move in ring.moves[:MAX_MOVES] for item in _ends(survey, files, move))),
-        weight=count + (SMALL if hazard else 0),
     )
 
 
 def _small(survey: Survey, files: Files, rings: Sequence[Ring]) -> Finding:
     moves = [move for ring in rings for move in ring.moves][:MAX_SMALL]
     return Finding(
-        category="structure",
-        severity=Severity.LOW,
         title=f"{len(rings)} small rings of imports, each only for names that could stand elsewhere",
         claim=f"{sum(len(ring.group) for ring in rings)} files import each other in {len(rings)} rings. These are imported back: "
         f"{'; '.join(f'{listed(move.names)} of `{move.path}`' for move in moves)}. What is named needs nothing of its ring.",
         remedy="Move these names to files of their own, and import them from there. No ring is left then.",
         rule=RULE,
         evidence=tuple(item for move in moves for item in _ends(survey, files, move)),
-        weight=len(rings),
     )
 
 

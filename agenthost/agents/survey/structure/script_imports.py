@@ -25,7 +25,7 @@ class ScriptImports:
         self._passing: dict[str, frozenset[int]] = {}
         for source in survey.read(survey.product, SCRIPTS):
             if script := read_script(source):
-                survey.coverage.judge(source.path)
+                survey.judge(source.path)
                 self._files[source.path] = script
 
     def loaded(self) -> Iterator[Import]:

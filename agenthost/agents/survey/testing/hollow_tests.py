@@ -10,33 +10,16 @@ from pathlib import PurePosixPath
 
 from ...reading.python_source import Function, call_name, dotted, functions, walk_scope
 from ...reading.snapshot import SourceText
-from ..finding import Finding, Severity, cite, shorten
-from ..sighting import Rule, Sighting, merge
+from ..finding import Finding, cite, shorten, sighting
 from ..survey import Survey
 
-TWO_ARGUMENTS = Rule(
-    "lens:assert-true-of-two",
-    Severity.MEDIUM,
-    "assertTrue is given a second value as if it compared",
-    "assertTrue is given a second value as if it compared in {count} places",
-    "Use assertEqual, which seems to be meant.",
-)
-SWALLOWED = Rule(
-    "lens:swallowed-assertion",
-    Severity.MEDIUM,
-    "An assertion in a test is swallowed, so the test passes when it fails",
-    "{count} assertions in tests are swallowed, so the tests pass when they fail",
-    "Take the assertion out of the `try`, or name the exception that is expected.",
-)
+TWO_ARGUMENTS = "lens:assert-true-of-two"
+SWALLOWED = "lens:swallowed-assertion"
 _TEST_FILE = re.compile(r"^(test_.*|.*_tests?|tests?)\.py$")
 
 
-def find_powerless_tests(survey: Survey) -> list[Finding]:
-    """Returns the Python tests that cannot fail as they were meant to."""
-    return merge("tests", _sightings(survey))
-
-
-def _sightings(survey: Survey) -> Iterator[Sighting]:
+def find_powerless_tests(survey: Survey) -> Iterator[Finding]:
+    """Yields the Python tests that cannot fail as they were meant to."""
     for source, tree in survey.python(survey.tests):
         if _TEST_FILE.match(PurePosixPath(source.path).name):
             for test in functions(tree):
@@ -44,19 +27,19 @@ def _sightings(survey: Survey) -> Iterator[Sighting]:
                     yield from _judge(source, test)
 
 
-def _judge(source: SourceText, test: Function) -> Iterator[Sighting]:
+def _judge(source: SourceText, test: Function) -> Iterator[Finding]:
     for node in walk_scope(test):
         match node:
             case ast.Expr(value=ast.Call(args=[_, ast.Constant(value=second)]) as call) if call_name(
                 call
             ) == "self.assertTrue" and not isinstance(second, str):
                 quote = cite(source, node.lineno, node.end_lineno)
-                yield Sighting(TWO_ARGUMENTS, quote, f"`{test.name}` says `{_short(node)}`")
+                yield sighting(TWO_ARGUMENTS, quote, f"`{test.name}` says `{_short(node)}`")
             case ast.Try(body=body, handlers=[first, *_] as handlers) if any(map(_drops, handlers)):
                 check = next((item for item in body if isinstance(item, ast.Assert) or _asserts(item)), None)
                 if check:
                     quote = cite(source, check.lineno, first.lineno + 1)
-                    yield Sighting(SWALLOWED, quote, f"`{test.name}` drops the failure of `{_short(check)}`")
+                    yield sighting(SWALLOWED, quote, f"`{test.name}` drops the failure of `{_short(check)}`")
 
 
 def _short(node: ast.stmt) -> str:

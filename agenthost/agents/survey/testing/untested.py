@@ -67,7 +67,6 @@ def find_untested(survey: Survey) -> Iterator[Finding]:
     share = f"any of the {larger}" if len(unnamed) == len(modules) > 1 else f"{len(unnamed)} of the {larger}"
     places = (cite(item.source, item.largest.start_line) for item in largest)
     yield Finding(
-        category="tests",
         severity=Severity.MEDIUM if len(unnamed) >= MANY and 2 * len(unnamed) >= len(modules) else Severity.LOW,
         title=f"No test names {share}",
         claim=f"{_listed(largest)}. The tests name neither these files nor anything public in them: they may be run in passing, "
@@ -75,7 +74,6 @@ def find_untested(survey: Survey) -> Iterator[Finding]:
         remedy=f"Begin with `{largest[0].largest.name}` in {largest[0].source.path}.",
         rule="lens:unnamed-module",
         evidence=tuple(place for place in places if place),
-        weight=len(unnamed),
     )
 
 

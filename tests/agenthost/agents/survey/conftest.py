@@ -10,7 +10,7 @@ from agenthost.agents.reading.history import History
 from agenthost.agents.reading.snapshot import Snapshot
 from agenthost.agents.survey.finding import Finding
 from agenthost.agents.survey.survey import Survey
-from agenthost.agents.survey.voice import Voice
+from agenthost.agents.voice import Voice
 
 MakeSurvey = Callable[..., Survey]
 Look = Callable[[Survey], Iterable[Finding]]
@@ -19,9 +19,9 @@ Look = Callable[[Survey], Iterable[Finding]]
 class SpokenSurvey(Survey):
     """A survey whose words can be read afterwards."""
 
-    def __init__(self, snapshot: Snapshot, history: History, question: str) -> None:
+    def __init__(self, snapshot: Snapshot, history: History) -> None:
         self._stream = io.StringIO()
-        super().__init__(snapshot, history, Voice(self._stream), question=question, seconds=30)
+        super().__init__(snapshot, history, Voice(self._stream), seconds=30)
 
     @property
     def said(self) -> str:
@@ -32,12 +32,12 @@ class SpokenSurvey(Survey):
 def make_survey(tmp_path: Path) -> MakeSurvey:
     """Makes a repository of the given files, and a survey of it."""
 
-    def make(files: Mapping[str, str | bytes], *, history: History | None = None, question: str = "") -> SpokenSurvey:
+    def make(files: Mapping[str, str | bytes], *, history: History | None = None) -> SpokenSurvey:
         for name, content in files.items():
             path = tmp_path / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content if isinstance(content, bytes) else dedent(content).encode())
-        return SpokenSurvey(Snapshot(tmp_path), history or History(absence="none"), question)
+        return SpokenSurvey(Snapshot(tmp_path), history or History(absence="none"))
 
     return make
 

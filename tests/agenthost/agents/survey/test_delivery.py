@@ -160,5 +160,5 @@ def test_a_command_is_quoted_where_it_begins(look: Looker) -> None:
 
 def test_systems_that_no_rule_knows_are_named(make_survey: Callable[..., object]) -> None:
     survey = make_survey({"Jenkinsfile": "node {}\n", "ci/Jenkinsfile.release": "node {}\n"})
-    assert find_in_pipelines(survey) == []  # type: ignore[arg-type]
+    assert list(find_in_pipelines(survey)) == []  # type: ignore[arg-type]
     assert survey.gaps == ["No rule covers Jenkins: Jenkinsfile and 1 other file."]  # type: ignore[attr-defined]

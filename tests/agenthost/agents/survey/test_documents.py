@@ -41,9 +41,9 @@ def test_a_dead_link_is_found(look: Looker, line: str) -> None:
     ],
 )
 def test_the_advice_for_a_dead_link_fits_its_cause(look: Looker, line: str, rule: str, told: str) -> None:
-    (found,) = look(find_dead_links, {"README.md": line, "manual/guide.md": "", "COPYING": "", "README.de.md": line})
-    assert (found.rule, len(found.evidence)) == (rule, 2)
-    assert told in found.claim
+    (found,) = look(find_dead_links, {"README.md": line, "manual/guide.md": "", "COPYING": ""})
+    assert found.rule == rule
+    assert told in found.title
 
 
 def test_a_link_to_what_the_project_makes_is_not_dead(look: Looker) -> None:
@@ -53,7 +53,7 @@ def test_a_link_to_what_the_project_makes_is_not_dead(look: Looker) -> None:
     }
     (found,) = look(find_dead_links, files)
 
-    assert found.claim.startswith("`gone.md` leads to nothing (")
+    assert found.title == "`gone.md` leads to nothing"
 
 
 ADDRESSES = "https://github.com/me/it"

@@ -11,8 +11,7 @@ import pytest
 
 import agenthost.agents
 from agenthost.agents.survey import overtime, program
-from agenthost.agents.survey.finding import Evidence, Finding, Severity
-from agenthost.agents.survey.lens import Detector
+from agenthost.agents.survey.finding import Evidence, Finding
 from agenthost.agents.survey.survey import Survey
 
 pytestmark = pytest.mark.processes
@@ -207,13 +206,13 @@ def test_a_detector_that_never_asks_for_the_time_is_ended_and_keeps_what_it_foun
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def look(_: Survey) -> Iterator[Finding]:
-        yield Finding("code", Severity.LOW, "A loop", "It is seen before the loop.", (Evidence("a.py", 1, 1, "x"),))
+        yield Finding("lens:loop", "A loop", (Evidence("a.py", 1, 1, "x"),))
         while True:
             with contextlib.suppress(Exception):
                 "x".count("y")
 
     (tmp_path / "a.py").write_text("x\n")
-    monkeypatch.setattr(program, "LENSES", {"structure": (Detector("loops", look),)})
+    monkeypatch.setattr(program, "LENSES", {"structure": {"loops": look}})
     monkeypatch.setattr(program, "LENS_SECONDS", 0.0)
     monkeypatch.setattr(overtime, "GRACE_SECONDS", 0.2)
     monkeypatch.setattr(sys, "stdin", None)
@@ -222,3 +221,16 @@ def test_a_detector_that_never_asks_for_the_time_is_ended_and_keeps_what_it_foun
     result = json.loads(capsys.readouterr().out.splitlines()[-1])["result"]
     assert [finding["title"] for finding in result["findings"]] == ["A loop"]
     assert result["notes"] == ["Looking at loops took too long, and was ended: the rest of it is not judged."]
+
+
+def test_of_a_rule_only_so_many_findings_are_told_and_all_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    many = [Finding("lens:a", f"t{number}", (Evidence("a.py", 1, 1, "x"),)) for number in range(program.MAX_PLACES + 3)]
+    monkeypatch.setattr(
+        program, "LENSES", {"docs": {"it": lambda _: [*many, many[0], Finding("lens:b", "nowhere", ())]}}
+    )
+    assert program.main(["docs"], root=tmp_path) == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])["result"]
+    assert len(result["findings"]) == program.MAX_PLACES
+    assert result["coverage"]["rules"] == {"lens:a": len(many)}

@@ -14,8 +14,7 @@ from agenthost.agents.reading.snapshot import (
     Snapshot,
     SourceText,
 )
-from agenthost.agents.survey.finding import MAX_QUOTE_CHARACTERS, Finding, Severity, cite
-from agenthost.agents.survey.ranking import MAX_FINDINGS_PER_LENS, choose, rank, words
+from agenthost.agents.survey.finding import MAX_QUOTE_CHARACTERS, cite
 
 
 def test_symlinks_are_never_followed(tmp_path: Path) -> None:
@@ -85,26 +84,3 @@ def test_quotes_are_cut_from_the_lines_and_bounded() -> None:
     assert cite(source, 3) is None
     assert cite(source, 4) is None
     assert cite(source, 9) is None
-
-
-def finding(title: str, severity: Severity = Severity.LOW, path: str = "a.py", weight: float = 0) -> Finding:
-    evidence = cite(SourceText(path, "x", ("x",)), 1)
-    return Finding("risks", severity, title, "claim", (evidence,) if evidence else (), weight)
-
-
-def test_severity_then_the_question_then_weight_decide_the_order() -> None:
-    findings = [
-        finding("light"),
-        finding("heavy", weight=9),
-        finding("asked", path="billing/invoice.py"),
-        finding("worst", Severity.HIGH),
-    ]
-    ranked = [item.title for item in rank(findings, words(["How does billing work?"]))]
-    assert ranked == ["worst", "asked", "heavy", "light"]
-    assert ranked == [item.title for item in rank(findings[::-1], words(["How does billing work?"]))]
-
-
-def test_a_lens_gives_each_finding_once_and_only_so_many() -> None:
-    many = [finding(f"t{number}") for number in range(MAX_FINDINGS_PER_LENS + 3)]
-    chosen, left_out = choose([*many, many[0]], frozenset())
-    assert (len(chosen), left_out) == (MAX_FINDINGS_PER_LENS, 3)

@@ -14,14 +14,20 @@ MODULE = f"def handle_first(a):\n{BRANCHES}\ndef handle_second(a):\n{BRANCHES}\n
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("def test_a():\n    try:\n        assert f()\n    except Exception:\n        pass\n", "swallowed"),
-        ("def test_a():\n    try:\n        self.assertTrue(f())\n    except:\n        pass\n", "swallowed"),
-        ("class TestA(TestCase):\n    def test_a(self):\n        self.assertTrue(f(), 3)\n", "second value"),
+        (
+            "def test_a():\n    try:\n        assert f()\n    except Exception:\n        pass\n",
+            "lens:swallowed-assertion",
+        ),
+        (
+            "def test_a():\n    try:\n        self.assertTrue(f())\n    except:\n        pass\n",
+            "lens:swallowed-assertion",
+        ),
+        ("class TestA(TestCase):\n    def test_a(self):\n        self.assertTrue(f(), 3)\n", "lens:assert-true-of-two"),
     ],
 )
 def test_a_test_that_cannot_fail_is_found(look: Looker, text: str, expected: str) -> None:
     (found,) = look(find_powerless_tests, {"tests/test_x.py": text})
-    assert expected in found.title
+    assert found.rule == expected
 
 
 @pytest.mark.parametrize(
