@@ -154,6 +154,15 @@ def test_a_lens_rates_its_own_findings_and_each_keeps_its_identity() -> None:
     assert kept[0].claim == "None of them loads alone.\n\na and b."
 
 
+def test_what_a_lens_says_of_each_place_is_told_with_its_place() -> None:
+    one, other = (
+        found("lens:hollow-test", path, title=title) for path, title in (("a.py", "job `a`"), ("b.py", "job `b`"))
+    )
+
+    assert ruled(one, other).kept[0].claim == "It cannot fail.\n\nJob `a` (a.py:1); job `b` (b.py:1)."
+    assert ruled(one).kept[0].claim == "It cannot fail.\n\nJob `a`."
+
+
 def test_a_finding_that_is_not_folded_keeps_the_order_of_its_places() -> None:
     places = tuple(Evidence(path, 1, 1, "import", "verified") for path in ("z.py", "tests/a.py", "b.py"))
     ring = found("lens:import-ring", evidence=places)
