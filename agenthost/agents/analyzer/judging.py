@@ -3,6 +3,7 @@
 import os
 import posixpath
 import stat
+import urllib.parse
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -51,6 +52,8 @@ class Judge:
         self._looks = 0
         self._changed = frozenset(changed)
         self._blocks = blocks
+        # Some tools write a path with `%41` into a URI as it stands, and it was read as `A`.
+        self._unquoted = {_unquoted(path): path for path in given if "%" in path}
         self.narrowing = narrowing
         self.complaint = ""  # why the repository's own settings are not applied
 
@@ -89,6 +92,7 @@ class Judge:
             if len(self._places) >= MAX_REMEMBERED:
                 self._places.clear()
             relative = self.inside(path)
+            relative = relative if relative in self._given else self._unquoted.get(relative, relative)
             self._places[path] = relative, self._reason(relative)
         return self._places[path]
 
@@ -138,6 +142,10 @@ class Judge:
         except Exception as error:  # noqa: BLE001 - the repository's configuration must not cost its findings
             self.complaint, self.narrowing = f"{type(error).__name__}: {error}"[:200], None
             return False
+
+
+def _unquoted(path: str) -> str:
+    return os.fsdecode(urllib.parse.unquote_to_bytes(os.fsencode(path)))
 
 
 def _read(path: Path) -> bytes:

@@ -3,15 +3,15 @@
 A tool that fails is a value. A batch over which it fails is run again in halves, so that one strange file loses itself only.
 """
 
-import contextlib
 import importlib
 import json
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TextIO, cast
 
+from ..pulse import pulse
 from ..voice import Voice
 from .blocks.blocks import Blocks
 from .judging import Judge
@@ -27,7 +27,6 @@ WORK = Path("/tmp/analyzer")  # noqa: S108 - the sandbox's own
 PROMPT = Path("/run/prompt")
 MAX_PROMPT_BYTES = 1024 * 1024
 MAX_AGAIN = 24  # batches that are run again, in halves
-PULSE_SECONDS = 20
 USAGE = 2
 
 
@@ -77,10 +76,11 @@ class _Driver:
         if not self._settings.is_batched:
             self._settle(*self._run(()), selection.paths)
             return
-        waiting = list(batches(selection.paths))[::-1]
+        # Halves go to the end: a file over which the tool hangs leaves time for all that come with no such file.
+        waiting = deque(batches(selection.paths))
         whole = set(waiting)
         while waiting:
-            batch = waiting.pop()
+            batch = waiting.popleft()
             if batch in whole:
                 self._voice.log(f"{self._settings.title}: {len(batch):,} {'file' if len(batch) == 1 else 'files'} …")
             taken, complaint = self._run(batch)
@@ -89,7 +89,7 @@ class _Driver:
                     self._voice.log(f"{self._settings.title} failed over one of them: it looks again, in halves …")
                 self._again -= 1
                 middle = len(batch) // 2
-                waiting += [batch[middle:], batch[:middle]]
+                waiting += [batch[:middle], batch[middle:]]
             else:
                 self._settle(taken, complaint, batch)
 
@@ -102,13 +102,13 @@ class _Driver:
         """Returns what the tool said of a batch, and why it cannot be relied on: nothing where it can."""
         if self._clock.complaint:
             return Taken(), self._clock.complaint
-        with _pulse(self._voice, self._settings.title):
+        with pulse(self._voice.log, self._settings.title):
             files = self._files(batch)
         if self._blocks is not None and not files:
             return Taken(), ""
         try:
             with (
-                _pulse(self._voice, self._settings.title),
+                pulse(self._voice.log, self._settings.title),
                 Run(self._settings, files, self._judge.work, self._clock) as run,
             ):
                 taken, broken = read_output(self._settings, run.read, self._judge)
@@ -124,26 +124,6 @@ class _Driver:
         if self._blocks is not None:
             return self._blocks.files_of(batch)
         return [f"{self._judge.root}/{path}" for path in batch]
-
-
-@contextlib.contextmanager
-def _pulse(voice: Voice, title: str) -> Iterator[None]:
-    """Says now and then that the tool still runs: an attempt that says nothing for long counts as hung."""
-    is_over = threading.Event()
-
-    def tell() -> None:
-        seconds = 0
-        while not is_over.wait(PULSE_SECONDS):
-            seconds += PULSE_SECONDS
-            voice.log(f"{title} has run for {seconds} s …")
-
-    teller = threading.Thread(target=tell, daemon=True)
-    teller.start()
-    try:
-        yield
-    finally:
-        is_over.set()
-        teller.join()
 
 
 def comparison_in(prompt: Path) -> tuple[str, frozenset[str]]:

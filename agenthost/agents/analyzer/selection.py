@@ -54,13 +54,17 @@ def select(root: Path, patterns: Sequence[str]) -> Selection:
 
 
 def _place(selection: Selection, path: str, kind: str, head: str | None, size: int) -> None:
-    # A name with a line break would make two lines of one in the output of a tool.
-    if head is None or size > MAX_FILE_BYTES or any(character < " " for character in path):
+    if head is None or size > MAX_FILE_BYTES or not _is_speakable(path):
         selection.unread[path] = kind
     elif is_generated(head.split("\n")):
         selection.others["generated"] += 1
     else:
         selection.kinds[path] = kind
+
+
+def _is_speakable(path: str) -> bool:
+    """Returns whether every tool can name a file in its output: a line break makes two lines of one, and JSON holds text only."""
+    return all(character >= " " and not "\ud800" <= character <= "\udfff" for character in path)
 
 
 def _is_named(path: str, patterns: Sequence[str]) -> bool:

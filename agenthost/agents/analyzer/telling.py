@@ -175,7 +175,9 @@ class Tally:
         name = self._settings.name
         notes = [f"{name} failed{over(paths)}: {complaint}." for complaint, paths in self._failed.items()]
         notes += unjudged(f"{name} passed over", sorted(self._skipped))
-        notes += unjudged(f"Too large for {name}, or not readable:", sorted(self._selection.unread))
+        notes += unjudged(
+            f"Too large for {name}, not readable, or with a name that is no plain text:", sorted(self._selection.unread)
+        )
         notes += [
             f"Of {name}'s results, those {where} are left out: {count:,}." for where, count in self._left_out.items()
         ]

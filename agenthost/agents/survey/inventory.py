@@ -8,7 +8,7 @@ from typing import Any
 
 from ..files import is_generated, is_vendored, language
 from ..reading.history import describe_history
-from ..reading.snapshot import NOT_TEXT, Snapshot
+from ..reading.snapshot import NOT_TEXT, TOO_DEEP, TOO_MANY, Snapshot
 
 MAX_KINDS = 200
 WITHOUT_EXTENSION = "no extension"
@@ -18,7 +18,8 @@ _LOCKS = frozenset({".lock", ".sum", ".snap", ".map"})
 
 def take_inventory(snapshot: Snapshot) -> dict[str, Any]:
     """Returns the coverage of this lens: the files that could be judged, by kind, and the others by the reason."""
-    kinds, left_out = Counter[str](), Counter[str]()
+    kinds = Counter[str]()
+    left_out = Counter(reason for reason in snapshot.left_out.values() if reason in {TOO_DEEP, TOO_MANY})
     for path in snapshot.paths:
         kind, reason = _classified(snapshot, path)
         if reason:

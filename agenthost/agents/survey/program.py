@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files import language
+from ..pulse import pulse
 from ..reading import grammars
 from ..reading.history import History, read_history
 from ..reading.snapshot import UNJUDGED, Snapshot
@@ -169,7 +170,7 @@ def _look(lens: str, survey: Survey) -> list[Finding]:
         survey.say(f"Looking at {subject} …")
         before = len(found)
         try:
-            with ended_after(survey.left):
+            with ended_after(survey.left), pulse(survey.say, f"Looking at {subject}"):
                 found.extend(look(survey))
         except OvertimeError:
             survey.miss(f"Looking at {subject} took too long, and was ended: the rest of it is not judged.")

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from conductor.cli.commands.flows import project_of
+from conductor.cli.commands.launching.options import BANDS
 from conductor.cli.commands.requests import is_file, set_flow, workspace_at
 from conductor.cli.commands.run import Ending, create_from, follow_to_end
 from conductor.cli.connection import connected
@@ -18,7 +19,7 @@ from servicekit.printing.page import say
 HOSTS = ("alpha", "beta")
 ADVICE = (
     "another directory:  conductor demo PATH  (in a clone: ./dev demo PATH)",
-    "every finding:      conductor run survey PATH --ephemeral --band large",
+    "every finding:      conductor demo PATH --band large",
     "to keep it running: conductor up, conductor run; see README.md",
 )
 
@@ -26,9 +27,12 @@ ADVICE = (
 @click.command()
 @click.argument("path", type=click.Path(exists=True, file_okay=False, path_type=Path), default=".")
 @click.option("--flow", default="survey", show_default=True, help="A flow's name, or a file.")
+@click.option(
+    "--band", type=click.Choice(BANDS), help="How much effort, and how much the report shows.  [default: small]"
+)
 @click.option("--keep", is_flag=True, help="Keep the database and the logs, and say where.")
 @click.pass_obj
-def demo(context: Context, path: Path, flow: str, *, keep: bool) -> int:
+def demo(context: Context, path: Path, flow: str, band: str | None, *, keep: bool) -> int:
     """Start a conductor and two agent hosts, run a flow over PATH, show its report, stop everything.
 
     Should this command be killed outright, its services end by themselves; their temporary folder then stays.
@@ -36,6 +40,8 @@ def demo(context: Context, path: Path, flow: str, *, keep: bool) -> int:
     request = run_service_pb2.CreateRunRequest(workspace=workspace_at(path))
     # Before anything is started: a file that is no flow is told at once.
     set_flow(request, flow)
+    if band is not None:
+        request.inputs["band"] = band
     project = project_of(Path(flow)) if is_file(flow) else None
     stop_on_terminate()
     with ExitStack() as stack:

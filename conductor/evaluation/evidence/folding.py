@@ -56,7 +56,7 @@ UNKNOWN = Known()
 def fold(cause: str, findings: Sequence[Finding], rule: Rule, known: Known = UNKNOWN) -> Finding:
     """Returns the findings of one cause as one."""
     findings = [finding for finding in findings if finding.status != "missing"] or findings
-    total = max(len(findings), known.findings)
+    total = _places_of(findings, known)
     inside = [finding for finding in findings if not finding.outside_scope]
     if inside and len(inside) < len(findings):
         findings, known = inside, UNKNOWN
@@ -65,14 +65,15 @@ def fold(cause: str, findings: Sequence[Finding], rule: Rule, known: Known = UNK
     places = list(dict.fromkeys(place for finding in ordered for place in finding.evidence))
     if cause:
         places.sort(key=lambda place: is_test(place.path))
-    count = max(len(ordered), known.findings)
+    found = max(len(ordered), known.findings)
+    count = max(len(places), _places_of(findings, known)) if cause else found
     files = max(len({place.path for place in places}), known.files)
     severity = rule.severity or min((finding.severity for finding in ordered), key=SEVERITIES.index)
     anchor, fingerprint = fingerprint_of_cause(cause) if cause else (first.anchor, first.fingerprint)
     return replace(
         first,
         severity=severity,
-        title=_title(rule, first, count, files)[:MAX_TITLE_CHARACTERS],
+        title=_title(rule, first, found if rule.titles else count, files)[:MAX_TITLE_CHARACTERS],
         claim=_claim(rule, ordered),
         remedy=rule.remedy or first.remedy,
         evidence=tuple(places)[:MAX_EVIDENCE],
@@ -89,6 +90,13 @@ def fold(cause: str, findings: Sequence[Finding], rule: Rule, known: Known = UNK
         count=count if cause else 0,
         total=total if cause else 0,
     )
+
+
+def _places_of(findings: Sequence[Finding], known: Known) -> int:
+    """Returns in how many places findings are: two that stand in the same lines have one."""
+    every = [place for finding in findings for place in finding.evidence]
+    twice = len(every) - len(set(every))
+    return max(1, len(findings) - twice, known.findings - twice)
 
 
 def _title(rule: Rule, first: Finding, count: int, files: int) -> str:

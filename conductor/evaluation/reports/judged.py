@@ -11,6 +11,7 @@ from typing import Any
 MAX_ROWS = 10
 MAX_NAMED = 8
 LENS = "lens "
+UNREAD = "folders "  # begins a reason why not even the names of files are known
 LEFT_OUT = "history left out: "
 # The agents that ship with a host and need a program beside it, and what brings those.
 ANALYZERS = frozenset(
@@ -37,7 +38,7 @@ def judged(values: Mapping[str, Any]) -> dict[str, Any] | None:
         "rows": rows[:MAX_ROWS],
         "bring": BRING if absent and ANALYZERS.issuperset(absent) else "",
         "told": [*_told(absent, coverage, kinds, rows[MAX_ROWS:]), *_history(values, coverage)],
-        "line": _line(kinds, by_kind),
+        "line": _line(kinds, coverage),
     }
 
 
@@ -67,6 +68,11 @@ def _tools(kind: str, files: int, coverage: Coverage) -> str:
     return "; ".join(part for part in (", ".join(tools), own) if part)
 
 
+def _has_no_rule(kind: str, files: int, coverage: Coverage) -> bool:
+    """Returns whether nothing looks at files of a kind. What a tool passed over has rules: that is told for itself."""
+    return not _tools(kind, files, coverage) and not any(one.get("skipped", {}).get(kind) for one in coverage)
+
+
 def _name(one: Mapping[str, Any]) -> str:
     """Returns a tool's name without its version: `ruff` for `ruff 0.17.6`."""
     tool = str(one.get("tool") or one.get("agent") or one.get("step", ""))
@@ -78,7 +84,7 @@ def _told(
 ) -> Iterator[str]:
     if more:
         yield f"Also judged: {_listed((row['kind'], row['files']) for row in more)}."
-    if unjudged := [(kind, number) for kind, number in kinds.items() if not _tools(kind, number, coverage)]:
+    if unjudged := [(kind, number) for kind, number in kinds.items() if _has_no_rule(kind, number, coverage)]:
         yield f"No rule covers {_uncovered(unjudged)}."
     if absent:
         yield f"No host can run {', '.join(absent)}: {'it was' if len(absent) == 1 else 'they were'} not asked."
@@ -90,7 +96,10 @@ def _told(
     if dropped := [pair for one in coverage for pair in _counts(one, "dropped")]:
         yield f"This flow's table of rules drops {_results(dropped)}. The JSON lists all of them."
     if left_out := [pair for one in coverage for pair in _counts(one, "left_out")]:
-        yield f"Nothing to judge: {', '.join(f'{number:,} {reason}' for reason, number in left_out)}."
+        unread = [f"{number:,} {reason}" for reason, number in left_out if reason.startswith(UNREAD)]
+        void = [f"{number:,} {reason}" for reason, number in left_out if not reason.startswith(UNREAD)]
+        yield from [f"Not read: {', '.join(unread)}."] if unread else []
+        yield from [f"Nothing to judge: {', '.join(void)}."] if void else []
 
 
 def _history(values: Mapping[str, Any], coverage: Coverage) -> Iterator[str]:
@@ -136,12 +145,12 @@ def _listed(counts: Iterable[tuple[str, int]]) -> str:
     return f"{told} and {len(more)} more ({sum(number for _, number in more):,})" if more else told
 
 
-def _line(kinds: Mapping[str, int], by_kind: Mapping[str, str]) -> str:
+def _line(kinds: Mapping[str, int], coverage: Coverage) -> str:
     """Returns the scope in a line: `1,204 files: Python 842, Markdown 31 …; no rule covers Lua (3), .inl (2)`."""
     files = sum(kinds.values())
     named = [kind for kind in kinds if kind not in DATA] or list(kinds)
     first = ", ".join(f"{kind} {kinds[kind]:,}" for kind in named[:4])
-    without = [(kind, number) for kind, number in kinds.items() if kind not in by_kind and kind not in DATA]
+    without = [pair for pair in kinds.items() if _has_no_rule(*pair, coverage) and pair[0] not in DATA]
     total = "1 file" if files == 1 else f"{files:,} files"
     uncovered = f"; no rule covers {_listed(without[:4])}{' …' if len(without) > 4 else ''}" if without else ""
     return f"{total} ({first}{', …' if named[4:] else ''}){uncovered}" if files else total

@@ -72,6 +72,15 @@ def test_twelve_places_are_one_finding_with_one_remedy() -> None:
     assert [place.path for place in kept.evidence] == sorted(place.path for place in kept.evidence)
 
 
+def test_two_findings_in_the_same_lines_have_one_place() -> None:
+    names = [
+        found("zizmor:unpinned-uses", "a.yml", line, title=f"name {line} {way}") for line in (1, 2) for way in "xy"
+    ]
+    (kept,) = ruled(*names).kept
+
+    assert (kept.title, kept.count, len(kept.evidence)) == ("4 actions in 1 file are not pinned", 2, 2)
+
+
 def test_the_number_is_the_true_one_beyond_what_a_tool_hands_in() -> None:
     (kept,) = ruled(*(found("ruff:F821", line=line) for line in range(1, 41)), counts={"ruff:F821": 300}).kept
 

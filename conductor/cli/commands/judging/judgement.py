@@ -82,10 +82,10 @@ def judgement(
 
 
 def _found(counting: Sequence[Finding], policy: Policy) -> list[str]:
-    kind = "verified finding" if policy.is_verified_only else "finding"
+    which = " that --verified-only counts" if policy.is_verified_only else ""
     more = len(counting) - SHOWN_FINDINGS
     return [
-        f"✘ {counted(len(counting), kind)} of severity {policy.fail_on} or worse",
+        f"✘ {counted(len(counting), 'finding')} of severity {policy.fail_on} or worse{which}",
         *(f"  {finding_line(finding)}" for finding in counting[:SHOWN_FINDINGS]),
         *([f"  and {more} more"] if more > 0 else []),
     ]

@@ -27,13 +27,14 @@ class PathOrUrl(click.Path):
         return super().convert(value, param, ctx)
 
 
+BANDS = ("small", "medium", "large", "auto")
 _OPTIONS = (
     click.argument("flow"),
     click.argument("path", metavar="[PATH|URL]", type=PathOrUrl(), default="."),
     click.option("--question", help="What you want to know: the flow's prompts hold it. `-` reads it from stdin."),
     click.option(
         "--band",
-        type=click.Choice(["small", "medium", "large", "auto"]),
+        type=click.Choice(BANDS),
         help="How much effort: how many agents look, and how deep, as the flow says; auto chooses by the size.  [default: small]",
     ),
     click.option(

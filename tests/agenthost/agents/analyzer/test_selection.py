@@ -54,11 +54,13 @@ def test_what_is_not_given_is_counted(tmp_path: Path) -> None:
     assert selection.others == {"vendored": 1, "generated": 1}
 
 
-def test_a_name_that_is_no_utf8_is_given_as_it_is(tmp_path: Path) -> None:
-    root = tree(tmp_path, {})
+def test_a_name_that_no_tool_can_tell_is_not_given_and_not_judged(tmp_path: Path) -> None:
+    root = tree(tmp_path, {"a\nb.py": "x", "-rf.py": "x", "é {files}.py": "x"})
     (root / os.fsdecode(b"\xff.py")).write_text("x")
+    selection = select(root, ["*.py"])
 
-    assert select(root, ["*.py"]).paths == ["\udcff.py"]
+    assert selection.paths == ["-rf.py", "é {files}.py"]
+    assert selection.unread == {"a\nb.py": "Python", "\udcff.py": "Python"}
 
 
 def test_batches_hold_every_file_once_and_fit_a_command_line() -> None:
