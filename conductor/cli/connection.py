@@ -1,14 +1,15 @@
-"""One synchronous channel to the conductor, and stubs over it."""
+"""One synchronous channel to the conductor, or to the conductors of several addresses, and stubs over it."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import click
 import grpc
 
+from conductor.cli.addresses import Turns, read_addresses
 from conductor.cli.call_metadata import MetadataInterceptor, metadata_of
 from conductor.cli.main import Context
-from conductor.cli.text.failure import ANSWER_SECONDS, CONNECT_SECONDS, CommandError, from_rpc
+from conductor.cli.text.failure import ANSWER_SECONDS, CONNECT_SECONDS, from_rpc
 from conductor.cli.tls import given_tls
 from conductor.cli.token import require_safe
 from conductor.v1 import (
@@ -20,7 +21,7 @@ from conductor.v1 import (
     server_service_pb2_grpc,
     workspace_service_pb2_grpc,
 )
-from servicekit.addresses import Address, AddressError
+from servicekit.addresses import Address
 
 CALL_SECONDS = ANSWER_SECONDS
 # CreateRun pins the workspace first, which takes its time on a large one.
@@ -33,6 +34,8 @@ _OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
 )
+# A conductor that stands still keeps its connections: without pings, nobody would ask the next one.
+_PINGS = (("grpc.keepalive_time_ms", 5_000), ("grpc.keepalive_timeout_ms", 5_000))
 
 
 class Connection:
@@ -52,32 +55,34 @@ class Connection:
 @contextmanager
 def connected(address: str, seconds: float = CALL_SECONDS) -> Iterator[Connection]:
     """Yields a connection. A failed call inside becomes a CommandError that a person can use. Calls inside wait for `seconds`."""
-    parsed, token = _parsed(address), _given_token()
-    with _channel(parsed, with_token=bool(token)) as channel:
+    given, token = read_addresses(address), _given_token()
+    with ExitStack() as stack:
+        pings = _PINGS if len(given) > 1 else ()
+        channels = [stack.enter_context(_channel(one, pings, with_token=bool(token))) for one in given]
+        if metadata := metadata_of(token):
+            channels = [grpc.intercept_channel(channel, MetadataInterceptor(metadata)) for channel in channels]
         try:
-            metadata = metadata_of(token)
-            yield Connection(grpc.intercept_channel(channel, MetadataInterceptor(metadata)) if metadata else channel)
+            yield Connection(channels[0] if len(channels) == 1 else _failover(channels, given))
         except grpc.RpcError as error:
             raise from_rpc(error, address, seconds) from error
 
 
-def _channel(address: Address, *, with_token: bool) -> grpc.Channel:
+def _failover(channels: list[grpc.Channel], given: tuple[Address, ...]) -> grpc.Channel:
+    from conductor.cli.failover import FailoverChannel
+
+    return FailoverChannel(channels, Turns([one.text for one in given]))
+
+
+def _channel(address: Address, pings: tuple[tuple[str, int], ...], *, with_token: bool) -> grpc.Channel:
+    options = (*_OPTIONS, *pings)
     tls = None if address.socket else given_tls().read()
     if tls is None:
         if with_token:
             require_safe(address)
-        return grpc.insecure_channel(address.target, options=_OPTIONS)
+        return grpc.insecure_channel(address.target, options=options)
     credentials = grpc.ssl_channel_credentials(tls.ca, tls.key, tls.certificate)
     named = (("grpc.ssl_target_name_override", tls.server_name),) if tls.server_name else ()
-    return grpc.secure_channel(address.target, credentials, options=(*_OPTIONS, *named))
-
-
-def _parsed(address: str) -> Address:
-    """Returns an address for gRPC; raises a CommandError for what gRPC would misread, or look up for as long as that takes."""
-    try:
-        return Address.parse_dialled(address, is_anywhere=True)
-    except AddressError as error:
-        raise CommandError(str(error)) from error
+    return grpc.secure_channel(address.target, credentials, options=(*options, *named))
 
 
 def _given_token() -> str:

@@ -55,6 +55,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
 }
 TOKEN_VARIABLE = "CONDUCTOR_TOKEN"  # noqa: S105 (its name)
 DEFAULT_ADDRESS = "127.0.0.1:7410"
+_ADDRESS = "The conductor; with commas between them, the conductors of one database."
 OUTPUTS = ("auto", "plain", "json")
 
 # Commands that ask no conductor: they know no --address.
@@ -129,7 +130,7 @@ def _tls_options(**more: Any) -> list[click.Option]:
 
 def _shared_options(command: str) -> list[click.Option]:
     """Returns the shared options for use after a command: both places are accepted."""
-    address = click.Option(["--address"], expose_value=False, callback=_set_shared, help="The conductor.")
+    address = click.Option(["--address"], expose_value=False, callback=_set_shared, help=_ADDRESS)
     token = click.Option(["--token"], expose_value=False, callback=_set_shared, help="Your token.")
     output = click.Option(
         ["--output"], type=click.Choice(OUTPUTS), expose_value=False, callback=_set_shared, help="How to print."
@@ -161,9 +162,7 @@ class LazyGroup(CommandGroup):
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option(
-    "--address", envvar="CONDUCTOR_ADDRESS", default=DEFAULT_ADDRESS, show_default=True, help="The conductor."
-)
+@click.option("--address", envvar="CONDUCTOR_ADDRESS", default=DEFAULT_ADDRESS, show_default=True, help=_ADDRESS)
 @click.option("--bundle", metavar="FILE", envvar="CONDUCTOR_BUNDLE", default="", help=_TLS_OPTIONS["bundle"])
 @click.option("--tls-ca", metavar="FILE", default="", help=_TLS_OPTIONS["tls_ca"])
 @click.option("--tls-cert", metavar="FILE", default="", help=_TLS_OPTIONS["tls_cert"])

@@ -100,11 +100,11 @@ def from_rpc(
 
 def _unreached(address: str, details: str) -> CommandError:
     """Explains that nothing listens there; what is to start on another machine is not started by a command here."""
-    from servicekit.addresses import Address
+    from conductor.cli.addresses import read_addresses
 
     codes = (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH)
     why = next((f": {os.strerror(code).lower()}" for code in codes if os.strerror(code) in details), "")
-    if Address.parse_dialled(address, is_anywhere=True).is_local:
+    if all(one.is_local for one in read_addresses(address)):
         why, start = "", "start one:  conductor up, or conductor serve --host NAME=ADDRESS"
     else:
         start = f"start it on that machine:  conductor serve --listen {address}"

@@ -22,6 +22,12 @@ _RENEW = "renew it on the conductor's machine:  conductor certs renew --data DIR
 
 def tls_trouble(address: str) -> CommandError | None:
     """Returns the trouble with TLS at an address; None where there is none, or nothing listens."""
+    from conductor.cli.addresses import read_addresses
+
+    return next((found for one in read_addresses(address) if (found := _trouble_at(one.text)) is not None), None)
+
+
+def _trouble_at(address: str) -> CommandError | None:
     tls = given_tls().read()
     with suppress(AddressError, OSError):
         target = Address.parse_dialled(address, is_anywhere=True)

@@ -6,12 +6,12 @@ from typing import TypeVar
 
 import grpc
 
+from conductor.cli.addresses import read_addresses
 from conductor.cli.commands.launching.refusal import in_options
 from conductor.cli.connection import CALL_SECONDS, Connection
 from conductor.cli.main import Context
 from conductor.cli.text.failure import CommandError, from_rpc
 from conductor.v1 import run_service_pb2, server_service_pb2
-from servicekit.addresses import Address, AddressError
 from servicekit.printing.page import say
 from servicekit.statuses import read_refusal
 
@@ -75,11 +75,7 @@ class Sender:
 
 
 def _is_near(address: str) -> bool:
-    try:
-        Address.parse(address)
-    except AddressError:
-        return False
-    return True
+    return all(one.is_local for one in read_addresses(address))
 
 
 def _is_unseen(error: grpc.RpcError) -> bool:
