@@ -84,7 +84,7 @@ CREATE TABLE chunks (
   UNIQUE (attempt, channel, end_byte)
 ) STRICT;
 
--- Chunks of one run, packed (conductor/store/sqlite/packing.py). A run's blocks do not overlap; between a block's entries may lie
+-- Chunks of one run, packed (conductor/store/rows/packing.py). A run's blocks do not overlap; between a block's entries may lie
 -- positions of events, and of chunks that stayed.
 CREATE TABLE blocks (
   key INTEGER PRIMARY KEY,

@@ -1,17 +1,16 @@
 """Reads packed texts as if they had never been packed: the same texts at the same positions and offsets.
 
-A block replaces small rows of `chunks` of one run; its strips say which piece of which channel its texts are. `compaction`
-decides what is packed, `packing` knows the format. A block that cannot be read fails the read at the first of its positions that
-is asked for: texts before it are returned, and so are texts after it to a reader who asks for those.
+A block that cannot be read fails the read at the first of its positions that is asked for: texts before it are returned, and so
+are texts after it to a reader who asks for those.
 """
 
 import sqlite3
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
-from conductor.store.sqlite.packing import Entry, UnreadableBlockError, unpack
+from conductor.store.rows.blocks import Block, join_strip, list_items, open_block
+from conductor.store.rows.packing import Entry, UnreadableBlockError
 
 _BLOCKS = """
 SELECT key, position, first_position, entries, data FROM blocks WHERE run = ? AND position > ? ORDER BY position
@@ -52,17 +51,6 @@ def one_moment(connection: sqlite3.Connection) -> Iterator[None]:
         connection.rollback()
 
 
-@dataclass(frozen=True, slots=True)
-class _Block:
-    """A row of `blocks`."""
-
-    key: int
-    position: int
-    first_position: int
-    entries: int
-    data: bytes
-
-
 def read_packed(connection: sqlite3.Connection, run: int, after: int) -> Generator[tuple[Any, ...], None, None]:
     """Returns texts after a position as (position, time, channel, text, attempt, end), like rows of chunks.
 
@@ -70,7 +58,7 @@ def read_packed(connection: sqlite3.Connection, run: int, after: int) -> Generat
     once, the error would overtake the items before it.
     """
     for row in connection.execute(_BLOCKS, (run, after)):
-        block = _Block(*row)
+        block = Block(*row)
         try:
             for item in _items(connection, block):
                 if item[0] > after:
@@ -90,7 +78,7 @@ def read_pieces(
             row = connection.execute(_BLOCK, (key,)).fetchone()
             if row is None:
                 raise UnreadableBlockError(f"strips, up to byte {end}: their block {key} is missing")
-            yield end, b"".join(entry.text for entry in _open(connection, _Block(*row)) if entry.strip == number)
+            yield end, join_strip(_open(connection, Block(*row)), number)
 
 
 def find_channel_end(connection: sqlite3.Connection, attempt: int, channel: str) -> int:
@@ -102,45 +90,14 @@ def find_unreadable(connection: sqlite3.Connection, run: int) -> Iterator[str]:
     """Returns a text for each block of a run that cannot be read."""
     for row in connection.execute(_BLOCKS, (run, 0)):
         try:
-            _open(connection, _Block(*row))
+            _open(connection, Block(*row))
         except UnreadableBlockError as error:
             yield str(error)
 
 
-def _items(connection: sqlite3.Connection, block: _Block) -> Iterator[tuple[Any, ...]]:
-    entries = _open(connection, block)
-    rows = connection.execute(_STRIPS, (block.key,)).fetchall()
-    strips = {number: (attempt, channel) for number, attempt, channel, _ in rows}
-    ends = {number: start for number, *_, start in rows}
-    if not all(entry.strip in strips for entry in entries):
-        raise _unreadable(block, "it holds texts of an attempt that is missing")
-    for entry in entries:
-        attempt, channel = strips[entry.strip]
-        ends[entry.strip] += len(entry.text)
-        yield entry.position, entry.time, channel, entry.text, attempt, ends[entry.strip]
+def _items(connection: sqlite3.Connection, block: Block) -> Iterator[tuple[Any, ...]]:
+    return list_items(block, _open(connection, block), connection.execute(_STRIPS, (block.key,)).fetchall())
 
 
-def _open(connection: sqlite3.Connection, block: _Block) -> list[Entry]:
-    """Returns a block's entries, after a check that they are text and agree with the block's columns and strips."""
-    try:
-        entries = unpack(block.data)
-        b"".join(entry.text for entry in entries).decode()
-    except (UnreadableBlockError, UnicodeDecodeError) as error:
-        raise _unreadable(block, str(error)) from error
-    if (entries[0].position, entries[-1].position, len(entries)) != (
-        block.first_position,
-        block.position,
-        block.entries,
-    ):
-        raise _unreadable(block, "its entries differ from its row")
-    lengths: dict[int, int] = {}
-    for entry in entries:
-        lengths[entry.strip] = lengths.get(entry.strip, 0) + len(entry.text)
-    if connection.execute(_LENGTHS, (block.key,)).fetchall() != sorted(lengths.items()):
-        raise _unreadable(block, "its texts differ from its strips")
-    return entries
-
-
-def _unreadable(block: _Block, why: str) -> UnreadableBlockError:
-    text = f"blocks, position {block.position} (texts from position {block.first_position} on): {why}"
-    return UnreadableBlockError(text)
+def _open(connection: sqlite3.Connection, block: Block) -> list[Entry]:
+    return open_block(block, connection.execute(_LENGTHS, (block.key,)).fetchall())

@@ -6,20 +6,13 @@ which says where the next begins.
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
+from contextlib import closing
 from typing import Any
 
-from conductor.core.model.events.event_parts import FindingCounts
-from conductor.core.model.plan import RunPlan
-from conductor.core.model.states import Failure, RunState
-from conductor.errors import DatabaseDamagedError
-from conductor.store.codec import UndecodableEventError, decode
 from conductor.store.port import LISTED_QUESTION, PAGE_ROWS
-from conductor.store.records import FindingKey, FindingPage, FindingRow, RunFilter, RunKey, RunPage, RunRow
-
-SCANNED_RUNS = 5_000
-PAGE_BYTES = 1024 * 1024  # a page of large plans is shorter than asked for
-LONG_PLAN = 16 * 1024  # bytes; the question of a longer one is cut before it leaves the database
+from conductor.store.records import FindingKey, FindingPage, RunFilter, RunKey, RunPage, RunRow
+from conductor.store.rows.listing import LONG_PLAN, SCANNED_RUNS, take_findings, take_run, take_runs
 
 # Damaged labels match nothing, and must not fail the page.
 _HAS_LABEL = """
@@ -54,24 +47,15 @@ def list_runs(connection: sqlite3.Connection, wanted: RunFilter, page_size: int,
     scanned = connection.execute(_LAST_SCANNED.format(where=where), (*values, SCANNED_RUNS - 1)).fetchone()
     down_to = [] if scanned is None else [("(r.create_time, r.run) >= (?, ?)", (*scanned,))]
     where, values = _joined([*by_index, *down_to, *_row_conditions(wanted)])
-    cursor = connection.execute(_RUNS.format(where=where, plan=_PLAN), (*values, size + 1))
-    try:
-        page = _take_page(cursor, size)
-    finally:
-        cursor.close()
+    with closing(connection.execute(_RUNS.format(where=where, plan=_PLAN), (*values, size + 1))) as cursor:
+        page = take_runs(cursor, size)
     return RunPage(page.rows, RunKey(*scanned)) if page.next is None and scanned is not None else page
 
 
 def read_run(connection: sqlite3.Connection, run: str) -> RunRow | None:
     """Returns a run's row of the list; None where there is no such run. DatabaseDamagedError: the row cannot be read."""
     row = connection.execute(_RUNS.format(where="r.run = ?", plan=_PLAN), (run, 1)).fetchone()
-    if row is None:
-        return None
-    found = _run_row(row)
-    if found is None:
-        text = f"a row of run {run} cannot be read: runs, {run}: its plan or its failure cannot be read"
-        raise DatabaseDamagedError(text, metadata={"run": run})
-    return found
+    return None if row is None else take_run(row)
 
 
 def list_findings(
@@ -92,15 +76,7 @@ def list_findings(
         " AND (?5 = '[]' OR status IN (SELECT value FROM json_each(?5))) ORDER BY rank, key LIMIT ?6",
         (run, start.rank, start.key, max_rank, json.dumps(sorted(statuses)), size + 1),
     ).fetchall()
-    page = rows[:size]
-    more = FindingKey(page[-1][3], page[-1][0]) if len(rows) > size else None
-    return FindingPage(tuple(FindingRow(*columns) for _, *columns in page), more)
-
-
-def read_labels(text: str) -> Mapping[str, str]:
-    """Reads labels from their column."""
-    labels: Mapping[str, str] = json.loads(text)
-    return labels
+    return take_findings(rows, size)
 
 
 def _joined(conditions: Iterable[_Condition]) -> tuple[str, list[Any]]:
@@ -134,36 +110,3 @@ def _row_conditions(wanted: RunFilter) -> list[_Condition]:
         conditions.append(("instr(r.question, ?) > 0", (wanted.text.casefold(),)))
     conditions.extend((_HAS_LABEL, label) for label in wanted.labels.items())
     return conditions
-
-
-def _take_page(rows: sqlite3.Cursor, size: int) -> RunPage:
-    page: list[RunRow] = []
-    last: RunKey | None = None
-    used = 0
-    for row in rows:
-        used += len(row[5])
-        if last is not None and (len(page) >= size or used > PAGE_BYTES):
-            return RunPage(tuple(page), last)
-        last = RunKey(row[2], row[0])
-        if (run := _run_row(row)) is not None:
-            page.append(run)
-    return RunPage(tuple(page), None)
-
-
-def _run_row(row: Any) -> RunRow | None:
-    """Reads a row; None where it cannot be read: recovery reports a damaged run, and it must not hide the others."""
-    run, state, create_time, start_time, end_time, plan, failure, *counts, last_position = row
-    try:
-        return RunRow(
-            run=run,
-            state=RunState(state),
-            create_time=create_time,
-            start_time=start_time,
-            end_time=end_time,
-            plan=decode(RunPlan, plan),
-            failure=decode(Failure, failure) if failure else None,
-            counts=FindingCounts(*counts),
-            last_position=last_position,
-        )
-    except (UndecodableEventError, ValueError):
-        return None

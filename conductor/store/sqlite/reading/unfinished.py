@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from conductor.store.codec import UndecodableEventError
 from conductor.store.port import END
 from conductor.store.records import StoredEvent, StoredRun
-from conductor.store.sqlite.reading.history import EVENTS, decode_events
+from conductor.store.rows.history import decode_events
+from conductor.store.sqlite.reading.history import EVENTS
 
 _NOT_UTF8 = "Could not decode to UTF-8"
 

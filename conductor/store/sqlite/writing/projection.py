@@ -1,30 +1,15 @@
-"""Keeps the tables that lists are read from, in the transaction of the events that change them.
-
-A projection decides nothing and holds nothing that the journal does not: it can be deleted and made again. Which findings count
-is the rule of `list_counted_steps` in the core.
-"""
+"""Keeps the tables that lists are read from, in the transaction of the events that change them."""
 
 import json
 import sqlite3
 from collections.abc import Callable
-from dataclasses import astuple
 
-from conductor.core.folded.run import list_counted_steps
-from conductor.core.model.events.gate_events import GateResolved, RunPaused, RunResumed
-from conductor.core.model.events.run_events import (
-    Event,
-    RunCancelRequested,
-    RunCreated,
-    RunSettled,
-    RunStarted,
-    StepReused,
-    StepsAdded,
-    StepSucceeded,
-)
+from conductor.core.model.events.run_events import Event, RunCreated, StepsAdded
 from conductor.core.model.plan import StepPlan
 from conductor.core.model.states import RunState
 from conductor.store.codec import decode, encode
-from conductor.store.findings import list_findings
+from conductor.store.rows import projection
+from conductor.store.rows.projection import ADD_FINDER, find_document, list_changes, make_finder, make_findings
 from conductor.store.texts import replace_surrogates
 
 ReadBlob = Callable[[str], bytes]
@@ -34,6 +19,7 @@ _STEPS = """
 SELECT iif(type = 'RunCreated', json_object('steps', json_extract(data, '$.plan.steps')), data)
 FROM journal WHERE run = ? AND type IN ('RunCreated', 'StepsAdded') ORDER BY position
 """
+_ADD_FINDINGS = "INSERT INTO findings (run, step, finding, rank, status, data) VALUES (?, ?, ?, ?, ?, ?)"
 
 
 def create_run(connection: sqlite3.Connection, created: RunCreated, time: float) -> int:
@@ -61,54 +47,19 @@ def create_run(connection: sqlite3.Connection, created: RunCreated, time: float)
 
 def project(connection: sqlite3.Connection, run: int, event: Event, time: float, read_blob: ReadBlob) -> None:
     """Changes the lists as the event says. `run` is the run's key."""
-    match event:
-        case RunCreated() | RunCancelRequested() | RunPaused() | RunResumed() | GateResolved() if event.request_id:
-            row = (event.request_id, event.request_digest, run)
-            connection.execute("INSERT INTO requests (request_id, digest, run) VALUES (?, ?, ?)", row)
-        case _:
-            pass
-    match event:
-        case RunStarted():
-            change = "UPDATE runs SET state = iif(state = ?, state, ?), start_time = ? WHERE key = ?"
-            connection.execute(change, (RunState.PAUSED, RunState.RUNNING, time, run))
-        case RunPaused() | RunResumed():
-            state = event.state if isinstance(event, RunResumed) else RunState.PAUSED
-            connection.execute("UPDATE runs SET state = ? WHERE key = ?", (state, run))
-        case RunCancelRequested():
-            connection.execute("UPDATE runs SET state = ? WHERE key = ?", (RunState.CANCELLING, run))
-        case RunSettled():
-            failure = encode(event.failure) if event.failure else None
-            connection.execute(
-                "UPDATE runs SET state = ?, end_time = ?, failure = ? WHERE key = ?",
-                (event.state, time, failure, run),
-            )
-        case StepSucceeded() | StepReused() if event.findings:
-            _add_findings(connection, run, event, read_blob(event.findings))
-        case _:
-            pass
-
-
-def _add_findings(connection: sqlite3.Connection, run: int, event: StepSucceeded | StepReused, document: bytes) -> None:
-    counts = event.counts
-    connection.execute(
-        "INSERT INTO finders (run, step, verified, moved, missing) VALUES (?, ?, ?, ?, ?)",
-        (run, event.step, counts.verified, counts.moved, counts.missing),
-    )
-    connection.executemany(
-        "INSERT INTO findings (run, step, finding, rank, status, data) VALUES (?, ?, ?, ?, ?, ?)",
-        [(run, event.step, *astuple(listed)) for listed in list_findings(document)],
-    )
+    for statement, values in list_changes(run, event, time):
+        connection.execute(statement, values)
+    if digest := find_document(event):
+        finder = make_finder(run, event)
+        connection.execute(ADD_FINDER, finder)
+        connection.executemany(_ADD_FINDINGS, [(*finder[:2], *row) for row in make_findings(read_blob(digest))])
 
 
 def drop_merged(connection: sqlite3.Connection, run: int) -> None:
     """Leaves only the findings that count, and counts their citations. It reads every step: once a transaction."""
-    rows = connection.execute("SELECT step, verified, moved, missing FROM finders WHERE run = ?", (run,)).fetchall()
-    finders = {step: counts for step, *counts in rows}
-    counted = frozenset(list_counted_steps(_read_steps(connection, run), finders))
-    merged = [(run, step) for step in finders if step not in counted]
-    connection.executemany("DELETE FROM findings WHERE run = ? AND step = ?", merged)
-    totals = [sum(column) for column in zip(*(finders[step] for step in counted), strict=True)] or [0, 0, 0]
-    connection.execute("UPDATE runs SET verified = ?, moved = ?, missing = ? WHERE key = ?", (*totals, run))
+    finders = connection.execute("SELECT step, verified, moved, missing FROM finders WHERE run = ?", (run,)).fetchall()
+    for statement, values in projection.drop_merged(run, _read_steps(connection, run), finders):
+        connection.execute(statement, values)
 
 
 def _read_steps(connection: sqlite3.Connection, run: int) -> list[StepPlan]:

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field, replace
 
 from conductor.core.model.commands import Decision, Record
 from conductor.core.model.events.attempt_events import AttemptCreated
-from conductor.core.model.events.run_events import RunCreated, StepReused, StepSucceeded
+from conductor.core.model.events.run_events import RunCreated
 from conductor.core.model.output import Output
 from conductor.store.codec import encode
 from conductor.store.port import RepeatedEventError
 from conductor.store.records import Stored, StoredEvent, StoredOutput
+from conductor.store.rows.projection import find_document
 from conductor.store.sqlite.reading.blocks import find_channel_end
 from conductor.store.sqlite.writing.hosts import write_hosts
 from conductor.store.sqlite.writing.projection import create_run, drop_merged, project
@@ -109,7 +110,7 @@ def _write_record(at: _Transaction, record: Record) -> None:
         at.connection.execute(
             "INSERT INTO attempts (attempt, run, step) VALUES (?, ?, ?)", (event.attempt, run.key, event.step)
         )
-    if isinstance(event, StepSucceeded | StepReused) and event.findings:
+    if find_document(event):
         at.found.add(run.key)
     project(at.connection, run.key, event, at.time, lambda digest: _read_blob(at.connection, digest))
     at.links.update((run.key, digest) for digest in _DIGEST.findall(data))

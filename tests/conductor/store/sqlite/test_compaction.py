@@ -12,6 +12,7 @@ from conductor.core.model.commands import Decision
 from conductor.core.model.output import Channel
 from conductor.errors import DatabaseDamagedError
 from conductor.store.records import Deletion, StoredEvent, StoredOutput
+from conductor.store.rows import windows
 from conductor.store.sqlite.reading import history as reading
 from conductor.store.sqlite.store import SqliteStore
 from conductor.store.sqlite.writing import compaction
@@ -49,7 +50,7 @@ def change(folder: Path, statement: str) -> None:
 async def test_every_reader_reads_as_before_and_after_a_kill_between_any_two_slices(
     seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compaction, "MAX_ENTRIES", 90)
+    monkeypatch.setattr(windows, "MAX_ENTRIES", 90)
     folder, moments = tmp_path / "data", []
     async with await SqliteStore.open(folder) as store:
         await live(store, RUN, seed)
@@ -75,7 +76,7 @@ async def test_every_reader_reads_as_before_and_after_a_kill_between_any_two_sli
 
 
 async def test_who_reads_while_it_is_compacted_reads_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compaction, "MAX_ENTRIES", 20)
+    monkeypatch.setattr(windows, "MAX_ENTRIES", 20)
     async with await SqliteStore.open(tmp_path) as store:
         await live(store, RUN, 7)
         before = await read(store, RUN)
@@ -229,7 +230,7 @@ async def test_a_damaged_block_is_named_and_all_else_is_read(
     what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Keeps I5, I6: with run and row; what stands before it and after it is given."""
-    monkeypatch.setattr(compaction, "MAX_ENTRIES", 90)
+    monkeypatch.setattr(windows, "MAX_ENTRIES", 90)
     async with await SqliteStore.open(tmp_path) as store:
         for number, run in enumerate((RUN, OTHER)):
             await live(store, run, number, large=0)

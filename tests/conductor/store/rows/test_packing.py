@@ -6,7 +6,7 @@ import zlib
 
 import pytest
 
-from conductor.store.sqlite.packing import (
+from conductor.store.rows.packing import (
     MAX_ENTRIES,
     MAX_TEXT_BYTES,
     Entry,
