@@ -28,7 +28,8 @@ _Condition = tuple[str, tuple[Any, ...]]
 
 _RUNS = """
 SELECT r.run, r.state, r.create_time, r.start_time, r.end_time, CAST({plan} AS BLOB), CAST(r.failure AS BLOB),
-  r.verified, r.moved, r.missing, r.last_position
+  r.verified, r.moved, r.missing, 0, (SELECT count(*) FROM findings f WHERE f.run = r.key AND f.status = 'placed'),
+  r.last_position
 FROM runs r
 WHERE r.delete_time IS NULL AND {where} ORDER BY r.create_time DESC, r.run DESC LIMIT ?
 """

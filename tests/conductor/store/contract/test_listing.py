@@ -145,6 +145,15 @@ async def test_merged_findings_take_the_place_of_those_that_were_merged(store: S
     assert (await store.run(RUN)).counts == FindingCounts(1, 0, 0)
 
 
+async def test_places_that_tools_named_are_counted_in_the_list(store: Store) -> None:
+    await store.append(creation(RUN), 1.0)
+    found = [finding("a"), finding("b", status="placed"), finding("c", status="placed")]
+    await store.append(findings(RUN, "merge", found, FindingCounts(verified=1, placed=2)), 2.0)
+
+    assert (await store.run(RUN)).counts == FindingCounts(verified=1, placed=2)
+    assert [row.counts.placed for row in (await store.runs(RunFilter(), 10)).rows] == [2]
+
+
 async def test_a_document_of_another_shape_stops_nothing(store: Store) -> None:
     await store.append(creation(RUN), 1.0)
 
