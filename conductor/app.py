@@ -8,66 +8,38 @@ the inputs that wait; the database closes. A failure in any part ends the proces
 
 import asyncio
 import contextlib
-import os
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
 
 import structlog
 
 from conductor.api.access.admission import Admission, loopback_callers, socket_callers
-from conductor.api.access.certificate_book import CertificateBook
 from conductor.api.access.token_book import TokenBook
-from conductor.api.access_servicer import AccessServicer
-from conductor.api.flow_servicer import FlowServicer
-from conductor.api.gate_servicer import GateServicer
-from conductor.api.launching.planning import RunPlanning
-from conductor.api.launching.retry import RunRetry
-from conductor.api.pool_servicer import PoolServicer, PoolView
-from conductor.api.reading.gate_reading import GateReading
-from conductor.api.run_creation import Pinning, RunCreation
-from conductor.api.run_servicer import Launching, RunServicer
-from conductor.api.server_servicer import ServerFacts, ServerRole, ServerServicer
-from conductor.api.workspace_servicer import WorkspaceServicer
-from conductor.clock import SystemClock
+from conductor.api.server_servicer import ServerRole
 from conductor.config import FETCHED_FOLDER, PUSHED_FOLDER, SNAPSHOTS_FOLDER, Settings
-from conductor.core.decide.endings.loss import count_of_earlier_instances
-from conductor.core.folded.run import Run
 from conductor.core.model.conductor_state import ConductorState, Limits
-from conductor.core.placing.standing import count_queued, list_uses
-from conductor.engine.inbox import Note
 from conductor.engine.recovery import read_state, read_time
-from conductor.errors import ConfigurationError
+from conductor.engine.seat import Seat
+from conductor.errors import ConfigurationError, NotActiveError
 from conductor.evaluation.evaluator import Evaluator
 from conductor.evaluation.workers.pool import NewWorker, Worker
-from conductor.flows.library.catalogue import Catalogue
-from conductor.flows.library.layers import folders
 from conductor.hosts.channels import HostChannels
 from conductor.maintenance.compaction import Compaction
 from conductor.maintenance.pushed import PushedRetention
 from conductor.maintenance.retention import Retention
-from conductor.ring import Ground, Ring
+from conductor.registrations import Joined, Opened, make_registrations
+from conductor.ring import Ground
 from conductor.snapshots import SnapshotStore
 from conductor.snapshots.fetched.fetching import Fetching
 from conductor.snapshots.pushed.store import PushedSnapshots
 from conductor.snapshots.roots import WorkspaceRoots
-from conductor.store.port import Store
 from conductor.store.sqlite.folder import DATABASE_NAME
 from conductor.store.sqlite.store import SqliteStore
 from conductor.telemetry.parts import Telemetry, make_telemetry
 from conductor.telemetry.sources import Sources
-from conductor.v1 import (
-    access_service_pb2_grpc,
-    flow_service_pb2_grpc,
-    gate_service_pb2_grpc,
-    pool_service_pb2_grpc,
-    run_service_pb2_grpc,
-    server_service_pb2_grpc,
-    workspace_service_pb2_grpc,
-)
+from conductor.tenure import Part, Tenure
 from servicekit.addresses import AddressError, refuse_taken
 from servicekit.logs import configure_logs
 from servicekit.release import release_number
@@ -166,28 +138,8 @@ def _limits(settings: Settings) -> Limits:
     )
 
 
-class Part(Protocol):
-    """A part that works until it is cancelled."""
-
-    async def run(self) -> None:
-        """Works."""
-
-
 # Readers of the page of metrics need the role of its callers.
 READERS_METHOD = "/conductor.v1.ServerService/GetServerInfo"
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """The opened parts, which `serving` closes."""
-
-    store: Store
-    snapshots: SnapshotStore
-    fetching: Fetching
-    roots: WorkspaceRoots
-    clock: SystemClock
-    host_channels: HostChannels
-    tokens: TokenBook
 
 
 class Conductor:
@@ -198,66 +150,76 @@ class Conductor:
     ) -> None:
         self._settings = settings
         self._opened = opened
-        self._new_worker = new_worker
-        channels = opened.host_channels
-        ground = Ground(
-            opened.store,
-            opened.clock,
-            opened.snapshots,
-            channels.open,
-            settings.limits.silence_seconds,
-            channels.explain,
-        )
+        self._seat = Seat(NotActiveError, ConductorState)
         self.telemetry = self._make_telemetry()
-        self._ring = Ring(ground, state, self._make_evaluator, observers=self.telemetry.parts)
-        self._engine = self._ring.engine
+        self._evaluator = Evaluator(
+            opened.store,
+            opened.snapshots,
+            self._seat.note,
+            self._seat.run,
+            new_worker,
+            clocks=settings.clocks,
+        )
         self._pushed = PushedSnapshots(settings.data / PUSHED_FOLDER, settings.pushes)
         self._retention = Retention(
             opened.store,
             opened.snapshots,
             settings.retention,
             opened.clock,
-            lambda run: run in self._engine.state.ongoing,
+            lambda run: run in self._seat.state.ongoing,
         )
+        self._tenure = self._make_tenure(state)
         self.address = settings.listen.text
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Serves until `stop` is set, then stops in order."""
         async with asyncio.TaskGroup() as tasks:
-            engine = tasks.create_task(self._engine.run())
             parts: tuple[Part, ...] = (
                 self._evaluator,
-                self._retention,
                 PushedRetention(self._pushed, self._opened.clock),
-                Compaction(self._opened.store, self._opened.clock),
                 MemoryReturn(),
                 self._opened.host_channels,
-                self._opened.tokens,
-                self._ring.links,
                 *self.telemetry.parts,
             )
             running = [tasks.create_task(part.run()) for part in parts]
+            leading = tasks.create_task(self._tenure.run(lambda: None))
             server = await self._start_server()
             try:
                 await stop.wait()
                 _log.info("service_stopping")
             finally:
                 await server.stop(self._settings.limits.stop_seconds)
+            self._tenure.end()
+            await leading
             for task in running:
                 task.cancel()
             await asyncio.wait(running)
-            self._engine.stop()
-            await engine
         _log.info("service_stopped")
+
+    def _make_tenure(self, state: ConductorState) -> Tenure:
+        opened, channels = self._opened, self._opened.host_channels
+        ground = Ground(
+            opened.store,
+            opened.clock,
+            opened.snapshots,
+            channels.open,
+            self._settings.limits.silence_seconds,
+            channels.explain,
+        )
+        upkeep = (self._retention, Compaction(opened.store, opened.clock), opened.tokens)
+        return Tenure(ground, state, self._seat, self._evaluator, upkeep=upkeep, observers=self.telemetry.parts)
 
     async def _start_server(self) -> Server:
         with _telling_of_taken():
             server = await self._serve()
         self.address = server.address.text
         _log.info(
-            "service_started", address=self.address, epoch=self._opened.store.epoch, hosts=sorted(self._ring.hosts)
+            "service_started",
+            address=self.address,
+            epoch=self._opened.store.epoch,
+            hosts=sorted(self._tenure.ring.hosts),
         )
-        if not self._ring.hosts:
+        if not self._tenure.ring.hosts:
             _log.warning("no_hosts", hint="no agent can run; add a host:  conductor hosts add NAME ADDRESS")
         return server
 
@@ -275,73 +237,17 @@ class Conductor:
         return await start(admit=Admission(tokens, without_token, now))
 
     def _registrations(self) -> list[Registration]:
-        opened, settings = self._opened, self._settings
-        catalogue = Catalogue(folders(settings.project, os.environ), self._evaluator)
-        pinning = Pinning(catalogue, self._evaluator, opened.snapshots, opened.roots, self._pushed, opened.fetching)
-        is_traced = self.telemetry.traces is not None
-        creation = RunCreation(opened.store, self._engine, pinning, opened.clock, settings, is_traced=is_traced)
-        launching = Launching(
-            creation,
-            RunPlanning(self._engine, creation, self._evaluator, self._ring.hosts, opened.clock),
-            RunRetry(opened.store, creation, opened.clock),
-        )
-        lost_after = settings.clocks.lost_after_seconds
-        view = PoolView(
-            self._ring.hosts,
-            lambda: self._engine.state.registry,
-            self._ring.count_running,
-            lambda: opened.clock.now() - lost_after,
-            lambda host: count_of_earlier_instances(self._engine.state, host),
-            lambda: list_uses(self._engine.state, opened.clock.now()),
-            lambda: count_queued(self._engine.state),
-        )
-        progress_seconds = settings.limits.progress_seconds
-        runs = RunServicer(
-            opened.store,
-            self._engine,
-            launching,
+        joined = Joined(
+            self._seat,
+            self._evaluator,
             self._retention,
-            evaluator=self._evaluator,
-            progress_seconds=progress_seconds,
-            now=opened.clock.now,
+            self._pushed,
+            links=lambda: self._tenure.ring.hosts,
+            role=self._role,
+            address=lambda: self.address,
+            is_traced=self.telemetry.traces is not None,
         )
-        gates = GateServicer(
-            self._engine,
-            GateReading(opened.store, lambda: self._engine.state.ongoing),
-            self._evaluator.judge_edit,
-        )
-        server = ServerServicer(
-            self._facts(), self._role, lambda: self.address, lambda: len(self._engine.state.ongoing)
-        )
-        return [
-            (run_service_pb2_grpc.add_RunServiceServicer_to_server, runs),
-            (gate_service_pb2_grpc.add_GateServiceServicer_to_server, gates),
-            (flow_service_pb2_grpc.add_FlowServiceServicer_to_server, FlowServicer(catalogue)),
-            (workspace_service_pb2_grpc.add_WorkspaceServiceServicer_to_server, WorkspaceServicer(self._pushed)),
-            (
-                pool_service_pb2_grpc.add_PoolServiceServicer_to_server,
-                PoolServicer(view, self._engine, has_tls=settings.tls.calling is not None),
-            ),
-            (server_service_pb2_grpc.add_ServerServiceServicer_to_server, server),
-            (
-                access_service_pb2_grpc.add_AccessServiceServicer_to_server,
-                AccessServicer(opened.tokens, self._certificates()),
-            ),
-        ]
-
-    def _certificates(self) -> CertificateBook:
-        serving = self._settings.tls.serving
-        return CertificateBook(self._settings.data, serving.ca if serving else None)
-
-    def _facts(self) -> ServerFacts:
-        store = self._opened.store
-        return ServerFacts(
-            version=release_number(),
-            conductor_id=store.conductor_id,
-            start_time=self._opened.clock.now(),
-            settings=self._settings.shown(),
-            store="sqlite",
-        )
+        return make_registrations(self._settings, self._opened, joined)
 
     def _role(self) -> ServerRole:
         return ServerRole(is_active=True, epoch=self._opened.store.epoch, active_address=self.address)
@@ -349,9 +255,9 @@ class Conductor:
     def _make_telemetry(self) -> Telemetry:
         settings, opened = self._settings, self._opened
         sources = Sources(
-            state=lambda: self._engine.state,
+            state=lambda: self._seat.state,
             now=opened.clock.now,
-            hosts=lambda: [link.view for link in list(self._ring.hosts.values())],
+            hosts=lambda: [link.view for link in list(self._tenure.ring.hosts.values())],
             watchers=lambda: opened.store.watcher_count,
             database=settings.data / DATABASE_NAME,
             version=release_number(),
@@ -362,10 +268,3 @@ class Conductor:
             sources,
             lambda known: partial(Admission(opened.tokens, known, opened.clock.now), READERS_METHOD),
         )
-
-    def _make_evaluator(self, note: Callable[[Note], None], ongoing: Callable[[str], Run | None]) -> Evaluator:
-        opened = self._opened
-        self._evaluator = Evaluator(
-            opened.store, opened.snapshots, note, ongoing, self._new_worker, clocks=self._settings.clocks
-        )
-        return self._evaluator

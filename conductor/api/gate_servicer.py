@@ -12,8 +12,8 @@ from conductor.core.folded.run import Run
 from conductor.core.gates.decisions import judge_decision
 from conductor.core.model.inputs import Blob, RequestResolve
 from conductor.core.model.states import GateDecision
-from conductor.engine.loop import Engine
 from conductor.engine.requests import RUN_NOT_RUNNING, explain_rejection
+from conductor.engine.seat import Seat
 from conductor.errors import InvalidRequestError, PreconditionError, Violation
 from conductor.v1 import gate_service_pb2 as pb
 from conductor.v1 import gate_service_pb2_grpc
@@ -30,7 +30,7 @@ JudgeEdit = Callable[[Run, str, bytes], Awaitable[Sequence[str]]]
 class GateServicer(gate_service_pb2_grpc.GateServiceServicer):
     """Shows and decides gates."""
 
-    def __init__(self, engine: Engine, reading: GateReading, judge_edit: JudgeEdit) -> None:
+    def __init__(self, engine: Seat, reading: GateReading, judge_edit: JudgeEdit) -> None:
         self._engine = engine
         self._reading = reading
         self._judge_edit = judge_edit

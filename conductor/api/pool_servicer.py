@@ -1,6 +1,6 @@
 """PoolService: the hosts as their links see them, and changes of which hosts are driven."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from conductor.api.messages.tokens import read_page_size, seal, unseal
 from conductor.api.request_ids import digest_of, read_request_id
 from conductor.core.model.registry import HostEntry, RequestAddHost, RequestDrainHost, RequestRemoveHost
 from conductor.core.placing.standing import PoolUse
-from conductor.engine.loop import Engine
+from conductor.engine.seat import Seat
 from conductor.errors import NotFoundError, Violation
 from conductor.hosts.liveness import HostLink
 from conductor.v1 import pool_service_pb2 as pb
@@ -28,19 +28,23 @@ _MAKE_CERTIFICATES = "make them, and start the conductor again:  conductor certs
 class PoolView:
     """Shows the hosts as the conductor sees them now.
 
-    `links` holds their links by name, `registry` returns the hosts that are driven. `count_running` counts this conductor's
+    `links` returns their links by name, `registry` returns the hosts that are driven. `count_running` counts this conductor's
     attempts on a host, `count_of_earlier` those that wait for an earlier instance of it. `lost_before` returns since when a host
     must be disconnected to count as lost, `list_uses` how the pools of models' slots are used, `count_queued` how
     many queued steps could run on each host.
     """
 
-    links: Mapping[str, HostLink]
+    links: Callable[[], Mapping[str, HostLink]]
     registry: Callable[[], Mapping[str, HostEntry]]
     count_running: Callable[[str], int]
     lost_before: Callable[[], float]
     count_of_earlier: Callable[[str], int]
     list_uses: Callable[[], Sequence[PoolUse]]
     count_queued: Callable[[], Mapping[str, int]]
+
+    def names(self) -> Collection[str]:
+        """Returns the names of all hosts that have a link."""
+        return self.links()
 
     def hosts(self, *names: str) -> list[pb.Host]:
         """Returns hosts that have a link."""
@@ -49,7 +53,7 @@ class PoolView:
 
     def _host(self, name: str, uses: Sequence[PoolUse], queued: int) -> pb.Host:
         message = host_message(
-            self.links[name].view,
+            self.links()[name].view,
             self.count_running(name),
             self.lost_before(),
             self.count_of_earlier(name),
@@ -64,7 +68,7 @@ class PoolView:
 class PoolServicer(pool_service_pb2_grpc.PoolServiceServicer):
     """Shows and changes the hosts."""
 
-    def __init__(self, view: PoolView, engine: Engine, *, has_tls: bool) -> None:
+    def __init__(self, view: PoolView, engine: Seat, *, has_tls: bool) -> None:
         self._view = view
         self._engine = engine
         self._has_tls = has_tls
@@ -72,7 +76,7 @@ class PoolServicer(pool_service_pb2_grpc.PoolServiceServicer):
     async def ListHosts(self, request: pb.ListHostsRequest, context: Any) -> pb.ListHostsResponse:
         size = read_page_size(request.page_size)
         after = str(unseal(request.page_token, _LIST, "page_token")[0]) if request.page_token else ""
-        names = sorted(name for name in self._view.links if name > after)
+        names = sorted(name for name in self._view.names() if name > after)
         page = names[:size]
         token = seal(_LIST, page[-1]) if len(names) > size else ""
         return pb.ListHostsResponse(hosts=self._view.hosts(*page), next_page_token=token)
@@ -104,7 +108,7 @@ class PoolServicer(pool_service_pb2_grpc.PoolServiceServicer):
         return self._find(host)
 
     def _find(self, name: str) -> pb.Host:
-        if name not in self._view.links:
-            known = ", ".join(host_name(each) for each in sorted(self._view.links)) or "none"
+        if name not in self._view.names():
+            known = ", ".join(host_name(each) for each in sorted(self._view.names())) or "none"
             raise NotFoundError("host", name, hint=f"there are {known}", metadata={"known": known})
         return self._view.hosts(name)[0]

@@ -29,7 +29,7 @@ from conductor.core.placing.unknown_agents import (
     list_usable_agents,
     seat_panels,
 )
-from conductor.engine.loop import Engine
+from conductor.engine.seat import Seat
 from conductor.errors import (
     AgentUnknownError,
     InvalidRequestError,
@@ -81,7 +81,7 @@ class RunCreation:
     """Creates runs."""
 
     def __init__(
-        self, store: Store, engine: Engine, pinning: Pinning, clock: Clock, settings: Settings, *, is_traced: bool
+        self, store: Store, engine: Seat, pinning: Pinning, clock: Clock, settings: Settings, *, is_traced: bool
     ) -> None:
         """Makes it. `is_traced`: a run whose caller brings no trace gets one of its own."""
         self._store = store

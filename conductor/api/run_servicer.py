@@ -20,7 +20,7 @@ from conductor.api.request_ids import read_request_id
 from conductor.api.run_creation import RunCreation
 from conductor.api.watch import FeedFilter, Presence, watch_run, watch_runs
 from conductor.core.model.inputs import RequestCancel, RequestPause, RequestResume
-from conductor.engine.loop import Engine
+from conductor.engine.seat import Seat
 from conductor.errors import InvalidRequestError, Violation
 from conductor.evaluation.evaluator import Evaluator
 from conductor.maintenance.retention import Retention
@@ -47,7 +47,7 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
     def __init__(
         self,
         store: Store,
-        engine: Engine,
+        engine: Seat,
         launching: Launching,
         retention: Retention,
         *,

@@ -7,6 +7,7 @@ An attempt that the core counts on has a stream already, which finds out by itse
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import grpc
@@ -75,6 +76,14 @@ class ExecutionLink:
     def compare(self) -> None:
         """Asks for a comparison of what the host runs with what is known, when the host has connected. Never waits."""
         self._host_came.set()
+
+    async def present(self) -> None:
+        """Lets the host hear this epoch; returns when it has, so that it obeys no earlier one any more."""
+        pause = FIRST_PAUSE_SECONDS
+        with suppress(EpochSupersededError):  # `run` finds it again, and says so
+            while await self._list() is None:
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, COMPARE_SECONDS)
 
     async def run(self) -> None:
         """Runs until it is cancelled, or until a newer start of this conductor has taken the host over."""

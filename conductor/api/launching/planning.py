@@ -1,7 +1,7 @@
 """PlanRun: shows a run before it is made. Nothing is stored of it, but the workspace's snapshot for an hour."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -20,7 +20,7 @@ from conductor.core.model.inputs import Blob
 from conductor.core.model.states import StepState
 from conductor.core.placing.placement import Placement
 from conductor.core.placing.preview import list_candidates, preview_places
-from conductor.engine.loop import Engine
+from conductor.engine.seat import Seat
 from conductor.errors import NotFoundError, StatusError
 from conductor.evaluation.evaluator import Evaluator
 from conductor.hosts.liveness import HostLink
@@ -37,7 +37,12 @@ class RunPlanning:
     """Shows runs before they are made."""
 
     def __init__(
-        self, engine: Engine, creation: RunCreation, evaluator: Evaluator, links: Mapping[str, HostLink], clock: Clock
+        self,
+        engine: Seat,
+        creation: RunCreation,
+        evaluator: Evaluator,
+        links: Callable[[], Mapping[str, HostLink]],
+        clock: Clock,
     ) -> None:
         self._engine = engine
         self._creation = creation
@@ -100,7 +105,7 @@ class RunPlanning:
         """Returns where agents of the steps run, and where their models are, each once."""
         found: dict[tuple[str, str], pb.Destination] = {}
         for name, agents in list_candidates(self._engine.state, asking).items():
-            view = self._links[name].view
+            view = self._links()[name].view
             machine = _machine(view.address)
             is_far = not _is_near(view.address)
             found[name, ""] = pb.Destination(host=name, machine=machine, leaves_machine=is_far)
