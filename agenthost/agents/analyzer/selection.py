@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ..files import interpreter, is_generated, is_vendored, language
-from ..reading.snapshot import MAX_FILE_BYTES, UNJUDGED, Snapshot, read_bytes
+from ..reading.snapshot import MAX_FILE_BYTES, TOO_LARGE, UNJUDGED, UNREADABLE, Snapshot, read_bytes
 
 HEAD_BYTES = 16 * 1024
 NO_KIND = "other files"
@@ -21,8 +21,7 @@ class Selection:
     """The files of one analyzer, with their kinds, and those that it is not given."""
 
     kinds: dict[str, str] = field(default_factory=dict)  # of the files that it is given, by path
-    # Kinds of files that are too large, or cannot be opened, by path.
-    unread: dict[str, str] = field(default_factory=dict)
+    unread: dict[str, str] = field(default_factory=dict)  # why it is not given others, by path
     others: Counter[str] = field(default_factory=Counter)  # vendored and generated ones
     gaps: int = 0  # folders and files of which not even the names are known
 
@@ -54,17 +53,20 @@ def select(root: Path, patterns: Sequence[str]) -> Selection:
 
 
 def _place(selection: Selection, path: str, kind: str, head: str | None, size: int) -> None:
-    if head is None or size > MAX_FILE_BYTES or not _is_speakable(path):
-        selection.unread[path] = kind
-    elif is_generated(head.split("\n")):
+    if reason := _why_unread(path, head, size):
+        selection.unread[path] = reason
+    elif is_generated((head or "").split("\n")):
         selection.others["generated"] += 1
     else:
         selection.kinds[path] = kind
 
 
-def _is_speakable(path: str) -> bool:
-    """Returns whether every tool can name a file in its output: a line break makes two lines of one, and JSON holds text only."""
-    return all(character >= " " and not "\ud800" <= character <= "\udfff" for character in path)
+def _why_unread(path: str, head: str | None, size: int) -> str:
+    """Returns why no tool is given a file, as it follows `files`; empty for others."""
+    # A line break makes two lines of one in the output of a tool, and JSON holds text only.
+    if any(character < " " or "\ud800" <= character <= "\udfff" for character in path):
+        return "with names that are no plain text"
+    return UNREADABLE if head is None else TOO_LARGE if size > MAX_FILE_BYTES else ""
 
 
 def _is_named(path: str, patterns: Sequence[str]) -> bool:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..files import language, spelt
+from ..files import language, listed, spelt
 from .judging import Judge
 from .results import Result
 from .sarif.values import Rule
@@ -88,6 +88,7 @@ class Tally:
             "findings": findings,
             "notes": self._all_notes(),
             "unjudged": len(self._lost()) + self._selection.gaps,
+            "unjudged_files": listed(self._lost()),
             "coverage": self._coverage(),
         }
         while findings and len(json.dumps(document)) > MAX_RESULT_BYTES:
@@ -175,9 +176,10 @@ class Tally:
         name = self._settings.name
         notes = [f"{name} failed{over(paths)}: {complaint}." for complaint, paths in self._failed.items()]
         notes += unjudged(f"{name} passed over", sorted(self._skipped))
-        notes += unjudged(
-            f"Too large for {name}, not readable, or with a name that is no plain text:", sorted(self._selection.unread)
-        )
+        for why in sorted(set(self._selection.unread.values())):
+            notes += unjudged(
+                f"Files {why}:", [path for path, one in sorted(self._selection.unread.items()) if one == why]
+            )
         notes += [
             f"Of {name}'s results, those {where} are left out: {count:,}." for where, count in self._left_out.items()
         ]

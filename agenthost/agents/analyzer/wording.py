@@ -22,7 +22,8 @@ def unjudged(what: str, paths: Sequence[str]) -> list[str]:
 def _listed(paths: Sequence[str]) -> str:
     """Returns the first paths, and the number of the others."""
     named = ", ".join(path[:80] for path in paths[:MAX_NAMED])
-    return f"{named} and {len(paths) - MAX_NAMED:,} more files" if len(paths) > MAX_NAMED else named
+    more = len(paths) - MAX_NAMED
+    return f"{named} and {more:,} more {'file' if more == 1 else 'files'}" if more > 0 else named
 
 
 def plain(text: str) -> str:

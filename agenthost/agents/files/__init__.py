@@ -4,7 +4,7 @@ It reads nothing itself, and needs the standard library only: lenses, analyzers 
 """
 
 from .languages import SCRIPTS, interpreter, is_code, language
-from .names import as_told, spelt
+from .names import as_told, listed, spelt
 from .roles import is_example, is_generated, is_product, is_test, is_tooling, is_vendored
 
 __all__ = [
@@ -19,5 +19,6 @@ __all__ = [
     "is_tooling",
     "is_vendored",
     "language",
+    "listed",
     "spelt",
 ]

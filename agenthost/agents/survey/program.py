@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..files import language
+from ..files import language, listed
 from ..pulse import pulse
 from ..reading import grammars
 from ..reading.history import History, read_history
@@ -91,7 +91,7 @@ def _count(snapshot: Snapshot, voice: Voice) -> None:
     coverage = take_inventory(snapshot)
     told = [f"{kind} {count:,}" for kind, count in coverage["files"].items()]
     voice.answer(f"### Inventory\n\n{', '.join(told[:20]) or 'No files'}. History: {coverage['history']}.\n\n")
-    voice.final(_result([], [], snapshot.unjudged, coverage))
+    voice.final(_result([], [], snapshot.unread, coverage))
 
 
 def _investigate(lens: str, snapshot: Snapshot, voice: Voice) -> None:
@@ -109,7 +109,7 @@ def _investigate(lens: str, snapshot: Snapshot, voice: Voice) -> None:
         voice.answer(_summary(name, kept, len(seen) - len(kept)))
         found += [finding.to_json(name) for finding in kept]
     _tell_omissions(survey)
-    unjudged = len(_tell_unparsed(survey).union(snapshot.unread))
+    unjudged = _tell_unparsed(survey).union(snapshot.unread)
     tool = "survey" if lens == ALL else f"lens {lens}"
     coverage = {
         "tool": tool,
@@ -120,8 +120,10 @@ def _investigate(lens: str, snapshot: Snapshot, voice: Voice) -> None:
     voice.final(_result(found, survey.gaps, unjudged, coverage))
 
 
-def _result(findings: list[Any], notes: list[str], unjudged: int, coverage: dict[str, Any]) -> dict[str, Any]:
-    told = {"notes": notes, "unjudged": unjudged}
+def _result(
+    findings: list[Any], notes: list[str], unjudged: frozenset[str], coverage: dict[str, Any]
+) -> dict[str, Any]:
+    told = {"notes": notes, "unjudged": len(unjudged), "unjudged_files": listed(unjudged)}
     return {"findings": findings, **{name: value for name, value in told.items() if value}, "coverage": coverage}
 
 

@@ -37,6 +37,7 @@ MAX_RULE_CHARACTERS = 100
 MAX_PATH_CHARACTERS = 1000
 MAX_TITLE_CHARACTERS = 200
 MAX_LINK_CHARACTERS = 300
+MAX_UNJUDGED_FILES = 200
 _LINK = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~:/?#@!$&+,;=%-]*)?")
 DEFAULT_CATEGORY = "general"
 QUOTES_NOTHING = "it quotes nothing"
@@ -68,7 +69,9 @@ def read_result(data: bytes, step: str) -> Found | None:
     found = _read_list(result["findings"], _read_notes(result.get("notes")), step)
     coverage = read_coverage(result.get("coverage"))
     told = ({"step": step, **coverage},) if coverage else ()
-    return replace(found, unjudged=line_number(result.get("unjudged")), coverage=told)
+    named = result.get("unjudged_files")
+    files = tuple(one for one in named[:MAX_UNJUDGED_FILES] if isinstance(one, str)) if isinstance(named, list) else ()
+    return replace(found, unjudged=line_number(result.get("unjudged")), unjudged_files=files, coverage=told)
 
 
 def _wrong_members(result: Any) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from conductor.evaluation.evidence.findings import Evidence, Finding
+from conductor.evaluation.evidence.findings import MAX_LINE, Evidence, Finding, Found
 from conductor.evaluation.evidence.fingerprints import follow, primary
 
 
@@ -30,9 +30,20 @@ class ChangedPlaces:
                 self._former[file["path"]] = file["old_path"]
                 self._files.setdefault(file["old_path"], None)
 
+    @property
+    def _is_everywhere(self) -> bool:
+        return not (self._is_compared or self._paths)
+
+    def count_unjudged(self, found: Found) -> int:
+        """Returns how many files that the run is about were not judged: without those that are named, and are none of it."""
+        if self._is_everywhere:
+            return found.unjudged
+        whole = (Evidence(path, 1, MAX_LINE, "") for path in dict.fromkeys(found.unjudged_files))
+        return max(0, found.unjudged - sum(not self._holds(place) for place in whole))
+
     def mark(self, finding: Finding) -> Finding:
         """Returns the finding, which says so where it is outside, with its former fingerprint where its file was renamed."""
-        if not (self._is_compared or self._paths) or not finding.evidence:
+        if self._is_everywhere or not finding.evidence:
             return finding
         is_outside = not any(map(self._holds, finding.evidence))
         return replace(finding, outside_scope=is_outside, former_fingerprint=self._former_fingerprint(finding))

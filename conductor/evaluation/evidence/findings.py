@@ -173,6 +173,7 @@ class Found:
     notes: tuple[str, ...] = ()
     unread: bool = False
     unjudged: int = 0  # files that its agent should have judged, and could not
+    unjudged_files: tuple[str, ...] = ()  # of these, the first that it names; they are not kept
     coverage: tuple[dict[str, Any], ...] = ()  # of each step that told some (see `answers.coverage`)
 
     def as_json(self) -> dict[str, Any]:

@@ -138,7 +138,8 @@ def check(frame: Frame) -> Frame:
     checked = tuple(scope.mark(finding) for finding in checked)
     # What a model says of its own coverage proves nothing.
     coverage = tuple({**one, "agent": frame.header.get("agent", "")} for one in found.coverage if is_tool)
-    document = canonical_json(replace(found, findings=checked, coverage=coverage).as_json())
+    told = replace(found, findings=checked, coverage=coverage, unjudged=scope.count_unjudged(found))
+    document = canonical_json(told.as_json())
     if spec.findings:
         typed, errors = document, [*missing_evidence(checked), *unreadable(found)]
     return Frame({"counts": count(checked), "errors": errors}, (document, typed))

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from conductor.evaluation.evidence.changed_places import ChangedPlaces
-from conductor.evaluation.evidence.findings import Evidence, Finding
+from conductor.evaluation.evidence.findings import Evidence, Finding, Found
 from conductor.evaluation.evidence.fingerprints import identify
 
 
@@ -94,6 +94,21 @@ def test_paths_narrow_every_scope() -> None:
 
     assert told == [False, False, False, True, True]
     assert not is_outside(snapshot("whole"), ("other.py", 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("told", "counted"),
+    [
+        (snapshot("whole"), 5),
+        (snapshot(), 3),  # a.py, and what is not named
+        (snapshot(left_out=1), 5),
+        (snapshot("whole", paths=("b.py",)), 3),
+    ],
+)
+def test_only_files_of_the_scope_count_as_not_judged(told: dict[str, Any], counted: int) -> None:
+    found = Found((), unjudged=5, unjudged_files=("a.py", "b.py", "tests/broken.py"))
+
+    assert ChangedPlaces(told).count_unjudged(found) == counted
 
 
 def test_a_finding_in_a_renamed_file_has_the_fingerprint_of_its_former_name_too() -> None:

@@ -146,7 +146,7 @@ def report_gaps(document: Mapping[str, Any]) -> Iterator[str]:
         if gap["left_out"]:
             yield f"{label}: {counted(gap['left_out'], 'finding')} left out by its limit"
         if gap["unjudged"]:
-            yield f"{label}: {counted(gap['unjudged'], 'file')} could not be read"
+            yield f"{label}: {counted(gap['unjudged'], 'file')} could not be judged"
 
 
 def list_findings(

@@ -137,6 +137,7 @@ def test_a_file_whose_name_has_a_line_break_is_not_given(tmp_path: Path) -> None
     result, _ = analyze(tree(tmp_path, {"a\nb.py": "bad\n", "b.py": "bad\n"}), TOOL)
 
     assert (places(result), result["unjudged"]) == ([("tool:BAD", "b.py", 1)], 1)
+    assert result["unjudged_files"] == ["a\\nb.py"]
 
 
 def test_a_path_that_a_tool_does_not_encode_is_found(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_what_is_not_given_is_counted(tmp_path: Path) -> None:
     selection = select(root, ["*.py"])
 
     assert selection.paths == ["a.py"]
-    assert selection.unread == {"big.py": "Python"}
+    assert selection.unread == {"big.py": "larger than 1,000,000 bytes"}
     assert selection.others == {"vendored": 1, "generated": 1}
 
 
@@ -60,7 +60,7 @@ def test_a_name_that_no_tool_can_tell_is_not_given_and_not_judged(tmp_path: Path
     selection = select(root, ["*.py"])
 
     assert selection.paths == ["-rf.py", "é {files}.py"]
-    assert selection.unread == {"a\nb.py": "Python", "\udcff.py": "Python"}
+    assert selection.unread == dict.fromkeys(["a\nb.py", "\udcff.py"], "with names that are no plain text")
 
 
 def test_batches_hold_every_file_once_and_fit_a_command_line() -> None:
