@@ -77,7 +77,7 @@ class _Driver:
             self._settle(*self._run(()), selection.paths)
             return
         # Halves go to the end: a file over which the tool hangs leaves time for all that come with no such file.
-        waiting = deque(batches(selection.paths))
+        waiting = deque(batches(selection.paths, self._settings.batch))
         whole = set(waiting)
         while waiting:
             batch = waiting.popleft()

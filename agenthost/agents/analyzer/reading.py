@@ -40,7 +40,8 @@ def _read_adapted(settings: Settings, read: Read, judge: Judge) -> tuple[Taken, 
     adapter = cast("Adapter", importlib.import_module(f".adapters.{settings.adapter.replace('-', '_')}", __package__))
     taking, broken = Taking(judge, settings.unparsed), ""
     try:
-        for result in adapter.read(io.BufferedReader(_Raw(read))):
+        output = io.BufferedReader(_Raw(read))
+        for result in adapter.read(output, judge.root) if hasattr(adapter, "READS_FILES") else adapter.read(output):
             taking.take(result)
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         broken = str(error)[:300] if isinstance(error, BrokenError) else f"{type(error).__name__}: {error}"[:300]

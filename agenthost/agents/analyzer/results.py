@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO, Protocol
 
 WORKSPACE = "/workspace"
@@ -22,9 +23,9 @@ class Result:
 
 
 class Adapter(Protocol):
-    """A module of `adapters`, for a tool without SARIF."""
+    """A module of `adapters`, for a tool without SARIF. One with `READS_FILES` is given the snapshot's root, too."""
 
-    def read(self, stream: BinaryIO) -> Iterator[Result]:
+    def read(self, stream: BinaryIO, *root: Path) -> Iterator[Result]:
         """Yields what stands in the tool's output. A stream that ends early is no error: it raises ValueError where it is none."""
 
 

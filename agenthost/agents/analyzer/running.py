@@ -20,8 +20,7 @@ from typing import IO, Self
 
 from .settings import FILES, RESULT, Settings
 
-MAX_ARGUMENT_BYTES = 96 * 1024  # of a batch's paths; the kernel takes 2 MiB with the environment
-MAX_BATCH_FILES = 1000
+MAX_ARGUMENT_BYTES = 1024 * 1024  # of a batch's paths; the kernel takes 2 MiB with the environment
 MAX_OUTPUT_BYTES = 4 * 1024**3
 MAX_LINE_BYTES = 4096
 MAX_DATA_BYTES = 1280 * 1024**2  # of the tool alone: an attempt that takes too much is ended, with what it had found
@@ -31,13 +30,13 @@ LATE = "it was ended after {seconds:g} s"
 TOO_LONG = f"its output has more than {MAX_OUTPUT_BYTES:,} bytes"
 
 
-def batches(paths: Sequence[str]) -> Iterator[tuple[str, ...]]:
+def batches(paths: Sequence[str], most: int) -> Iterator[tuple[str, ...]]:
     """Yields the paths in order, as many together as a command line takes."""
     batch: list[str] = []
     size = 0
     for path in paths:
         needed = len(os.fsencode(path)) + 1
-        if batch and (size + needed > MAX_ARGUMENT_BYTES or len(batch) == MAX_BATCH_FILES):
+        if batch and (size + needed > MAX_ARGUMENT_BYTES or len(batch) == most):
             yield tuple(batch)
             batch, size = [], 0
         batch.append(path)

@@ -18,6 +18,7 @@ class Settings:
     argv: tuple[str, ...]
     version: str = ""
     files: tuple[str, ...] = ()
+    batch: int = 1000  # files that stand on one command line, at most
     ok_exit: tuple[int, ...] = (0, 1)
     result: str = "stdout"
     adapter: str = ""

@@ -125,7 +125,11 @@ class Tally:
             "id": "",
             "severity": _severity(result, told.rule),
             "title": short(lines[0], MAX_TITLE_CHARACTERS),
-            "claim": short("\n".join(lines), MAX_CLAIM_CHARACTERS),
+            # What the title has is not said again where more follows.
+            "claim": short(
+                "\n".join(lines[1:] if len(lines[0]) <= MAX_TITLE_CHARACTERS else []) or "\n".join(lines),
+                MAX_CLAIM_CHARACTERS,
+            ),
             "category": self._settings.category or _category(self._kind(result.path)),
             "rule": self._named(result.rule),
             "help": link(result.help),

@@ -28,7 +28,7 @@ from .hotspots.cochange import find_cochange
 from .hotspots.lens import find_hotspots
 from .inventory import take_inventory
 from .overtime import OvertimeError, ended_after
-from .structure.script_rings import find_script_rings
+from .structure.packages import find_package_rings
 from .survey import Survey
 from .testing.hollow_tests import find_powerless_tests
 from .testing.untested import find_untested
@@ -39,7 +39,7 @@ LENSES: dict[str, dict[str, Callable[[Survey], Iterable[Finding]]]] = {
         "the history, for a large file that changes all the time": find_hotspots,
         "the history, for distant files that change together": find_cochange,
     },
-    "structure": {"which files of JavaScript and TypeScript import which, for rings": find_script_rings},
+    "structure": {"which packages of JavaScript and TypeScript import which, for rings": find_package_rings},
     "tests": {"larger modules that no test names": find_untested, "tests that cannot fail": find_powerless_tests},
     "docs": {
         "links and anchors of the documents": find_dead_links,

@@ -22,6 +22,7 @@ MAX_PATTERNS = 64
 MAX_TEXT_CHARACTERS = 200  # of a name of files, of a rule, of a text
 MAX_PATTERN_CHARACTERS = 500
 MAX_RULES = 64
+MAX_BATCH = 20_000  # files on a command line
 # In argv, replaced inside the sandbox: the files of a batch, and where the tool writes its result.
 FILES, RESULT = "{files}", "{result}"
 _PROGRAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,79}")
@@ -30,6 +31,7 @@ _WORD = re.compile(r"[a-z][a-z -]{0,39}")
 _KEYS = frozenset(
     {
         "files",
+        "batch",
         "ok_exit",
         "result",
         "adapter",
@@ -49,6 +51,7 @@ class Analyzer:
     """The table [analyzer] of a spec."""
 
     files: tuple[str, ...] = ()  # names or shebangs; without any it runs once, over the whole workspace
+    batch: int = 1000  # files that stand on one command line, at most
     ok_exit: tuple[int, ...] = (0, 1)
     result: str = "stdout"
     adapter: str = ""
@@ -74,6 +77,7 @@ def read_analyzer(table: Any, argv: tuple[str, ...]) -> Analyzer:
         raise SpecError(f"analyzer.{unknown[0]} is no setting{there_are(unknown[0], sorted(_KEYS))}")
     found = Analyzer(
         _texts(table, "files", "names or shebangs, as ['*.py', '#!python']"),
+        _batch(table.get("batch", 1000)),
         _codes(table.get("ok_exit", [0, 1])),
         _choice(table, "result", ("stdout", "file")),
         _name(table, "adapter", _MODULE),
@@ -143,6 +147,12 @@ def _codes(values: Any) -> tuple[int, ...]:
     if not isinstance(values, list) or not values or not all(type(one) is int and 0 <= one <= 255 for one in values):
         raise SpecError(f"analyzer.ok_exit is {shown(values)}: it must be a list of exit codes, as [0, 1]")
     return tuple(values)
+
+
+def _batch(value: Any) -> int:
+    if type(value) is not int or not 0 < value <= MAX_BATCH:
+        raise SpecError(f"analyzer.batch is {shown(value)}: it must be a number of files from 1 to {MAX_BATCH:,}")
+    return value
 
 
 def _choice(table: Mapping[str, Any], key: str, choices: tuple[str, ...]) -> str:

@@ -1,30 +1,108 @@
 """Reads the output of `oxlint --format json`: an object with a list of diagnostics.
 
-A file that it cannot parse has a diagnostic without a rule, or with a number of the TypeScript compiler's.
+Three kinds are more than a result each. A file that it cannot parse has a diagnostic without a rule, or with a number of the
+TypeScript compiler's. Each import that leads back to its own file has one: of these the results are the rings, each with what to
+move. And each function with many paths, or with many lines, has one: the result is a function that has both.
 """
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, BinaryIO
 
+from ...reading.snapshot import MAX_FILE_BYTES, read_bytes
 from ..pieces import Pieces
-from ..results import Result
+from ..results import WORKSPACE, Result
+from ..rings import Import, find_rings
 
-UNPARSED = "syntax-error"
+READS_FILES = True  # `read` is given the root of the snapshot, too
+UNPARSED, CYCLE, BRANCHES, LINES, TANGLED = (
+    "syntax-error", "no-cycle", "complexity", "max-lines-per-function", "tangled-function",
+)  # fmt: skip
+# Beyond these, as lizard's. Functions inside count for the lines, and not for the paths, so that a long one needs more of them.
+MAX_BRANCHES = 40
+MIN_BRANCHES = 30
+MAX_CODE_LINES = 300
+MIN_LINES_A_BRANCH = 2
+MAX_KEPT = 20_000  # imports, and functions
+MAX_NAME_CHARACTERS = 120
 _RULE = re.compile(r"(?!TS\()[\w-]+\(([\w/-]+)\)")  # eslint(no-dupe-keys)
+_IMPORTED = re.compile(r"\n[^\n]* \((/[^\n]*)\)(?:\n|$)")  # ╭──▶ ./b (/workspace/src/b.ts)
+_NAME = re.compile(r"`([^`]+)`")
+_GIVEN_NAME = re.compile(r"([\w$]+)\s*(?::[^=]*)?[:=]\s*(?:async\b)?\s*$")  # const a =
+_NUMBER = re.compile(r"\((\d+)\)\. |complexity of (\d+)\. ")
+Place = tuple[str, int, int]  # path, line, column
 
 
-def read(stream: BinaryIO) -> Iterator[Result]:
+@dataclass
+class _Gathered:
+    """What is told when all diagnostics are read."""
+
+    root: Path
+    cycles: list[Import] = field(default_factory=list)
+    functions: dict[Place, dict[str, int]] = field(default_factory=dict)
+    names: dict[Place, str] = field(default_factory=dict)
+
+    def take(self, result: Result, diagnostic: dict[str, Any]) -> bool:
+        """Returns whether a result is one of these, kept as far as there is room."""
+        if result.rule == CYCLE:
+            match = _IMPORTED.search(str(diagnostic.get("note")))
+            if match and len(self.cycles) < MAX_KEPT:
+                importer, imported = (path.removeprefix(f"{self.root}/") for path in (result.path, match[1]))
+                self.cycles.append(Import(importer, result.start_line, imported))
+        elif result.rule in {BRANCHES, LINES}:
+            place = result.path, result.start_line, int(diagnostic["labels"][0]["span"]["column"])
+            if (number := _NUMBER.search(result.message)) and (
+                place in self.functions or len(self.functions) < MAX_KEPT
+            ):
+                self.functions.setdefault(place, {})[result.rule] = int(number[1] or number[2])
+                if name := _NAME.search(result.message):
+                    self.names[place] = name[1]
+        else:
+            return False
+        return True
+
+    def results(self) -> Iterator[Result]:
+        """Yields the tangled functions, and the rings."""
+        for place, numbers in sorted(self.functions.items(), key=lambda one: -one[1].get(BRANCHES, 0)):
+            branches, code = numbers.get(BRANCHES, 0), numbers.get(LINES, 0)
+            if (code > MAX_CODE_LINES and branches >= MIN_BRANCHES) or (
+                branches > MAX_BRANCHES and code >= MIN_LINES_A_BRANCH * branches
+            ):
+                yield self._tangled(place, branches, code)
+        yield from find_rings(self.root, self.cycles)
+
+    def _tangled(self, place: Place, branches: int, code: int) -> Result:
+        path, line, column = place
+        level = "warning" if branches > 2 * MAX_BRANCHES or code > 2 * MAX_CODE_LINES else "note"
+        name = self.names.get(place) or self._given_name(path, line, column)
+        text = (
+            f"{f'`{name[:MAX_NAME_CHARACTERS]}`' if name else 'A function'} has {code:,} lines of code"
+            f" and {branches:,} independent paths through it (cyclomatic complexity)."
+        )
+        return Result(TANGLED, level, text, path, line, line)
+
+    def _given_name(self, path: str, line: int, column: int) -> str:
+        """Returns the name that stands before an arrow function, where there is one."""
+        lines = (read_bytes(self.root / path, MAX_FILE_BYTES) or b"").decode(errors="replace").split("\n")
+        match = _GIVEN_NAME.search(lines[line - 1][: column - 1][-MAX_NAME_CHARACTERS:]) if line <= len(lines) else None
+        return match[1] if match else ""
+
+
+def read(stream: BinaryIO, root: Path = Path(WORKSPACE)) -> Iterator[Result]:
     """Yields the results in the output of oxlint."""
-    document = Pieces(stream.read)
+    document, gathered = Pieces(stream.read), _Gathered(root)
     for key in document.members():
         if key != "diagnostics" or document.peek() != "[":
             document.skip()
             continue
         for _ in document.items():
             diagnostic = document.take()
-            if isinstance(diagnostic, dict):
-                yield _result(diagnostic)
+            result = _result(diagnostic) if isinstance(diagnostic, dict) else None
+            if result and not gathered.take(result, diagnostic):
+                yield result
+    yield from gathered.results()
 
 
 def _result(diagnostic: dict[str, Any]) -> Result:

@@ -3,10 +3,13 @@
 import io
 import json
 import sys
+import sysconfig
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from agenthost.agent_specs import BUILT_IN, find_spec
 from agenthost.agents.analyzer.program import main
 
 
@@ -23,6 +26,17 @@ def analyze(root: Path, tool: str, /, **settings: Any) -> tuple[dict[str, Any], 
     assert main([json.dumps(table), "--", *argv], root=root, work=work, prompt=prompt, output=output) == 0
     said = [json.loads(line) for line in output.getvalue().splitlines()]
     return said[-1]["result"], said
+
+
+def analyze_with(tool: str, root: Path) -> dict[str, Any]:
+    """Returns the typed result of an analyzer that ships."""
+    path = find_spec(tool, [BUILT_IN])
+    assert path is not None
+    spec = tomllib.loads(path.read_text())
+    places = {"{program}": str(Path(sysconfig.get_path("scripts")) / spec["program"]), "{python}": sys.executable}
+    words = [places.get(word, word.replace("/opt/bridge", str(BUILT_IN))) for word in spec["argv"]]
+    settings: dict[str, Any] = {"name": tool, "argv": [word for word in words if word not in {"{launcher}", "-S"}]}
+    return analyze(root, "", **settings, **spec["analyzer"])[0]
 
 
 def tree(folder: Path, files: Mapping[str, str | bytes]) -> Path:

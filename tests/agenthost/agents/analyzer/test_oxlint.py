@@ -2,6 +2,7 @@
 
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from agenthost.agents.analyzer.pieces import BrokenError
 from agenthost.agents.analyzer.results import Result
 
 PATH = "/workspace/a b.ts"
+SIZES = ("complexity", "max-lines-per-function")
 
 
 def read(*diagnostics: Any) -> list[Result]:
@@ -44,3 +46,46 @@ def test_a_diagnostic_without_a_place_is_one_of_its_file() -> None:
 def test_an_output_that_ends_early_is_told(text: str) -> None:
     with pytest.raises(BrokenError):
         list(oxlint.read(io.BytesIO(text.encode())))
+
+
+def sized(rule: str, words: str, line: int = 1) -> dict[str, Any]:
+    return said(f"eslint({rule})", line, message=words)
+
+
+@pytest.mark.parametrize(
+    ("name", "branches", "code", "level", "text"),
+    [
+        ("function `sell`", 41, 120, "note", "`sell` has 120 lines of code and 41 independent paths"),
+        ("async method `sell`", 81, 200, "warning", "`sell` has 200 lines of code and 81 independent paths"),
+        ("function", 30, 301, "note", "A function has 301 lines of code and 30 independent paths"),
+        ("function `table`", 41, 81, "", ""),  # a line for each case
+        ("function `page`", 29, 900, "", ""),  # its lines are those of the functions in it
+    ],
+)
+def test_a_function_is_told_that_is_long_and_tangled_at_once(
+    name: str, branches: int, code: int, level: str, text: str
+) -> None:
+    paths = sized("complexity", f"{name} has a complexity of {branches}. Maximum allowed is 29.")
+    lines = sized("max-lines-per-function", f"The {name} has too many lines ({code}). Maximum allowed is 60.")
+    other = sized("max-lines-per-function", "The function has too many lines (999). Maximum allowed is 60.", 9)
+
+    found = read(paths, lines, other)
+
+    assert [(result.rule, result.level) for result in found] == [("tangled-function", level)] * bool(level)
+    assert all(result.message.startswith(text) for result in found)
+
+
+@pytest.mark.parametrize(
+    "start", ["const sell = ", "  sell: async ", "private sell = ", "const sell: Sell<Shop> = async "]
+)
+def test_an_arrow_function_has_the_name_that_it_is_given(tmp_path: Path, start: str) -> None:
+    (tmp_path / "a.ts").write_text(f"\n{start}() => 1;\n")
+    place = {"filename": str(tmp_path / "a.ts"), "labels": [{"span": {"line": 2, "column": len(start) + 1}}]}
+    words = ("function has a complexity of 50. Max", "The function has too many lines (400). Max")
+    text = json.dumps(
+        {"diagnostics": [said(f"eslint({rule})", message=one, **place) for rule, one in zip(SIZES, words, strict=True)]}
+    )
+
+    (found,) = oxlint.read(io.BytesIO(text.encode()), tmp_path)
+
+    assert found.message.startswith("`sell` has 400 lines")

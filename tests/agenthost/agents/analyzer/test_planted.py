@@ -1,16 +1,11 @@
 """A configuration in the repository changes nothing of what a tool finds: it only narrows, applied by us, and counted."""
 
-import sys
-import sysconfig
-import tomllib
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from agenthost.agent_specs import BUILT_IN, find_spec
-from tests.agenthost.agents.analyzer.driven import analyze, tree
+from tests.agenthost.agents.analyzer.driven import analyze_with, tree
 
 pytestmark = pytest.mark.processes
 
@@ -57,13 +52,7 @@ PLANTED = {
 
 def run(tool: str, root: Path) -> tuple[Counter[str], Counter[str]]:
     """Returns the counts of a shipped analyzer: found by rule, and narrowed by rule."""
-    path = find_spec(tool, [BUILT_IN])
-    assert path is not None
-    spec = tomllib.loads(path.read_text())
-    places = {"{program}": str(Path(sysconfig.get_path("scripts")) / spec["program"]), "{python}": sys.executable}
-    words = [places.get(word, word.replace("/opt/bridge", str(BUILT_IN))) for word in spec["argv"]]
-    settings: dict[str, Any] = {"name": tool, "argv": [word for word in words if word not in {"{launcher}", "-S"}]}
-    result, _ = analyze(root, "", **settings, **spec["analyzer"])
+    result = analyze_with(tool, root)
     assert result["unjudged"] == 0, result["notes"]
     return Counter(result["coverage"]["rules"]), Counter(result["coverage"]["narrowed"])
 

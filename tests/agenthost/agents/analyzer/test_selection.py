@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agenthost.agents.analyzer.running import MAX_ARGUMENT_BYTES, MAX_BATCH_FILES, batches
+from agenthost.agents.analyzer.running import MAX_ARGUMENT_BYTES, batches
 from agenthost.agents.analyzer.selection import select
 from tests.agenthost.agents.analyzer.driven import tree
 
@@ -64,10 +64,11 @@ def test_a_name_that_no_tool_can_tell_is_not_given_and_not_judged(tmp_path: Path
 
 
 def test_batches_hold_every_file_once_and_fit_a_command_line() -> None:
-    paths = [f"{'d' * 200}/{number}.py" for number in range(2_500)]
-    made = list(batches(paths))
+    paths = [f"{'d' * 200}/{number}.py" for number in range(7_500)]
+    made = list(batches(paths, 1000))
 
     assert [path for batch in made for path in batch] == paths
-    assert max(map(len, made)) <= MAX_BATCH_FILES
+    assert max(map(len, made)) <= 1000
     assert max(sum(len(path) + 1 for path in batch) for batch in made) <= MAX_ARGUMENT_BYTES
-    assert list(batches([])) == []
+    assert len(list(batches(paths, 20_000))) == 2
+    assert list(batches([], 1000)) == []

@@ -139,7 +139,7 @@ def test_names_and_links_of_a_tool_are_only_text(tmp_path: Path) -> None:
 
     assert finding["rule"].isprintable()
     assert len(finding["rule"]) <= 100
-    assert (finding["help"], finding["title"], finding["claim"]) == ("", "m\\x80", "m\\x80\nn")
+    assert (finding["help"], finding["title"], finding["claim"]) == ("", "m\\x80", "n")
 
 
 def test_what_the_repository_does_not_want_is_left_out_and_counted(tmp_path: Path) -> None:

@@ -115,7 +115,10 @@ def test_a_lens_counts_the_files_that_it_judged(repository: Path) -> None:
 
 
 def test_a_host_without_parsers_says_so_and_judges_the_rest(repository: Path) -> None:
-    (repository / "a.ts").write_text("import './b';\n")
+    for folder in ("p", "q"):
+        (repository / folder).mkdir()
+        (repository / folder / "package.json").write_text(f'{{"name": "{folder}"}}')
+    (repository / "p/a.ts").write_text("import './b';\n")
     result = messages(survey(repository, "structure"))[-1]["result"]
 
     assert "unjudged" not in result

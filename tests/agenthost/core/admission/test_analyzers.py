@@ -43,6 +43,7 @@ def test_our_program_drives_the_tool_and_the_daemon_reads_jsonl() -> None:
         "name": "semgrep",
         "version": "1.2",
         "files": ["*.py"],
+        "batch": 1000,
         "ok_exit": [0, 1],
         "unparsed": [],
         "result": "stdout",

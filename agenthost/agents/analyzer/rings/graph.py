@@ -1,12 +1,8 @@
-"""Finds the groups of files that import each other in rings.
+"""Finds the groups of files that import each other in rings. It knows no language."""
 
-It knows no language; other modules of this folder read the imports.
-"""
-
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-EVERYTHING = "*"
 Edge = tuple[str, str]
 
 
@@ -15,9 +11,8 @@ class Import:
     """One file imports another in a statement. `names` pairs what the other calls them with what they are called here."""
 
     importer: str
-    start_line: int
+    line: int
     imported: str
-    end_line: int = 0
     names: tuple[tuple[str, str], ...] = ()
 
 
@@ -35,10 +30,6 @@ class ImportGraph:
             if item.importer != item.imported:
                 graph.edges.setdefault(item.importer, {}).setdefault(item.imported, []).append(item)
         return graph
-
-    def between(self, edge: Edge) -> list[Import]:
-        """Returns the statements by which one file imports another."""
-        return self.edges[edge[0]][edge[1]]
 
     def inside(self, group: Collection[str]) -> "ImportGraph":
         """Returns the part of the graph among some files."""
@@ -59,19 +50,10 @@ class ImportGraph:
             }
         )
 
-    def pairs(self) -> list[Edge]:
-        """Returns all edges, in order."""
-        return [(importer, imported) for importer in sorted(self.edges) for imported in sorted(self.edges[importer])]
-
     def groups(self) -> list[list[str]]:
         """Returns the files that import each other in rings, group by group, the largest first."""
         found = [sorted(group) for group in _strongly_connected(self.edges) if len(group) > 1]
         return sorted(found, key=lambda group: (-len(group), group))
-
-    def statements(self) -> Iterator[Import]:
-        """Yields all imports, in order."""
-        for edge in self.pairs():
-            yield from self.between(edge)
 
 
 def _strongly_connected(edges: Mapping[str, Iterable[str]]) -> list[list[str]]:
