@@ -13,6 +13,7 @@
     └── ServiceError            the service must
         ├── NoCapacityError     ├── ShuttingDownError   ├── NotActiveError   ├── ProgramError (ProgramUnavailableError)
         ├── TooManyFailedTokensError
+        ├── BlobsUnavailableError, SnapshotLostError
         └── StorageError (DatabaseInUseError, DatabaseTooNewError …)
 
 The trunk stands in `servicekit.errors`, for both services. A docstring is the default message.
@@ -39,6 +40,7 @@ from servicekit.errors import (
 __all__ = [
     "AgentUnknownError",
     "BackupError",
+    "BlobsUnavailableError",
     "ConfigurationError",
     "DatabaseDamagedError",
     "DatabaseInUseError",
@@ -66,6 +68,7 @@ __all__ = [
     "ServiceError",
     "ShuttingDownError",
     "SnapshotInvalidError",
+    "SnapshotLostError",
     "StatusError",
     "StorageError",
     "TokenExistsError",
@@ -234,6 +237,20 @@ class NotActiveError(ServiceError):
         told = f"; the active one is at {address}" if address else ", and no conductor is active yet"
         metadata = {"address": address} if address else None
         super().__init__(f"this conductor is a standby, which serves reads only{told}", hint=hint, metadata=metadata)
+
+
+class BlobsUnavailableError(ServiceError):
+    """The store of the snapshots' copies cannot be used now; retry with the same request id."""
+
+    reason = "BLOBS_UNAVAILABLE"
+
+
+class SnapshotLostError(ServiceError):
+    """A snapshot is neither on this machine nor, unharmed, in the blob store. A retry does not bring it back."""
+
+    code = "DATA_LOSS"
+    reason = "SNAPSHOT_LOST"
+    kind = "FATAL"
 
 
 class StorageError(ServiceError):

@@ -15,7 +15,7 @@ import grpc
 
 from agenthost.v1 import snapshot_service_pb2 as pb
 from agenthost.v1 import snapshot_service_pb2_grpc as rpc
-from conductor.errors import ProgramError
+from conductor.errors import ServiceError
 from conductor.snapshots import SnapshotStore
 from conductor.snapshots.git import check
 from conductor.snapshots.keyed_locks import KeyedLocks
@@ -65,7 +65,7 @@ class SnapshotLink:
                 return await self._ensure(commit)
             except grpc.aio.AioRpcError as error:
                 raise _push_error(error) from error
-            except ProgramError as error:
+            except ServiceError as error:
                 raise SnapshotPushError(error.reason, str(error), is_retryable=error.code in _RETRYABLE) from error
 
     async def _ensure(self, commit: str) -> Pushed:

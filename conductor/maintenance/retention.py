@@ -70,6 +70,7 @@ class Retention:
         while True:
             self._asked.clear()
             try:
+                await self._snapshots.tend_copies(self._store.known_runs)
                 await self._purge()  # first: deleted runs must not count as used
                 await self._expire()
                 await self._purge()

@@ -11,9 +11,11 @@ from time import monotonic
 
 import structlog
 
+from conductor.blobs.port import BlobStore
 from conductor.core.model.events.event_parts import WorkspaceChanges
 from conductor.core.model.plan import SnapshotPlan
-from conductor.errors import InvalidRequestError, ProgramError, Violation
+from conductor.errors import InvalidRequestError, ProgramError, ServiceError, Violation
+from conductor.snapshots.copies.copies import SnapshotCopies
 from conductor.snapshots.git import DiskFullError
 from conductor.snapshots.keyed_locks import KeyedLocks
 from conductor.snapshots.pushed.adoption import adopt, scoped_again
@@ -45,6 +47,7 @@ WHOLE = Scope()
 
 RECENT = "refs/recent"
 RECENT_SECONDS = 3600.0
+COPIES_FOLDER = "copies"
 
 _log = structlog.get_logger(__name__)
 
@@ -71,14 +74,23 @@ class SnapshotStore:
         self._pinning = KeyedLocks()
         self._turns = Turns()
         self._pinned_at: dict[str, float] = {}
+        self._copies: SnapshotCopies | None = None
 
     @classmethod
     async def open(
-        cls, folder: Path, roots: WorkspaceRoots | None = None, *, history_commits: int = MAX_HISTORY_COMMITS
+        cls,
+        folder: Path,
+        roots: WorkspaceRoots | None = None,
+        *,
+        history_commits: int = MAX_HISTORY_COMMITS,
+        blobs: BlobStore | None = None,
+        epoch: Callable[[], int] = int,
     ) -> "SnapshotStore":
-        """Opens the store in a folder of the conductor's data directory."""
+        """Opens the store in a folder of the conductor's data directory. With `blobs`, the runs' snapshots lie there too."""
         store = cls(folder, roots or WorkspaceRoots(), history_commits)
         await store._objects.open()
+        if blobs is not None:
+            store._copies = SnapshotCopies(blobs, store._objects, store._folder / COPIES_FOLDER, epoch)
         return store
 
     async def pin(self, folder: Path, mode: str = WorkspaceMode.WORKING_TREE, revision: str = "") -> SnapshotPlan:
@@ -145,6 +157,7 @@ class SnapshotStore:
     async def renew(self, plan: SnapshotPlan) -> bool:
         """Keeps a snapshot that was pinned before for a while longer; returns whether it is still here."""
         commits = [commit for commit in (plan.commit, plan.base_commit) if commit]
+        await self._bring(*commits)
         async with self._turns.together():
             if len(await self._objects.present(commits)) < len(set(commits)):
                 return False
@@ -154,10 +167,13 @@ class SnapshotStore:
     async def is_kept(self, commit: str) -> bool:
         """Returns whether a commit is the snapshot of a run, or one of the last of a workspace."""
         kept = (await self._objects.named(refs) for refs in (RUNS, WORKSPACES))
-        return any([commit in named.values() async for named in kept])
+        if any([commit in named.values() async for named in kept]):
+            return True
+        return self._copies is not None and await self._copies.has(commit)
 
     async def pin_kept(self, commit: str, scope: Scope = WHOLE) -> Pinned:
         """Pins a snapshot that is kept, once more. The base of its scope is a whole commit id of this store."""
+        await self._bring(commit)
         async with self._turns.together():
             plan, changes = await scoped_again(self._objects, SnapshotPlan(commit), scope)
             self._pinned_at |= {kept: monotonic() for kept in (plan.commit, plan.base_commit) if kept}
@@ -217,10 +233,26 @@ class SnapshotStore:
         await self._objects.point(f"{RUNS}/{run}", commit)
         if base:
             await self._objects.point(f"{BASES}/{run}", base)
+        if self._copies is None:
+            return
+        within = base and base in (await self._objects.history(commit)).parents
+        await self._copies.keep(run, [commit, base] if base and not within else [commit])
 
     async def release(self, run: str) -> None:
         """Keeps both for this run no longer. Idempotent."""
         await self._objects.forget([f"{RUNS}/{run}", f"{BASES}/{run}"])
+        if self._copies is not None:
+            await self._copies.release(run)
+
+    async def _bring(self, *commits: str) -> None:
+        """Brings snapshots from the blob store that are not on this machine."""
+        if self._copies is None:
+            return
+        for commit in commits:
+            if self._pinned_at.get(commit, -RECENT_SECONDS) < monotonic() - RECENT_SECONDS / 2:
+                async with self._turns.together():
+                    if await self._copies.fetch(commit):
+                        self._pinned_at[commit] = monotonic()
 
     async def sweep(self, known: Callable[[Collection[str]], Awaitable[Collection[str]]]) -> None:
         """Releases the snapshots of runs that do not exist: their creation was killed or cancelled.
@@ -244,8 +276,9 @@ class SnapshotStore:
         if mode == WorkspaceMode.COMMIT:
             return None
         try:
+            await self._bring(snapshot.commit)
             pinned = await list_tree(self._objects.git, snapshot.commit)
-        except ProgramError as error:
+        except ServiceError as error:
             return WorkspaceChanges(note=f"the snapshot could not be compared with: {error}")
         return await compared(Comparison(path, self._roots, pinned, snapshot.pin_time, self._folder))
 
@@ -267,15 +300,24 @@ class SnapshotStore:
             drop = [name for name in await self._objects.named(WORKSPACES) if name.rpartition("/")[0] in unused]
             drop += [name for name in await self._objects.named(RECENT) if name not in recent]
             await self._objects.sweep(recent, drop)
+        if self._copies is not None:
+            await self._copies.prune()
+
+    async def tend_copies(self, known: Callable[[Collection[str]], Awaitable[Collection[str]]]) -> None:
+        """Removes what killed conductors left in the blob store, once for each epoch. `known` is as for `sweep`."""
+        if self._copies is not None:
+            await self._copies.sweep_once(known)
 
     async def read_files(
         self, commit: str, paths: Sequence[str], max_bytes_each: int = MAX_READ_BYTES
     ) -> dict[str, bytes | NoContent]:
         """Returns the content of files by their paths, or why one has none."""
+        await self._bring(commit)
         return await read_files(self._objects.git, commit, paths, max_bytes_each)
 
     async def history(self, commit: str) -> History:
         """Returns a snapshot and its history, as hosts get them."""
+        await self._bring(commit)
         return await self._objects.history(commit)
 
     async def relatives(self, commit: str) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ import contextlib
 import os
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from conductor.snapshots.git import PACK_TIMEOUT_SECONDS, Git, check, telling_of_full_disk
 from conductor.snapshots.reading.view import remove_views
@@ -25,6 +26,7 @@ from servicekit.threads import in_thread
 
 CONFIGURATION = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n\tlogAllRefUpdates = false\n"
 MAX_PACKS = 50
+CHUNK_BYTES = 1024 * 1024
 # `--shallow` makes git look into the trees of every base, also where it is no ancestor.
 PACK_ARGUMENTS = ("pack-objects", "--revs", "--stdout", "--thin", "--shallow", "--delta-base-offset", "-q")
 COPY_ARGUMENTS = ("pack-objects", "--revs", "--stdout", "--delta-base-offset", "-q")
@@ -122,6 +124,23 @@ class ObjectStore:
         """Starts a pack for a receiver that has some commits; read it to its end."""
         async with self.git.start(*PACK_ARGUMENTS, stdin=revisions(history, have, bases)) as running:
             yield running
+
+    async def pack_into(self, file: BinaryIO, history: History) -> None:
+        """Writes a pack of a whole history into a file."""
+        async with self.git.start(*COPY_ARGUMENTS, stdin=revisions(history, ())) as reader:
+            while chunk := await reader.read():
+                await in_thread(file.write, chunk)
+            check("pack-objects", await reader.finish())
+
+    async def take_pack(self, file: BinaryIO, shallow: Collection[str]) -> None:
+        """Takes in a pack that is the rest of a file. `shallow` are commits whose parents are left out."""
+        async with self._copying, self._written():
+            self.write_shallow(self.shallow() | frozenset(shallow))
+            async with self.git.start("index-pack", "--stdin") as writer:
+                while chunk := await in_thread(file.read, CHUNK_BYTES):
+                    await writer.write(chunk)
+                check("index-pack", await writer.finish())
+            await self._clean_shallow()
 
     async def _transfer(self, source: Git, lines: bytes) -> None:
         async with (

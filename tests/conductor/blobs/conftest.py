@@ -1,0 +1,35 @@
+"""Every test of this folder that takes `blobs` runs over every store of them: what the port promises, each one keeps."""
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from conductor.blobs.folder import FolderBlobs
+from conductor.blobs.port import BlobStore
+from conductor.blobs.s3 import S3Blobs
+from tests.kit.s3_server import ENVIRONMENT, S3Server, s3_server
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with s3_server(tmp_path_factory.mktemp("s3")) as running:
+        yield running
+
+
+@pytest.fixture
+def keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(params=["folder", "s3"])
+async def blobs(request: pytest.FixtureRequest, tmp_path: Path, keys: None) -> AsyncIterator[BlobStore]:
+    if request.param == "folder":
+        store: BlobStore = FolderBlobs(tmp_path / "blobs")
+    else:
+        # A prefix for each test: this server takes long to delete.
+        store = S3Blobs(replace(request.getfixturevalue("server").bucket, prefix=tmp_path.name.replace("_", "-")))
+    yield store
+    await store.close()
