@@ -18,6 +18,7 @@ import structlog
 from conductor.api.access.admission import Admission, loopback_callers, socket_callers
 from conductor.api.access.token_book import TokenBook
 from conductor.api.server_servicer import ServerRole
+from conductor.blobs.opening import open_blobs
 from conductor.config import FETCHED_FOLDER, PUSHED_FOLDER, SNAPSHOTS_FOLDER, Settings
 from conductor.core.model.conductor_state import ConductorState, Limits
 from conductor.engine.recovery import read_state, read_time
@@ -85,7 +86,12 @@ async def serving(settings: Settings, new_worker: NewWorker = Worker) -> AsyncIt
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(await SqliteStore.open(settings.data))
         roots = WorkspaceRoots(settings.roots)
-        snapshots = await SnapshotStore.open(settings.data / SNAPSHOTS_FOLDER, roots)
+        blobs = open_blobs(settings.blobs) if settings.blobs else None
+        if blobs is not None:
+            stack.push_async_callback(blobs.close)
+        snapshots = await SnapshotStore.open(
+            settings.data / SNAPSHOTS_FOLDER, roots, blobs=blobs, epoch=lambda: store.epoch
+        )
         await snapshots.sweep(store.known_runs)
         fetching = await Fetching.open(settings.data / FETCHED_FOLDER, snapshots, settings.fetch)
         clock = await read_time(store)

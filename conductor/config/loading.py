@@ -3,6 +3,7 @@
 Reads files and environment for nothing else; starts nothing.
 
     listen = "unix:/run/conductor.sock"      roots = ["/src"]      project = "/src/mine"
+    blobs = "s3://bucket/prefix?endpoint=https://s3.example.org"
     [hosts]      alpha = "unix:/run/alpha.sock"
     [logs]       format = "json"             level = "info"
     [limits]     unfinished_runs = 200
@@ -45,7 +46,7 @@ from servicekit.tls.settings import TlsSettingError, TlsSettings, read_tls
 
 _KEYS = frozenset(
     {
-        *("listen", "data", "roots", "project", "hosts", "logs", "limits", "clocks", "retention"),
+        *("listen", "data", "blobs", "roots", "project", "hosts", "logs", "limits", "clocks", "retention"),
         *("metrics", "traces", "tls", "pushes", "access", "fetch"),
     }
 )
@@ -57,6 +58,7 @@ def load(
     default_data: Path | None,
     listen: str | None = None,
     data: Path | None = None,
+    blobs: str | None = None,
     config: Path | None = None,
     hosts: Sequence[str] = (),
     roots: Sequence[Path] = (),
@@ -81,6 +83,7 @@ def load(
     settings = Settings(
         listen=read_address("listen", listen or read_text(document, "listen", default_listen, problems), problems),
         data=folder,
+        blobs=blobs or read_text(document, "blobs", "", problems),
         hosts=tuple(read_hosts(named, problems)),
         roots=tuple(read_roots(roots or read_paths(document, "roots", problems), problems)),
         project=read_project(project or read_text(document, "project", "", problems), problems),

@@ -101,6 +101,7 @@ class Settings:
 
     listen: Address
     data: Path
+    blobs: str = ""  # where the copies of runs' snapshots lie; empty: nowhere but in the data folder
     hosts: tuple[HostSetting, ...] = ()
     roots: tuple[Path, ...] = ()
     project: Path | None = None
@@ -121,6 +122,7 @@ class Settings:
         shown = {
             "listen": self.listen.text,
             "data": readable(self.data),
+            "blobs": self.blobs or "(the data folder alone)",
             "roots": os.pathsep.join(map(readable, self.roots)) or "(every folder that the service can read)",
             "project": readable(self.project) if self.project else "",
             "logs.format": self.log_format,

@@ -230,6 +230,7 @@ class SnapshotStore:
 
     async def keep(self, run: str, commit: str, base: str = "") -> None:
         """Keeps a snapshot for a run, and the base that it is compared with. Idempotent."""
+        await self._bring(commit, base)
         await self._objects.point(f"{RUNS}/{run}", commit)
         if base:
             await self._objects.point(f"{BASES}/{run}", base)
@@ -248,7 +249,7 @@ class SnapshotStore:
         """Brings snapshots from the blob store that are not on this machine."""
         if self._copies is None:
             return
-        for commit in commits:
+        for commit in filter(None, commits):
             if self._pinned_at.get(commit, -RECENT_SECONDS) < monotonic() - RECENT_SECONDS / 2:
                 async with self._turns.together():
                     if await self._copies.fetch(commit):

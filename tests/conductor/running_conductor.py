@@ -113,6 +113,7 @@ async def running_conductor(
     traces: str | Collector = "",
     listen: str = "unix:{0}/conductor.sock",
     loopback_role: str = "",
+    blobs: str = "",
 ) -> AsyncIterator[Running]:
     """Starts a conductor in `folder`; the same folder again is a restart. `absent` hosts are configured and not there.
 
@@ -135,6 +136,7 @@ async def running_conductor(
         settings = Settings(
             listen=Address.parse(listen.format(folder)),
             data=folder / "data",
+            blobs=blobs,
             hosts=tuple(named),
             roots=roots,
             project=project,

@@ -97,7 +97,7 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
         ("[limits]\nstop_seconds = 2.5", "stop_seconds"),
         ("clocks = 3", "'clocks' must be a table"),
         ("[clocks]\nstep = 3", "there is no setting 'clocks.step'"),
-        ("listten = 'x'", "there is no setting 'listten': did you mean 'listen'? There are access, clocks, data, "),
+        ("listten = 'x'", "there is no setting 'listten': did you mean 'listen'? There are access, blobs, clocks, "),
         (
             "[clocks]\nrun_timeout = 3",
             "there is no setting 'clocks.run_timeout': did you mean 'run_timeout_seconds'? There are ",

@@ -24,6 +24,11 @@ def usual_data() -> Path | None:
 )
 @click.option("--data", type=click.Path(path_type=Path), help="Folder for the database and the snapshots.")
 @click.option(
+    "--blobs",
+    metavar="URL",
+    help="Copy the runs' snapshots to s3://BUCKET/PREFIX?endpoint=URL or a folder, for a conductor on another machine.",
+)
+@click.option(
     "--host",
     "hosts",
     multiple=True,
@@ -63,6 +68,7 @@ def serve(context: Context, /, **options: Any) -> int:
             config=options["config"],
             listen=options["listen"],
             data=options["data"],
+            blobs=options["blobs"],
             default_listen=context.address,
             default_data=usual_data(),
             hosts=options["hosts"],

@@ -1,0 +1,54 @@
+"""A conductor on another machine goes on with a database and copies of snapshots, without the folders of the first. Keeps K15."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from conductor.v1 import run_service_pb2 as pb
+from tests.conductor.running_conductor import agent_step, refusal, running_conductor
+from tests.fakes.execution_host import ExecutionHost, finding, started, with_findings
+from tests.kit.s3_server import ENVIRONMENT, s3_server
+
+pytestmark = pytest.mark.processes
+
+
+@pytest.fixture(params=["folder", "s3"])
+def blobs(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    if request.param == "folder":
+        yield str(tmp_path / "blobs")
+        return
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    with s3_server(tmp_path / "s3") as server:
+        yield server.url
+
+
+async def test_a_run_is_made_again_where_neither_its_workspace_nor_its_snapshot_folder_is(
+    tmp_path: Path, blobs: str
+) -> None:
+    script = (started(), with_findings(finding("t", "high", 2, "two")))
+    async with running_conductor(tmp_path, hosts={"alpha": ExecutionHost(script)}, blobs=blobs) as running:
+        run = await running.create(agent_step("look"))
+        await running.settled(run.name)
+    shutil.rmtree(tmp_path / "data" / "snapshots")
+    (tmp_path / "workspace").rename(tmp_path / "elsewhere")
+    async with running_conductor(tmp_path, hosts={"alpha": ExecutionHost(script)}, blobs=blobs) as running:
+        (tmp_path / "workspace" / "a.txt").write_text("other\n")
+        again = await running.runs.RetryRun(pb.RetryRunRequest(name=run.name, all=True))
+        ended = await running.settled(again.name)
+
+    assert ended.snapshot.commit == run.snapshot.commit != ""
+    assert ended.finding_counts.verified == 1
+    assert ended.state == pb.Run.STATE_SUCCEEDED
+
+
+async def test_without_a_place_for_the_copy_no_run_is_made(tmp_path: Path) -> None:
+    (tmp_path / "blobs").write_text("a file is in the way")
+    async with running_conductor(tmp_path, hosts={"alpha": ExecutionHost()}, blobs=str(tmp_path / "blobs")) as running:
+        refused = await refusal(running.create(agent_step("look")))
+        listed = await running.runs.ListRuns(pb.ListRunsRequest())
+
+    assert (refused.code, refused.reason) == ("UNAVAILABLE", "BLOBS_UNAVAILABLE")
+    assert not listed.runs
