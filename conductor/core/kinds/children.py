@@ -26,14 +26,16 @@ def find_lack_of_room(draft: RunDraft, step: Step, wanted: int, what: str, hint:
     return Failure(TOO_MANY_STEPS, message, FailureClass.HUMAN_REQUIRED, name)
 
 
-def add_item(draft: RunDraft, step: Step, inner: tuple[StepPlan, ...], *, is_round: bool = False) -> None:
-    """Adds the steps of a step's next item or round. Their room was reserved."""
+def add_item(
+    draft: RunDraft, step: Step, inner: tuple[StepPlan, ...], *, name: str = "", is_round: bool = False
+) -> None:
+    """Adds the steps of a step's next item or round, for people under its name or number. Their room was reserved."""
     parent, index, items = step.plan.id, step.items.begun, step.items.listed
     added = tuple(
         replace(
             plan,
             id=child_path(parent, index, plan.id),
-            label=f"{plan.label} {index + 1}",
+            label=f"{plan.label} {name or index + 1}",
             needs=tuple(child_path(parent, index, need) for need in plan.needs),
             parent=parent,
             item=items,

@@ -33,7 +33,8 @@ def go_on(draft: RunDraft, step: Step) -> None:
     """Begins an item that may begin, or ends a step that must stop."""
     name, plan, why = step.plan.id, _plan(step), why_stopped(draft.run, step)
     if not why and not is_out_of_reach(step) and _may_begin(step, plan):
-        add_item(draft, step, steps_of_item(plan, step.items.begun))
+        name_of_item = plan.agents[step.items.begun] if plan.agents else ""
+        add_item(draft, step, steps_of_item(plan, step.items.begun), name=name_of_item)
         draft.mark(name)  # for the next one, as far as the decision has room
         return
     if step.items.open:

@@ -179,7 +179,7 @@ def _severities(findings: Sequence[Mapping[str, Any]]) -> dict[str, int]:
 def _ended(facts: Mapping[str, Any]) -> str:
     """Returns a sentence about a run that did not end well in all its steps; nothing about any other."""
     steps = facts["steps"]
-    failed = [step["id"] for step in steps if step["state"] == "failed"]
+    failed = [step["label"] for step in steps if step["state"] == "failed"]
     match facts["outcome"]:
         case "failed":
             failure = facts["failure"] or {}
@@ -195,7 +195,7 @@ def _ended(facts: Mapping[str, Any]) -> str:
 
 def _found(findings: Sequence[Mapping[str, Any]], sources: Sources, *, has_texts: bool) -> str:
     """Returns one or two sentences about what was found. Findings that cannot be read are never none."""
-    unread = [step["id"] for step in sources.facts["steps"] if step["counts"]["unread"]]
+    unread = [step["label"] for step in sources.facts["steps"] if step["counts"]["unread"]]
     told = f"The findings of {', '.join(unread)} cannot be read: see what was not checked." if unread else ""
     if findings:
         return f"{_judged(findings)} {told}".rstrip()

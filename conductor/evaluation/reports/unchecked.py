@@ -26,7 +26,7 @@ def unchecked(values: Mapping[str, Any]) -> list[Unchecked]:
     alike: dict[str, list[str]] = {}
     for step in steps:
         for text in _of_step(step) if step.get("parent") else ():
-            alike.setdefault(text, []).append(step["id"])
+            alike.setdefault(text, []).append(step["label"])
     labels = {step["id"]: step["label"] for step in steps}
     for note in _innermost(values["notes"], {step["id"]: step.get("parent", "") for step in steps}):
         alike.setdefault(f": {note['text']}", []).append(labels.get(note["step"], note["step"]))
