@@ -8,8 +8,9 @@ the inputs that wait; the database closes. A failure in any part ends the proces
 
 import asyncio
 import contextlib
+import secrets
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from functools import partial
 
@@ -17,25 +18,31 @@ import structlog
 
 from conductor.api.access.admission import Admission, loopback_callers, socket_callers
 from conductor.api.access.token_book import TokenBook
-from conductor.api.server_servicer import ServerRole
+from conductor.api.presence import PresenceKeeper, StoredHosts, SwitchedHosts
 from conductor.blobs.opening import open_blobs
+from conductor.clock import SystemClock
 from conductor.config import FETCHED_FOLDER, PUSHED_FOLDER, SNAPSHOTS_FOLDER, Settings
+from conductor.core.access.roles import is_read
 from conductor.core.model.conductor_state import ConductorState, Limits
-from conductor.engine.recovery import read_state, read_time
+from conductor.engine.recovery import read_shared_time, read_state, read_time
 from conductor.engine.seat import Seat
 from conductor.errors import ConfigurationError, NotActiveError
 from conductor.evaluation.evaluator import Evaluator
 from conductor.evaluation.workers.pool import NewWorker, Worker
 from conductor.hosts.channels import HostChannels
+from conductor.leading import Lead, SharedLead, SoleLead
+from conductor.lease.following import Following
 from conductor.maintenance.compaction import Compaction
 from conductor.maintenance.pushed import PushedRetention
 from conductor.maintenance.retention import Retention
-from conductor.registrations import Joined, Opened, make_registrations
+from conductor.registrations import Joined, Opened, make_registrations, make_view
 from conductor.ring import Ground
 from conductor.snapshots import SnapshotStore
 from conductor.snapshots.fetched.fetching import Fetching
 from conductor.snapshots.pushed.store import PushedSnapshots
 from conductor.snapshots.roots import WorkspaceRoots
+from conductor.store.port import Store
+from conductor.store.shared import Claim, SharedStore
 from conductor.store.sqlite.folder import DATABASE_NAME
 from conductor.store.sqlite.store import SqliteStore
 from conductor.telemetry.parts import Telemetry, make_telemetry
@@ -76,15 +83,26 @@ def run(settings: Settings) -> int:
     return 0
 
 
+# Opens the store that the settings name; the caller closes it.
+OpenStore = Callable[[Settings], Awaitable[Store]]
+
+
+async def _open_store(settings: Settings) -> Store:
+    return await SqliteStore.open(settings.data)
+
+
 @contextlib.asynccontextmanager
-async def serving(settings: Settings, new_worker: NewWorker = Worker) -> AsyncIterator["Conductor"]:
+async def serving(
+    settings: Settings, new_worker: NewWorker = Worker, open_store: OpenStore = _open_store
+) -> AsyncIterator["Conductor"]:
     """Opens what outlives the process, and closes it at the end."""
     settings.tls.check()
     if not settings.data.exists():  # no folder is made for a conductor that cannot start
         with _telling_of_taken():
             refuse_taken(settings.listen)
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(await SqliteStore.open(settings.data))
+        store = await open_store(settings)
+        stack.push_async_callback(store.close)
         roots = WorkspaceRoots(settings.roots)
         blobs = open_blobs(settings.blobs) if settings.blobs else None
         if blobs is not None:
@@ -94,13 +112,17 @@ async def serving(settings: Settings, new_worker: NewWorker = Worker) -> AsyncIt
         )
         await snapshots.sweep(store.known_runs)
         fetching = await Fetching.open(settings.data / FETCHED_FOLDER, snapshots, settings.fetch)
-        clock = await read_time(store)
+        shared = store if isinstance(store, SharedStore) else None
+        clock = SystemClock(await read_shared_time(shared, is_kept=False)) if shared else await read_time(store)
         tokens = await TokenBook.load(store, clock)
-        configured = {host.name: host.address for host in settings.hosts}
-        state = await read_state(store, clock.now(), _limits(settings), configured)
+        state = None if shared else await read_state(store, clock.now(), _limits(settings), _configured(settings))
         host_channels = _host_channels(settings, store.conductor_id)
         opened = Opened(store, snapshots, fetching, roots, clock, host_channels, tokens)
         yield Conductor(settings, opened, state, new_worker)
+
+
+def _configured(settings: Settings) -> dict[str, str]:
+    return {host.name: host.address for host in settings.hosts}
 
 
 def _host_channels(settings: Settings, conductor_id: str) -> HostChannels:
@@ -149,14 +171,15 @@ READERS_METHOD = "/conductor.v1.ServerService/GetServerInfo"
 
 
 class Conductor:
-    """All parts, joined."""
+    """All parts, joined. `state` is what recovery read; None where other conductors share the store."""
 
     def __init__(
-        self, settings: Settings, opened: Opened, state: ConductorState, new_worker: NewWorker = Worker
+        self, settings: Settings, opened: Opened, state: ConductorState | None, new_worker: NewWorker = Worker
     ) -> None:
         self._settings = settings
         self._opened = opened
-        self._seat = Seat(NotActiveError, ConductorState)
+        self._seat = Seat(self._refusal, lambda: self._lead.state)
+        self._view = make_view(settings, opened, self._seat, lambda: self._lead.links)
         self.telemetry = self._make_telemetry()
         self._evaluator = Evaluator(
             opened.store,
@@ -174,7 +197,7 @@ class Conductor:
             opened.clock,
             lambda run: run in self._seat.state.ongoing,
         )
-        self._tenure = self._make_tenure(state)
+        self._lead = self._make_lead(state)
         self.address = settings.listen.text
 
     async def serve(self, stop: asyncio.Event) -> None:
@@ -188,21 +211,31 @@ class Conductor:
                 *self.telemetry.parts,
             )
             running = [tasks.create_task(part.run()) for part in parts]
-            leading = tasks.create_task(self._tenure.run(lambda: None))
+            leading = tasks.create_task(self._lead.run())
             server = await self._start_server()
             try:
                 await stop.wait()
                 _log.info("service_stopping")
+                await self._lead.leave()
             finally:
                 await server.stop(self._settings.limits.stop_seconds)
-            self._tenure.end()
+            self._lead.end()
             await leading
             for task in running:
                 task.cancel()
             await asyncio.wait(running)
         _log.info("service_stopped")
 
-    def _make_tenure(self, state: ConductorState) -> Tenure:
+    def _make_lead(self, state: ConductorState | None) -> Lead:
+        store, settings = self._opened.store, self._settings
+        if state is not None:
+            return SoleLead(self._make_tenure(state), store.epoch)
+        assert isinstance(store, SharedStore)  # noqa: S101 - `serving` reads no state of such a store
+        following = Following(store, lambda: self._seat.engine is None, _limits(settings), _configured(settings))
+        claim = Claim(secrets.token_hex(8), settings.lease_seconds, settings.listen.text)
+        return SharedLead(store, self._opened, claim, self._seat, following=following, make_tenure=self._make_tenure)
+
+    def _make_tenure(self, state: ConductorState, may_send: Callable[[], bool] = lambda: True) -> Tenure:
         opened, channels = self._opened, self._opened.host_channels
         ground = Ground(
             opened.store,
@@ -211,21 +244,25 @@ class Conductor:
             channels.open,
             self._settings.limits.silence_seconds,
             channels.explain,
+            may_send,
         )
-        upkeep = (self._retention, Compaction(opened.store, opened.clock), opened.tokens)
+        upkeep: list[Part] = [self._retention, Compaction(opened.store, opened.clock), opened.tokens]
+        if isinstance(opened.store, SharedStore):
+            upkeep.append(PresenceKeeper(opened.store, self._view))
         return Tenure(ground, state, self._seat, self._evaluator, upkeep=upkeep, observers=self.telemetry.parts)
 
     async def _start_server(self) -> Server:
         with _telling_of_taken():
             server = await self._serve()
         self.address = server.address.text
+        self._lead.listen(self.address)
         _log.info(
             "service_started",
             address=self.address,
             epoch=self._opened.store.epoch,
-            hosts=sorted(self._tenure.ring.hosts),
+            hosts=sorted(self._lead.links),
         )
-        if not self._tenure.ring.hosts:
+        if not self._lead.links and not isinstance(self._opened.store, SharedStore):
             _log.warning("no_hosts", hint="no agent can run; add a host:  conductor hosts add NAME ADDRESS")
         return server
 
@@ -236,11 +273,19 @@ class Conductor:
             from conductor.api.access.door import open_door  # noqa: PLC0415 (as in _host_channels)
 
             door = open_door(settings.tls.serving, settings.data, conductor_id=self._opened.store.conductor_id)
-            return await start(admit=Admission(tokens, door.known, now, door.address_of), tls=door.front)
+            return await start(admit=Admission(tokens, door.known, now, door.address_of, self._refuse), tls=door.front)
         without_token = (
             socket_callers if settings.listen.socket else loopback_callers(tokens, settings.access.loopback_role)
         )
-        return await start(admit=Admission(tokens, without_token, now))
+        return await start(admit=Admission(tokens, without_token, now, refuse=self._refuse))
+
+    def _refusal(self) -> NotActiveError:
+        return self._lead.refusal()
+
+    def _refuse(self, method: str) -> None:
+        """Refuses on a standby what is no read."""
+        if self._seat.engine is None and not is_read(method):
+            raise self._refusal()
 
     def _registrations(self) -> list[Registration]:
         joined = Joined(
@@ -248,22 +293,23 @@ class Conductor:
             self._evaluator,
             self._retention,
             self._pushed,
-            links=lambda: self._tenure.ring.hosts,
-            role=self._role,
+            links=lambda: self._lead.links,
+            hosts=SwitchedHosts(
+                lambda: self._seat.engine is None, self._view, StoredHosts(lambda: self._lead.presence)
+            ),
+            role=self._lead.role,
+            hand_over=self._lead.hand_over,
             address=lambda: self.address,
             is_traced=self.telemetry.traces is not None,
         )
         return make_registrations(self._settings, self._opened, joined)
-
-    def _role(self) -> ServerRole:
-        return ServerRole(is_active=True, epoch=self._opened.store.epoch, active_address=self.address)
 
     def _make_telemetry(self) -> Telemetry:
         settings, opened = self._settings, self._opened
         sources = Sources(
             state=lambda: self._seat.state,
             now=opened.clock.now,
-            hosts=lambda: [link.view for link in list(self._tenure.ring.hosts.values())],
+            hosts=lambda: [link.view for link in list(self._lead.links.values())],
             watchers=lambda: opened.store.watcher_count,
             database=settings.data / DATABASE_NAME,
             version=release_number(),

@@ -84,6 +84,10 @@ class SystemClock:
         self._offset = continue_time(read_clocks(), Past()) if offset is None else offset
         self._steady = steady
 
+    def go_on(self, offset: float) -> None:
+        """Takes another offset, as of `continue_time`: this conductor takes over from another one."""
+        self._offset = offset
+
     def now(self) -> float:
         """Returns the time in seconds since 1970."""
         # Whole microseconds, as the API shows them: a filter by a shown time means exactly that time.

@@ -14,7 +14,7 @@
         ├── NoCapacityError     ├── ShuttingDownError   ├── NotActiveError   ├── ProgramError (ProgramUnavailableError)
         ├── TooManyFailedTokensError
         ├── BlobsUnavailableError, SnapshotLostError
-        └── StorageError (DatabaseInUseError, DatabaseTooNewError …)
+        └── StorageError (DatabaseInUseError, DatabaseTooNewError, StoreLostError …)
 
 The trunk stands in `servicekit.errors`, for both services. A docstring is the default message.
 `code` is the name of a gRPC code; `kind` is `class` in ErrorInfo's metadata.
@@ -71,6 +71,8 @@ __all__ = [
     "SnapshotLostError",
     "StatusError",
     "StorageError",
+    "StoreLostError",
+    "SupersededError",
     "TokenExistsError",
     "TooManyFailedTokensError",
     "UnauthenticatedError",
@@ -273,6 +275,14 @@ class DatabaseTooNewError(StorageError):
 
 class DatabaseNotUpgradedError(StorageError):
     """The database could not be upgraded, and is unchanged."""
+
+
+class StoreLostError(StorageError):
+    """The connection to the database was lost: what this process knows may not be what is stored. Recover from the database."""
+
+
+class SupersededError(StoreLostError):
+    """Another conductor took over the database; this one stores nothing more."""
 
 
 class DatabaseDamagedError(StorageError):

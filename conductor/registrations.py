@@ -1,7 +1,7 @@
 """Makes the servicers of a conductor, joined with the parts that they ask. They live through each change of the role."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from conductor.api.access.certificate_book import CertificateBook
@@ -12,6 +12,7 @@ from conductor.api.gate_servicer import GateServicer
 from conductor.api.launching.planning import RunPlanning
 from conductor.api.launching.retry import RunRetry
 from conductor.api.pool_servicer import PoolServicer, PoolView
+from conductor.api.presence import HostsView
 from conductor.api.reading.gate_reading import GateReading
 from conductor.api.run_creation import Pinning, RunCreation
 from conductor.api.run_servicer import Launching, RunServicer
@@ -33,6 +34,7 @@ from conductor.snapshots.fetched.fetching import Fetching
 from conductor.snapshots.pushed.store import PushedSnapshots
 from conductor.snapshots.roots import WorkspaceRoots
 from conductor.store.port import Store
+from conductor.store.shared import SharedStore
 from conductor.v1 import (
     access_service_pb2_grpc,
     flow_service_pb2_grpc,
@@ -68,7 +70,9 @@ class Joined:
     retention: Retention
     pushed: PushedSnapshots
     links: Callable[[], Mapping[str, HostLink]]
+    hosts: HostsView
     role: Callable[[], ServerRole]
+    hand_over: Callable[[], Awaitable[None]]
     address: Callable[[], str]
     is_traced: bool
 
@@ -92,12 +96,16 @@ def make_registrations(settings: Settings, opened: Opened, joined: Joined) -> li
         (workspace_service_pb2_grpc.add_WorkspaceServiceServicer_to_server, WorkspaceServicer(joined.pushed)),
         (
             pool_service_pb2_grpc.add_PoolServiceServicer_to_server,
-            PoolServicer(_make_view(settings, opened, joined), joined.seat, has_tls=has_tls),
+            PoolServicer(joined.hosts, joined.seat, has_tls=has_tls),
         ),
         (
             server_service_pb2_grpc.add_ServerServiceServicer_to_server,
             ServerServicer(
-                _facts(settings, opened), joined.role, joined.address, lambda: len(joined.seat.state.ongoing)
+                _facts(settings, opened),
+                joined.role,
+                joined.address,
+                lambda: len(joined.seat.state.ongoing),
+                joined.hand_over,
             ),
         ),
         (
@@ -127,11 +135,12 @@ def _make_runs(settings: Settings, opened: Opened, joined: Joined, catalogue: Ca
     )
 
 
-def _make_view(settings: Settings, opened: Opened, joined: Joined) -> PoolView:
-    seat, now = joined.seat, opened.clock.now
+def make_view(settings: Settings, opened: Opened, seat: Seat, links: Callable[[], Mapping[str, HostLink]]) -> PoolView:
+    """Returns the hosts as the links of the active conductor see them."""
+    now = opened.clock.now
     lost_after = settings.clocks.lost_after_seconds
     return PoolView(
-        joined.links,
+        links,
         lambda: seat.state.registry,
         seat.count_running,
         lambda: now() - lost_after,
@@ -147,5 +156,5 @@ def _facts(settings: Settings, opened: Opened) -> ServerFacts:
         conductor_id=opened.store.conductor_id,
         start_time=opened.clock.now(),
         settings=settings.shown(),
-        store="sqlite",
+        store="postgresql" if isinstance(opened.store, SharedStore) else "sqlite",
     )

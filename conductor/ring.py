@@ -49,6 +49,8 @@ class Ground:
     silence_seconds: float
     # Finds the cause of a failed connection to a host, from its name and address.
     explain: Callable[[str, str], Awaitable[str]] | None = None
+    # Says whether this conductor holds the lease at this moment.
+    may_send: Callable[[], bool] = lambda: True
 
 
 # Makes what evaluates authors' expressions, from a place for its answers and a look at a run that is at work.
@@ -141,7 +143,7 @@ class Ring:
         executions = ExecutionLink(
             name,
             channel,
-            identity=Identity(store.conductor_id, store.epoch, store.is_newest),
+            identity=Identity(store.conductor_id, store.epoch, store.is_newest, self._ground.may_send),
             inbox=self.engine,
             sources=Sources(store.blob, SnapshotLink(channel, self._ground.snapshots, store.conductor_id).ensure),
             is_live=self.is_live,

@@ -9,6 +9,7 @@ from google.protobuf import empty_pb2
 from conductor.api.messages.hosts import host_message, pool_message
 from conductor.api.messages.names import host_name, read_host
 from conductor.api.messages.tokens import read_page_size, seal, unseal
+from conductor.api.presence import HostsView
 from conductor.api.request_ids import digest_of, read_request_id
 from conductor.core.model.registry import HostEntry, RequestAddHost, RequestDrainHost, RequestRemoveHost
 from conductor.core.placing.standing import PoolUse
@@ -68,7 +69,7 @@ class PoolView:
 class PoolServicer(pool_service_pb2_grpc.PoolServiceServicer):
     """Shows and changes the hosts."""
 
-    def __init__(self, view: PoolView, engine: Seat, *, has_tls: bool) -> None:
+    def __init__(self, view: HostsView, engine: Seat, *, has_tls: bool) -> None:
         self._view = view
         self._engine = engine
         self._has_tls = has_tls

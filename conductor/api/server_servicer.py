@@ -1,14 +1,18 @@
 """ServerService: facts about this server."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import structlog
 
 from conductor.api.fixed_limits import fixed_limits
 from conductor.v1 import server_service_pb2 as pb
 from conductor.v1 import server_service_pb2_grpc
 from servicekit.calls.callers import current_caller
 from servicekit.times import timestamp
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +44,23 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
         role: Callable[[], ServerRole],
         address: Callable[[], str],
         count_unfinished: Callable[[], int],
+        hand_over: Callable[[], Awaitable[None]],
     ) -> None:
         self._facts = facts
         self._role = role
         self._address = address
         self._count_unfinished = count_unfinished
+        self._hand_over = hand_over
+
+    async def HandOver(self, request: pb.HandOverRequest, context: Any) -> pb.ServerInfo:
+        _log.info("hand_over_asked", by=current_caller().identity)
+        await self._hand_over()
+        return self._describe()
 
     async def GetServerInfo(self, request: pb.GetServerInfoRequest, context: Any) -> pb.ServerInfo:
+        return self._describe()
+
+    def _describe(self) -> pb.ServerInfo:
         role = self._role()
         return pb.ServerInfo(
             version=self._facts.version,

@@ -116,6 +116,7 @@ class Settings:
     traces: Collector = field(default_factory=Collector)
     access: Access = field(default_factory=Access)
     fetch: FetchSettings = field(default_factory=FetchSettings)
+    lease_seconds: float = 10.0  # of the active conductor, on a shared store
 
     def shown(self) -> dict[str, str]:
         """Returns the settings in force by name, for people. None of them is a secret; a secret must not be added here."""

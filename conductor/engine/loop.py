@@ -29,7 +29,7 @@ from conductor.engine.inbox import Inbox, InboxLimits, Note
 from conductor.engine.requests import Requests
 from conductor.engine.run_log import log_changes
 from conductor.engine.stored import Observer, Stored
-from conductor.errors import DatabaseDamagedError, OutcomeUnknownError, ShuttingDownError, StorageError
+from conductor.errors import DatabaseDamagedError, OutcomeUnknownError, ShuttingDownError, StorageError, StoreLostError
 from conductor.store.port import Store
 
 Advance = Callable[[ConductorState, Sequence[Input], float], tuple[Decision, ConductorState]]
@@ -161,7 +161,7 @@ class Engine:
             try:
                 result = await work()
             except StorageError as error:
-                if is_last or isinstance(error, DatabaseDamagedError):
+                if is_last or isinstance(error, DatabaseDamagedError | StoreLostError):
                     raise
                 self._note_store_failure(error)
                 if self._clock.now() >= patient_until:

@@ -21,6 +21,7 @@ from conductor.store.folding import fold_stored
 from conductor.store.port import Store
 from conductor.store.records import StoredRun
 from conductor.store.refusals import damage_of
+from conductor.store.shared import SharedStore
 
 NOTABLE_SECONDS = 5.0  # of difference from the machine's clock
 
@@ -44,6 +45,20 @@ async def read_time(
         hint = "restart the conductor while no run is at work, and it follows the machine's clock again"
         log.warning("time_differs", ahead_seconds=round(ahead, 3), hint=hint)
     return SystemClock(offset, steady)
+
+
+async def read_shared_time(store: SharedStore, *, is_kept: bool = True) -> float:
+    """Returns the offset that continues the time of the database's conductors, and keeps it for the next one.
+
+    In another boot the database's clock is believed, and not the wall clock of this machine, which may differ from the last one's.
+    """
+    here = read_clocks()
+    reading = Reading(await store.now(), here.steady, here.boot)
+    past = await store.past()
+    offset = continue_time(reading, past)
+    if is_kept and (past.boot, past.offset) != (reading.boot, offset):
+        await store.keep_offset(reading.boot, offset)
+    return offset
 
 
 async def read_state(

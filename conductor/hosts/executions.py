@@ -121,6 +121,7 @@ class ExecutionLink:
 
     async def _list(self) -> pb.ListExecutionsResponse | None:
         """Asks what the host runs; returns None where it does not say."""
+        await self._identity.permit()
         request = pb.ListExecutionsRequest(conductor_id=self._identity.conductor_id, epoch=self._identity.epoch)
         try:
             known = await self._stub.ListExecutions(request, timeout=COMPARE_SECONDS)

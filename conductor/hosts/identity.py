@@ -5,6 +5,7 @@ that is no conductor has raised it. The newest start of a database goes on above
 epoch is of a newer one, and this start must stop.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -19,13 +20,25 @@ _log = structlog.get_logger(__name__)
 
 
 class Identity:
-    """Speaks for this start of the conductor to one host. `is_newest` asks the database."""
+    """Speaks for this start of the conductor to one host. `is_newest` asks the database, `may_send` the lease."""
 
-    def __init__(self, conductor_id: str, epoch: int, is_newest: Callable[[], Awaitable[bool]]) -> None:
+    def __init__(
+        self,
+        conductor_id: str,
+        epoch: int,
+        is_newest: Callable[[], Awaitable[bool]],
+        may_send: Callable[[], bool] = lambda: True,
+    ) -> None:
         self.conductor_id = conductor_id
         self.epoch = epoch
         self._is_newest = is_newest
+        self._may_send = may_send
         self._is_accepted = False
+
+    async def permit(self) -> None:
+        """Returns at once while the lease is held, and never afterwards: what waits here is cancelled with its link."""
+        if not self._may_send():
+            await asyncio.Event().wait()
 
     def accept(self) -> None:
         """Notes that the host has let this start act."""

@@ -26,25 +26,26 @@ class Requests:
         """Returns the first frame of a stream."""
         attempt = self._conversation.attempt
         if (command := self._conversation.to_start) is None:
-            return self._request(resume=pb.Resume(execution=attempt, after_sequence=self._conversation.received))
-        return self._request(start=start_frame(command.start, await self._text(command.start.prompt)))
+            return await self._request(resume=pb.Resume(execution=attempt, after_sequence=self._conversation.received))
+        return await self._request(start=start_frame(command.start, await self._text(command.start.prompt)))
 
     async def later(self, command: LaterCommand) -> pb.ExecuteRequest:
         """Returns a frame of a stream that has begun."""
         match command:
             case CancelExecution():
-                return self._request(cancel=pb.Cancel(reason=command.reason))
+                return await self._request(cancel=pb.Cancel(reason=command.reason))
             case SendInput():
-                return self._request(input=input_frame(command, await self._text(command.text)))
+                return await self._request(input=input_frame(command, await self._text(command.text)))
             case CloseExecution():
-                return self._request(close=pb.Close())
+                return await self._request(close=pb.Close())
             case AckExecution():
-                return self._request(ack=pb.Ack(sequence=command.sequence))
+                return await self._request(ack=pb.Ack(sequence=command.sequence))
 
     async def _text(self, digest: str) -> str:
         return (await self._read(self._conversation.attempt.partition("-")[0], digest)).decode()
 
-    def _request(self, **frame: Any) -> pb.ExecuteRequest:
+    async def _request(self, **frame: Any) -> pb.ExecuteRequest:
+        await self._identity.permit()
         return pb.ExecuteRequest(
             conductor_id=self._identity.conductor_id,
             epoch=self._identity.epoch,

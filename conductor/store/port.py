@@ -68,6 +68,9 @@ class Store(Protocol):
     async def is_newest(self) -> bool:
         """Returns whether the store was not opened again since."""
 
+    async def close(self) -> None:
+        """Finishes the transaction that runs, and lets go of everything."""
+
     # Runs as they are written.
 
     async def append(self, decision: Decision, time: float) -> dict[str, int]:

@@ -104,6 +104,9 @@ class MemoryStore(Store):
     def epoch(self) -> int:
         return self._epoch
 
+    async def close(self) -> None:
+        """Holds nothing."""
+
     async def is_newest(self) -> bool:
         return self._disk.epoch == self._epoch
 

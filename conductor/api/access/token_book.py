@@ -39,6 +39,12 @@ class TokenBook:
         """Reads the tokens of a store."""
         return cls(store, clock, await store.tokens())
 
+    async def reload(self) -> None:
+        """Reads the tokens again, which another conductor of the store may have changed."""
+        async with self._changing:
+            self._tokens = {token.digest: token for token in await self._store.tokens()}
+            self._has_valid = self._look_for_valid()
+
     @property
     def has_valid(self) -> bool:
         """Returns whether any token is not revoked."""

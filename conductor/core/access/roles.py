@@ -24,6 +24,7 @@ METHODS = {
     "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo": Role.VIEWER,
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": Role.VIEWER,
     "/conductor.v1.ServerService/GetServerInfo": Role.VIEWER,
+    "/conductor.v1.ServerService/HandOver": Role.ADMIN,
     "/conductor.v1.FlowService/GetFlow": Role.VIEWER,
     "/conductor.v1.FlowService/ListFlows": Role.VIEWER,
     "/conductor.v1.FlowService/ValidateFlow": Role.VIEWER,
