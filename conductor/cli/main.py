@@ -48,6 +48,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "doctor": ("doctor", "doctor", "Look for what is wrong, and say what to do."),
     "backup": ("upkeep.backups", "backup", "Back up a conductor's data, running or not."),
     "restore": ("upkeep.backups", "restore", "Restore a backup into a new data folder."),
+    "handover": ("upkeep.handover", "handover", "Let another conductor of the same database take over, at once."),
     "certs": ("certs.group", "certs", "Issue the certificates of a pool on several machines."),
     "up": ("up", "up", "Run a conductor and one agent host on this machine."),
     "serve": ("serve", "serve", "Run the conductor."),

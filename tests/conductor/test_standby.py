@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from conductor.app import serving
+from conductor.cli.main import main
 from conductor.config import HostSetting, Limits, Settings
 from conductor.v1 import pool_service_pb2 as pool_pb
 from conductor.v1 import run_service_pb2 as pb
@@ -147,6 +148,20 @@ async def test_a_hand_over_takes_less_than_two_seconds_and_touches_no_agent(pair
     assert execution.cancels == []
     assert (pair.host.epoch, pair.shared.disk.epoch) == (2, 2)
     assert (await refusal(standby.runs.CancelRun(pb.CancelRunRequest(name=run)))).reason == "RUN_NOT_RUNNING"
+
+
+async def test_the_command_handover_says_who_is_active_now(pair: Pair, capsys: pytest.CaptureFixture[str]) -> None:
+    """It asks the active one, whichever address comes first."""
+    active = await pair.start("a")
+    await until_active(active)
+    standby = await pair.start("b")
+    both = f"{standby.target},{active.target}"
+
+    assert await asyncio.to_thread(main, ["--address", both, "handover"]) == 0
+    told = f"✔ {standby.target} is the active conductor now; {active.target} is a standby\n"
+    assert told in capsys.readouterr().out
+    await asyncio.to_thread(main, ["--address", active.target, "doctor"])
+    assert f"it is a standby; the active conductor is at {standby.target}" in capsys.readouterr().out
 
 
 async def test_an_active_conductor_that_is_stopped_gives_the_lease_away_at_once(pair: Pair) -> None:

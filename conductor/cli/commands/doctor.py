@@ -116,9 +116,20 @@ def _looks(context: Context, data: Path | None) -> Iterator[Look]:
             yield Look(good=False, text=str(failure), advice=(*failure.lines, *unasked))
             return
         yield Look(good=True, text=f"conductor {info.version} at {context.address}, start {info.epoch} of its database")
+        if info.store == "postgresql":
+            yield _role_look(info)
         if info.role:
             yield Look(good=True, text=f"it knows you as {info.caller}, with the role {info.role}")
         yield from _server_looks(connection)
+
+
+def _role_look(info: server_service_pb2.ServerInfo) -> Look:
+    if info.server_role == "active":
+        return Look(good=True, text="it is the active conductor of its PostgreSQL database")
+    if info.active_address:
+        return Look(good=True, text=f"it is a standby; the active conductor is at {printable(info.active_address)}")
+    advice = ("look whether PostgreSQL answers, and at the conductors' logs: a standby takes over within its lease",)
+    return Look(good=False, text="it is a standby, and no conductor of its database is active", advice=advice)
 
 
 def _greet(connection: Connection, address: str) -> tuple[server_service_pb2.ServerInfo, CommandError | None]:
