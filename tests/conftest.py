@@ -3,13 +3,18 @@
 import asyncio
 import functools
 import inspect
+import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Iterator
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
 import structlog
+
+if TYPE_CHECKING:
+    from tests.kit.databases import Databases
 
 STARTS = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.system"})
 # How long a test has to end what it started, before its time limit interrupts it wherever it is.
@@ -72,3 +77,21 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         structlog.reset_defaults()
         pytest.fail("this test sent the logs of all tests to its own stderr: configure logs in another process")
     return result
+
+
+@pytest.fixture(scope="session")
+def databases(tmp_path_factory: pytest.TempPathFactory) -> "Databases":
+    """Databases on one PostgreSQL, which all workers share. The test is skipped where none is to be had."""
+    from tests.kit.databases import Databases
+    from tests.kit.postgresql import share
+
+    root = tmp_path_factory.getbasetemp()
+    return Databases(share(root.parent if os.environ.get("PYTEST_XDIST_WORKER") else root))
+
+
+@pytest.fixture
+def database(databases: "Databases") -> Iterator[str]:
+    """The URL of an empty database."""
+    url = databases.take()
+    yield url
+    databases.give_back(url)

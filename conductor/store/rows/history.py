@@ -4,7 +4,7 @@ A row that cannot be read harms its run alone (I5): the error names run, table a
 returned. JSON comes as bytes: an engine's own decoding would fail the whole page for one byte.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from conductor.core.model.output import Channel, Output
@@ -50,6 +50,11 @@ def collect(run: str, pieces: Iterable[tuple[int, bytes]], offset: int, wanted: 
         if not collected:
             raise damaged_row(run, str(error)) from error
     return bytes(collected[:wanted])
+
+
+def find_wrong_cursor(cursors: Mapping[str, int]) -> str:
+    """Returns the first impossible cursor of an attempt, as a text; empty where all are possible."""
+    return next((f"attempts, {name}: its cursor is {cursor}" for name, cursor in cursors.items() if cursor < 0), "")
 
 
 def _take(rows: Iterable[Any], budget: int) -> Iterator[Stored]:

@@ -4,9 +4,10 @@ A projection decides nothing and holds nothing that the journal does not: it can
 is the rule of `list_counted_steps` in the core.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple
-from typing import Any
+from typing import Any, NamedTuple
 
 from conductor.core.folded.run import list_counted_steps
 from conductor.core.model.events.gate_events import GateResolved, RunPaused, RunResumed
@@ -23,13 +24,48 @@ from conductor.core.model.plan import StepPlan
 from conductor.core.model.states import RunState
 from conductor.store.codec import encode
 from conductor.store.findings import list_findings
+from conductor.store.texts import replace_surrogates
 
 # A statement with a `?` for each value.
 Statement = tuple[str, tuple[Any, ...]]
 
+
+class NewRun(NamedTuple):
+    """The columns of a new row of `runs`."""
+
+    run: str
+    state: str
+    create_time: float
+    flow: str
+    workspace_path: str
+    question: Any  # case folded, to be searched
+    labels: str  # JSON object
+    plan: str  # JSON of RunPlan, without its steps
+    inputs: str
+    root: str
+
+
 ADD_FINDER = "INSERT INTO finders (run, step, verified, moved, missing) VALUES (?, ?, ?, ?, ?)"
 DROP_FINDINGS = "DELETE FROM findings WHERE run = ? AND step = ?"
 COUNT_FINDINGS = "UPDATE runs SET verified = ?, moved = ?, missing = ? WHERE key = ?"
+
+
+def describe_run(created: RunCreated, time: float) -> NewRun:
+    """Returns the row of a run that is created."""
+    plan = created.plan
+    light = json.loads(encode(plan)) | {"steps": []}
+    return NewRun(
+        plan.run,
+        RunState.QUEUED,
+        time,
+        plan.flow,
+        plan.workspace_path,
+        replace_surrogates(plan.question.casefold()),
+        json.dumps(dict(plan.labels)),
+        json.dumps(light, separators=(",", ":")),
+        plan.inputs,
+        plan.root if plan.parent is not None else "",
+    )
 
 
 def list_changes(run: int, event: Event, time: float) -> list[Statement]:

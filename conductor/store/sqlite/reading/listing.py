@@ -6,12 +6,12 @@ which says where the next begins.
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from contextlib import closing
-from typing import Any
 
 from conductor.store.port import LISTED_QUESTION, PAGE_ROWS
 from conductor.store.records import FindingKey, FindingPage, RunFilter, RunKey, RunPage, RunRow
+from conductor.store.rows.conditions import Condition, index_conditions, join_conditions, row_conditions
 from conductor.store.rows.listing import LONG_PLAN, SCANNED_RUNS, take_findings, take_run, take_runs
 
 # Damaged labels match nothing, and must not fail the page.
@@ -23,8 +23,6 @@ _PLAN = f"""
 CASE WHEN length(r.plan) > {LONG_PLAN} AND json_valid(r.plan)
   THEN json_set(r.plan, '$.question', substr(json_extract(r.plan, '$.question'), 1, {LISTED_QUESTION})) ELSE r.plan END
 """
-
-_Condition = tuple[str, tuple[Any, ...]]
 
 _RUNS = """
 SELECT r.run, r.state, r.create_time, r.start_time, r.end_time, CAST({plan} AS BLOB), CAST(r.failure AS BLOB),
@@ -43,11 +41,11 @@ SELECT r.create_time, r.run FROM runs r WHERE {where} ORDER BY r.create_time DES
 def list_runs(connection: sqlite3.Connection, wanted: RunFilter, page_size: int, before: RunKey | None) -> RunPage:
     """Returns the newest runs below `before` that match the filter."""
     size = max(1, min(page_size, PAGE_ROWS))
-    by_index = _index_conditions(wanted, before)
-    where, values = _joined(by_index)
+    by_index = index_conditions(wanted, before)
+    where, values = join_conditions(by_index)
     scanned = connection.execute(_LAST_SCANNED.format(where=where), (*values, SCANNED_RUNS - 1)).fetchone()
     down_to = [] if scanned is None else [("(r.create_time, r.run) >= (?, ?)", (*scanned,))]
-    where, values = _joined([*by_index, *down_to, *_row_conditions(wanted)])
+    where, values = join_conditions([*by_index, *down_to, *_row_conditions(wanted)])
     with closing(connection.execute(_RUNS.format(where=where, plan=_PLAN), (*values, size + 1))) as cursor:
         page = take_runs(cursor, size)
     return RunPage(page.rows, RunKey(*scanned)) if page.next is None and scanned is not None else page
@@ -80,33 +78,9 @@ def list_findings(
     return take_findings(rows, size)
 
 
-def _joined(conditions: Iterable[_Condition]) -> tuple[str, list[Any]]:
-    known = [("1", ()), *conditions]
-    return " AND ".join(text for text, _ in known), [value for _, values in known for value in values]
-
-
-def _index_conditions(wanted: RunFilter, before: RunKey | None) -> list[_Condition]:
-    """Returns the conditions that an index answers."""
-    conditions: list[_Condition] = []
-    if before is not None:
-        conditions.append(("(r.create_time, r.run) < (?, ?)", (before.create_time, before.run)))
-    if wanted.flow:
-        conditions.append(("r.flow = ?", (wanted.flow,)))
-    if wanted.create_time_from is not None:
-        conditions.append(("r.create_time >= ?", (wanted.create_time_from,)))
-    if wanted.create_time_before is not None:
-        conditions.append(("r.create_time < ?", (wanted.create_time_before,)))
-    return conditions
-
-
-def _row_conditions(wanted: RunFilter) -> list[_Condition]:
+def _row_conditions(wanted: RunFilter) -> list[Condition]:
     """Returns the conditions that only the rows answer."""
-    conditions: list[_Condition] = [] if wanted.sub_runs else [("r.root = ''", ())]
-    if wanted.states:
-        marks = ", ".join("?" for _ in wanted.states)
-        conditions.append((f"r.state IN ({marks})", tuple(wanted.states)))
-    if wanted.workspace_path:
-        conditions.append(("r.workspace_path = ?", (wanted.workspace_path,)))
+    conditions = row_conditions(wanted)
     if wanted.text:
         conditions.append(("instr(r.question, ?) > 0", (wanted.text.casefold(),)))
     conditions.extend((_HAS_LABEL, label) for label in wanted.labels.items())

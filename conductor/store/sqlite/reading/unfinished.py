@@ -1,12 +1,11 @@
 """Reads the runs that have not ended, as a new process needs them, and finds gaps in a run."""
 
 import sqlite3
-from collections.abc import Mapping
 
 from conductor.store.codec import UndecodableEventError
 from conductor.store.port import END
 from conductor.store.records import StoredEvent, StoredRun
-from conductor.store.rows.history import decode_events
+from conductor.store.rows.history import decode_events, find_wrong_cursor
 from conductor.store.sqlite.reading.history import EVENTS
 
 _NOT_UTF8 = "Could not decode to UTF-8"
@@ -45,8 +44,3 @@ def find_gap(connection: sqlite3.Connection, run: int) -> str:
     if events + chunks == last:
         return ""
     return f"journal and chunks hold {events + chunks} rows where runs.last_position says {last}"
-
-
-def find_wrong_cursor(cursors: Mapping[str, int]) -> str:
-    """Returns the first impossible cursor of an attempt, as a text; empty where all are possible."""
-    return next((f"attempts, {name}: its cursor is {cursor}" for name, cursor in cursors.items() if cursor < 0), "")

@@ -16,12 +16,13 @@ from conductor.errors import DatabaseDamagedError
 from conductor.store.folding import fold_stored
 from conductor.store.records import Usage
 from conductor.store.refusals import damage_of
+from conductor.store.rows.history import find_wrong_cursor
 from conductor.store.sqlite.connection import connect_reader, translate
 from conductor.store.sqlite.folder import find_database
 from conductor.store.sqlite.reading.blocks import find_unreadable
 from conductor.store.sqlite.reading.history import read_events
 from conductor.store.sqlite.reading.listing import read_run
-from conductor.store.sqlite.reading.unfinished import find_gap, find_wrong_cursor
+from conductor.store.sqlite.reading.unfinished import find_gap
 from conductor.store.sqlite.reading.usage import read_usage
 from conductor.store.sqlite.upkeep.migration import SCHEMA_VERSION, Schema, read_version
 

@@ -12,15 +12,11 @@ from contextlib import contextmanager
 from conductor.errors import RequestIdReusedError
 from conductor.store.records import Deletion
 from conductor.store.refusals import run_is_active, run_is_part_of
+from conductor.store.rows.deletion import DELETIONS_REMEMBERED, SLICE_BLOBS, SLICE_BLOCKS, SLICE_BYTES, SLICE_ROWS
 from conductor.store.sqlite.reading.runs import not_found
 
-SLICE_ROWS = 500
-SLICE_BYTES = 2 * 1024 * 1024
-SLICE_BLOBS = 8  # each may hold megabytes
-SLICE_BLOCKS = 4  # each stands for thousands of rows, and may have as many strips
 SLICE_PAGES = 256  # returned to the disk at once: 1 MiB
 FREE_PAGES_KEPT = 1024  # the next runs use them
-DELETIONS_REMEMBERED = 100_000  # with their request ids: at most 60 MiB
 
 _FORGET = "DELETE FROM deletions WHERE run IN (SELECT run FROM deletions ORDER BY time DESC LIMIT -1 OFFSET ?)"
 

@@ -3,10 +3,8 @@
 import sqlite3
 from collections.abc import Iterable
 
-from conductor.core.model.registry import HostChange, HostEntry
-
-# Of requests about hosts: an older one may be carried out again.
-REQUESTS_KEPT = 10_000
+from conductor.core.model.registry import HostChange
+from conductor.store.rows.hosts import REQUESTS_KEPT, host_row
 
 
 def write_hosts(connection: sqlite3.Connection, changes: Iterable[HostChange], time: float) -> None:
@@ -15,14 +13,9 @@ def write_hosts(connection: sqlite3.Connection, changes: Iterable[HostChange], t
         if change.entry is None:
             connection.execute("DELETE FROM hosts WHERE host = ?", (change.host,))
         else:
-            connection.execute("INSERT OR REPLACE INTO hosts VALUES (?, ?, ?, ?)", _row(change.entry))
+            connection.execute("INSERT OR REPLACE INTO hosts VALUES (?, ?, ?, ?)", host_row(change.entry))
         if change.request_id:
             _keep_request(connection, change, time)
-
-
-def _row(entry: HostEntry) -> tuple[str, str, str, float | None]:
-    drain = entry.drain
-    return (entry.name, entry.address, drain.by, drain.since) if drain else (entry.name, entry.address, "", None)
 
 
 def _keep_request(connection: sqlite3.Connection, change: HostChange, time: float) -> None:

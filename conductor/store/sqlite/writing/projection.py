@@ -1,16 +1,20 @@
 """Keeps the tables that lists are read from, in the transaction of the events that change them."""
 
-import json
 import sqlite3
 from collections.abc import Callable
 
 from conductor.core.model.events.run_events import Event, RunCreated, StepsAdded
 from conductor.core.model.plan import StepPlan
-from conductor.core.model.states import RunState
-from conductor.store.codec import decode, encode
+from conductor.store.codec import decode
 from conductor.store.rows import projection
-from conductor.store.rows.projection import ADD_FINDER, find_document, list_changes, make_finder, make_findings
-from conductor.store.texts import replace_surrogates
+from conductor.store.rows.projection import (
+    ADD_FINDER,
+    describe_run,
+    find_document,
+    list_changes,
+    make_finder,
+    make_findings,
+)
 
 ReadBlob = Callable[[str], bytes]
 
@@ -24,23 +28,10 @@ _ADD_FINDINGS = "INSERT INTO findings (run, step, finding, rank, status, data) V
 
 def create_run(connection: sqlite3.Connection, created: RunCreated, time: float) -> int:
     """Adds a run to the list and returns its key."""
-    plan = created.plan
-    light = json.loads(encode(plan)) | {"steps": []}
     cursor = connection.execute(
         "INSERT INTO runs (run, state, create_time, flow, workspace_path, question, labels, plan, inputs, root)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            plan.run,
-            RunState.QUEUED,
-            time,
-            plan.flow,
-            plan.workspace_path,
-            replace_surrogates(plan.question.casefold()),
-            json.dumps(dict(plan.labels)),
-            json.dumps(light, separators=(",", ":")),
-            plan.inputs,
-            plan.root if plan.parent is not None else "",
-        ),
+        describe_run(created, time),
     )
     return int(cursor.lastrowid or 0)
 

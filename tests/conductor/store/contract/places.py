@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Protocol
 
 from conductor.store.port import Store
+from conductor.store.postgresql.store import PostgresqlStore
 from conductor.store.sqlite.store import SqliteStore
 from tests.fakes.memory_store import MemoryDisk, MemoryStore
+from tests.kit.databases import Databases
 
 
 class Place(Protocol):
@@ -46,4 +48,20 @@ class MemoryPlace:
         self._disk = self._disk.copy()
 
 
-PLACES = {"sqlite": SqlitePlace, "memory": MemoryPlace}
+class PostgresqlPlace:
+    def __init__(self, databases: Databases) -> None:
+        self._databases = databases
+        self._urls = [databases.take()]
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Store]:
+        async with await PostgresqlStore.open(self._urls[-1]) as store:
+            yield store
+
+    def kill(self) -> None:
+        self._urls.append(self._databases.take())
+        self._databases.copy(self._urls[-2], self._urls[-1])
+
+    def leave(self) -> None:
+        for url in self._urls:
+            self._databases.give_back(url)

@@ -1,0 +1,1 @@
+"""Reads pages by key, each in one transaction that only reads."""

@@ -1,0 +1,51 @@
+"""Databases on the server of the tests' session, made once and emptied for each test."""
+
+import itertools
+import os
+
+import psycopg
+
+from conductor.store.postgresql.schema import Schema
+from tests.kit.postgresql import Server
+
+_END_OTHERS = """
+SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+_numbers = itertools.count(1)
+
+
+class Databases:
+    """The databases of one worker. One that a test gives back is emptied for the next."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self._free: list[str] = []
+
+    def take(self) -> str:
+        """Returns the URL of an empty database."""
+        if self._free:
+            return self._free.pop()
+        name = f"t{os.getpid()}_{next(_numbers)}"
+        self.server.execute(f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY file_copy")
+        return self.server.url(name)
+
+    def give_back(self, url: str) -> None:
+        """Ends every connection to a database, and empties it."""
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(_END_OTHERS)
+            connection.execute("DROP SCHEMA IF EXISTS conductor CASCADE")
+        self._free.append(url)
+
+    def copy(self, source: str, target: str) -> None:
+        """Copies what is stored now into an empty database, as a process that is killed now leaves it."""
+        tables = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'conductor'::regnamespace"
+        with psycopg.connect(source) as reading, psycopg.connect(target) as writing:
+            reading.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            writing.execute("CREATE SCHEMA conductor; SET search_path = conductor")
+            writing.execute(Schema().script.read_bytes())
+            writing.execute("SET session_replication_role = replica")  # references are not checked meanwhile
+            for (table,) in reading.execute(tables).fetchall():
+                out, into = f"COPY conductor.{table} TO STDOUT", f"COPY {table} FROM STDIN"
+                with reading.cursor().copy(out.encode()) as rows, writing.cursor().copy(into.encode()) as copied:
+                    for data in rows:
+                        copied.write(data)
