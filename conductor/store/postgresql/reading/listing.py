@@ -20,8 +20,8 @@ greatest((SELECT coalesce(max(position), 0) FROM journal WHERE run = r.key),
   (SELECT coalesce(max(position), 0) FROM blocks WHERE run = r.key))
 """
 _RUNS = f"""
-SELECT r.run, r.state, r.create_time, r.start_time, r.end_time, r.plan, r.failure, r.verified, r.moved, r.missing,
-  {_LAST_POSITION}
+SELECT r.run, r.state, r.create_time, r.start_time, r.end_time, r.plan, r.failure, r.verified, r.moved, r.missing, 0,
+  (SELECT count(*) FROM findings f WHERE f.run = r.key AND f.status = 'placed'), {_LAST_POSITION}
 FROM (SELECT * FROM runs r WHERE r.delete_time IS NULL AND {{where}} ORDER BY r.create_time DESC, r.run DESC LIMIT ?) r
 ORDER BY r.create_time DESC, r.run DESC
 """
