@@ -5,12 +5,12 @@ sets, to one word: a tool neither takes it for a fixed text, nor complains that 
 """
 
 import re
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
-from itertools import accumulate
+from collections.abc import Sequence
 
 from ...reading import yaml_tree
-from ...reading.yaml_tree import Node, child, entries, items, line, text
+from ...reading.snapshot import SourceText
+from ...reading.workflows import Job, Workflow, read_workflow, script_lines
+from ...reading.yaml_tree import Node, child, line, text
 from .block import Block, Extract, UnreadableError
 
 STAND_IN = "${PPID}"
@@ -33,52 +33,45 @@ def read(document: str) -> Extract:
     """Returns the scripts of a workflow, or of an action."""
     if not yaml_tree.is_available():
         raise UnreadableError(NO_PARSER)
-    root = yaml_tree.parse(document)
-    if root is None and document.strip():
-        raise UnreadableError(UNKNOWN)
+    source = SourceText("", document, tuple(document.split("\n")))
+    workflow = read_workflow(source)
     extract = Extract()
-    lines = document.split("\n")
-    known: set[int] = set()  # a node with many aliases is read once
-    for step, default in _steps(root, lines):
-        script = child(step, "run")
-        if not text(script) or id(script) in known:
-            continue
-        known.add(id(script))
-        command = text(child(step, "shell")) or default
-        shell = _shell(command)
-        if shell:
-            extract.blocks.append(_block(script, lines, shell))
-        else:
-            extract.others[command.split()[0][:20] if "$" not in command else "chosen at run time"] += 1
+    if workflow is None:
+        if document.strip():
+            raise UnreadableError(UNKNOWN)
+        return extract
+    known: set[int] = set()  # a script with many aliases is read once
+    for job in workflow.jobs:
+        for step in job.steps:
+            script = child(step.node, "run")
+            if text(script) and id(script) not in known:
+                known.add(id(script))
+                command = text(child(step.node, "shell")) or _default(workflow, job, step.node)
+                _take(extract, script, source.lines, command)
     return extract
 
 
-def _steps(root: Node, lines: list[str]) -> Iterator[tuple[Node, str]]:
-    """Yields each step, with the shell that it has by default."""
-    for step in items(child(root, "runs", "steps")):
-        yield step, _DEFAULT
-    whole = text(child(root, "defaults", "run", "shell"))
-    for _, _, job in entries(child(root, "jobs")):
-        default = text(child(job, "defaults", "run", "shell")) or whole
-        is_windows = _is_windows(job, lines)
-        for step in items(child(job, "steps")):
-            is_there_only = is_windows or _ONLY_WINDOWS.search(text(child(step, "if")))
-            yield step, default or (_ON_WINDOWS if is_there_only else _DEFAULT)
+def _take(extract: Extract, script: Node, lines: Sequence[str], command: str) -> None:
+    if head := _head(command):
+        body = _EXPRESSION.sub(lambda match: STAND_IN + "\\\n" * match[0].count("\n"), text(script))
+        extract.blocks.append(Block(body, tuple(script_lines(script, lines)), head))
+    else:
+        extract.others["chosen at run time" if "$" in command else command.split(maxsplit=1)[0][:20]] += 1
 
 
-def _is_windows(job: Node, lines: list[str]) -> bool:
-    """Tells whether a job runs on Windows only, by its runner or by the matrix that the runner comes from."""
-    named = "\n".join(
-        part
-        for node in (child(job, "runs-on"), child(job, "strategy"))
-        if node is not None
-        for part in lines[line(node) - 1 : yaml_tree.last_line(node)]
-    )
-    return "windows" in named.lower() and not _ELSEWHERE.search(named)
+def _default(workflow: Workflow, job: Job, step: Node) -> str:
+    """Returns the shell of a step that names none: PowerShell, where it runs on Windows only."""
+    shells = (text(child(node, "defaults", "run", "shell")) for node in (job.node, workflow.root))
+    runners = [node for node in (child(job.node, "runs-on"), child(job.node, "strategy")) if node is not None]
+    lines = workflow.source.lines
+    named = "\n".join(part for node in runners for part in lines[line(node) - 1 : yaml_tree.last_line(node)])
+    is_windows = "windows" in named.lower() and not _ELSEWHERE.search(named)
+    is_there_only = is_windows or _ONLY_WINDOWS.search(text(child(step, "if")))
+    return next(filter(None, shells), _ON_WINDOWS if is_there_only else _DEFAULT)
 
 
-def _shell(command: str) -> str:
-    """Returns the first line of a script for a shell's command; nothing for one that the tool does not know."""
+def _head(command: str) -> str:
+    """Returns what stands before a script for a shell's command; nothing where the tool does not know that shell."""
     words = _COMMANDS.get(command, command).split()
     name = words[0].rpartition("/")[2] if words else ""
     if name not in _SHELLS or "$" in command:
@@ -87,33 +80,3 @@ def _shell(command: str) -> str:
     ends_at_errors = any("e" in word for word in options)
     pipes_fail = "pipefail" in words and any(word.endswith("o") for word in options)
     return f"#!/bin/{name}{' -e' if ends_at_errors else ''}\n{'set -o pipefail' if pipes_fail else ''}\n"
-
-
-def _block(script: Node, lines: list[str], head: str) -> Block:
-    body = _EXPRESSION.sub(lambda match: STAND_IN + "\\\n" * match[0].count("\n"), text(script))
-    return Block(body, tuple(_lines(script, text(script), lines)), head)
-
-
-def _lines(script: Node, value: str, lines: list[str]) -> Iterator[tuple[int, int]]:
-    """Yields the first and the last line of the file for each line of a script."""
-    first, last = line(script), yaml_tree.last_line(script)
-    if script.style == "|":
-        yield from ((first + number, first + number) for number, _ in enumerate(value.split("\n"), 1))
-    elif script.style == ">":
-        yield from _folded(value, lines, first + 1, 0)
-    elif script.style is None:
-        yield from _folded(value, lines, first, int(script.start_mark.column))
-    else:  # in quotes, a character may be written as several
-        yield from ((first, last) for _ in value.split("\n"))
-
-
-def _folded(value: str, lines: list[str], first: int, column: int) -> Iterator[tuple[int, int]]:
-    """Yields them for text whose lines YAML joins: it changes white space only, so that counting the rest tells them apart."""
-    sources = [lines[first - 1][column:], *lines[first:]]
-    ends = list(accumulate(len("".join(source.split())) for source in sources))
-    done = 0
-    for part in value.split("\n"):
-        size = len("".join(part.split()))
-        begin = first + min(bisect_right(ends, done), len(ends) - 1)
-        done += size
-        yield begin, first + min(bisect_left(ends, done), len(ends) - 1) if size else begin

@@ -1,66 +1,31 @@
-"""Finds references in workflows that name nothing: keys that the matrix has not, steps, jobs and files that are not there.
+"""Finds references in workflows that name nothing: values that no event, matrix, step or job gives, and files that are not there.
 
-GitHub replaces such a reference by nothing and goes on, so a condition on it is never true.
+GitHub replaces such a value by nothing and goes on, so a condition on it is never true.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import PurePosixPath
 
 from ...reading.snapshot import Snapshot
-from ...reading.yaml_tree import Node, child, entries, items, last_line, text, texts
+from ...reading.workflows import Job, Workflow
+from ...reading.yaml_tree import Node, child, entries, items, last_line, line, text, texts
 from ..finding import Finding, cite, sighting
-from .pipelines import Job, Pipeline
 
 UNDEFINED = "lens:undefined-reference"
-UNSHOWN = "lens:undefined-label"
 MISSING = "lens:missing-input"
-# Settings of set-up actions, and options of commands, that name a file of the repository.
+FILTER = "lens:dead-path-filter"
+MAX_LINE_CHARACTERS = 2000
 _FILE_SETTING = re.compile(r"^[a-z]+-version-file$")
-_FILE_OPTION = re.compile(r"\bpip3? install\b[^|;&]*?\s(?:-r|--requirement)[ =]([\w./-]+\.(?:txt|in))(?=\s|$)")
+_GLOB = re.compile(r"[*?+!\[]")
 _EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}")
 _CONDITION = re.compile(r"^\s*(?:-\s+)?if:\s*(?P<text>.*)$")
-_NAMED = re.compile(r"(?<![\w.'-])(?P<context>matrix|steps|needs)\.(?P<key>[A-Za-z_][\w-]*)")
-
-
-def find_undefined(pipeline: Pipeline) -> Iterator[Finding]:
-    """Yields each line that reads a value which nothing defines; a name that repeats within a job is given once per line."""
-    if pipeline.system != "GitHub":
-        return
-    for job in pipeline.jobs:
-        known = _defined(job)
-        for number in range(job.line, min(last_line(job.node), len(pipeline.source.lines)) + 1):
-            raw = pipeline.source.lines[number - 1]
-            for match in _references(raw):
-                context, key = match["context"], match["key"]
-                names = known[context]
-                if names is not None and key not in names:
-                    rule = UNSHOWN if re.match(r"^\s*(?:-\s+)?name:", raw) else UNDEFINED
-                    place = cite(pipeline.source, number)
-                    yield sighting(rule, place, f"`{context}.{key}` is read by job `{job.name}`, {_LACKS[context]}")
-
-
-def find_missing_files(pipeline: Pipeline, snapshot: Snapshot) -> Iterator[Finding]:
-    """Yields each place that names a file of which the repository has none of that name: what a step makes is mentioned twice."""
-    known = {PurePosixPath(path).name for path in snapshot.paths}
-    for job in pipeline.jobs:
-        for number, path in _files(job):
-            name = PurePosixPath(path).name
-            if name not in known and pipeline.source.text.count(name) == pipeline.source.text.count(path) == 1:
-                place = cite(pipeline.source, number)
-                yield sighting(MISSING, place, f"job `{job.name}` reads `{path}`, and no file has that name")
-
-
-def _files(job: Job) -> Iterator[tuple[int, str]]:
-    for step in job.steps:
-        for key, number, value in entries(child(step.node, "with")):
-            if _FILE_SETTING.match(key) and text(value) and "$" not in text(value):
-                yield number, text(value)
-        for command in step.commands:
-            for match in _FILE_OPTION.finditer(command.text):
-                yield command.line, match[1]
-
-
+_NAMED = re.compile(
+    r"(?<![\w.'-])(?P<context>matrix|steps|needs)\.(?P<key>[A-Za-z_][\w-]*)(?:\.outputs\.(?P<output>[\w-]+))?"
+)
+_EVENT = re.compile(r"\$\{\{\s*(?P<value>github\.event\.(?P<key>[a-z_]+)[\w.]*)\s*\}\}")
+# By what the value is about, the triggers that give it. What a push gives stands in github.event itself.
+_GIVEN_BY = {"pull_request": "pull_request", "issue": "issue", "release": "release", "push": "workflow_call"}
 _LACKS = {
     "matrix": "whose matrix has no such key",
     "steps": "which has no step of that id",
@@ -68,35 +33,73 @@ _LACKS = {
 }
 
 
+def find_undefined(workflow: Workflow) -> Iterator[Finding]:
+    """Yields each line that reads a value which nothing defines."""
+    for job in workflow.jobs:
+        for number in range(job.line, min(last_line(job.node), len(workflow.source.lines)) + 1):
+            raw = workflow.source.lines[number - 1]
+            for match in _references(raw):
+                if lack := _lack(workflow, job, match):
+                    title = f"`{match.group()}` is read by job `{job.name}`, {lack}"
+                    yield sighting(UNDEFINED, cite(workflow.source, number), title)
+    yield from _without_event(workflow)
+
+
+def _without_event(workflow: Workflow) -> Iterator[Finding]:
+    for number, raw in enumerate(workflow.source.lines, 1):
+        # A group of runs has a rule of its own.
+        for match in _EVENT.finditer(raw) if not re.match(r"\s*(?:#|group:)", raw) else ():
+            given = _GIVEN_BY.get(match["key"])
+            if given and not any(event.startswith((given, "workflow_call")) for event in workflow.triggers):
+                title = f"`{match['value']}` is read, and no event that starts the workflow gives it"
+                yield sighting(UNDEFINED, cite(workflow.source, number), title)
+
+
 def _references(raw: str) -> Iterator[re.Match[str]]:
-    if raw.lstrip().startswith("#") or len(raw) > 2000:
+    # In a name it leaves a gap, and no more.
+    if re.match(r"\s*(?:#|(?:-\s+)?name:)", raw) or len(raw) > MAX_LINE_CHARACTERS:
         return
     condition = _CONDITION.match(raw)
-    parts = [condition["text"].partition(" #")[0]] if condition else _EXPRESSION.findall(raw)
-    for part in parts:
+    for part in [condition["text"].partition(" #")[0]] if condition else _EXPRESSION.findall(raw):
         yield from _NAMED.finditer(part)
 
 
-def _defined(job: Job) -> dict[str, frozenset[str] | None]:
-    """Maps each context to the names that it has; None where they are not known before it runs."""
-    ids = [text(child(step.node, "id")) for step in job.steps]
-    return {
-        "matrix": _matrix_keys(child(job.node, "strategy")),
-        "steps": None if job.uses else frozenset(ids),
-        "needs": frozenset(job.needs),
-    }
+def _lack(workflow: Workflow, job: Job, match: re.Match[str]) -> str:
+    """Returns why a value is not there; nothing where it may be."""
+    context, key = match["context"], match["key"]
+    known: Collection[str] | None = job.needs
+    if context == "matrix":
+        known = _matrix_keys(child(job.node, "strategy"))
+    elif context == "steps":
+        known = None if job.uses else [text(child(step.node, "id")) for step in job.steps]
+    if known is not None and key not in known:
+        return _LACKS[context]
+    needed = workflow.job(key) if context == "needs" and match["output"] else None
+    given = texts(child(needed.node, "outputs")) if needed and not needed.uses else [match["output"]]
+    return "" if match["output"] in given else "and that job has no such output"
 
 
-def _matrix_keys(strategy: Node) -> frozenset[str] | None:
+def _matrix_keys(strategy: Node) -> Collection[str] | None:
+    """Returns the keys of a matrix; None where they are computed."""
     matrix = child(strategy, "matrix")
-    if strategy is not None and (text(strategy) or text(matrix)):
+    extra = child(matrix, "include")
+    if any(map(text, (strategy, matrix, extra, *items(extra)))):
         return None
-    found: set[str] = set()
-    for key, _, value in entries(matrix):
-        if key == "include":
-            if text(value) or any(text(item) for item in items(value)):
-                return None
-            found |= {name for item in items(value) for name in texts(item)}
-        elif key != "exclude":
-            found.add(key)
-    return frozenset(found)
+    return {name for item in (matrix, *items(extra)) for name in texts(item)}
+
+
+def find_missing_files(workflow: Workflow, snapshot: Snapshot) -> Iterator[Finding]:
+    """Yields each place that names a file of which the repository has none: what a step makes is mentioned twice."""
+    known = {PurePosixPath(path).name for path in snapshot.paths}
+    for step in (step for job in workflow.jobs for step in job.steps):
+        for key, number, value in entries(child(step.node, "with")):
+            name = PurePosixPath(text(value)).name
+            is_named = _FILE_SETTING.match(key) and name and "$" not in text(value)
+            if is_named and name not in known and workflow.source.text.count(name) == 1:
+                title = f"`{key}` names `{text(value)}`, and no file has that name"
+                yield sighting(MISSING, cite(workflow.source, number), title)
+    for event, _, settings in entries(child(workflow.root, "on")):
+        for item in items(child(settings, "paths")):
+            if not _GLOB.search(text(item)) and not snapshot.has(text(item).rstrip("/")):
+                title = f"`{text(item)}` is to start the workflow at a {event.replace('_', ' ')}, and is not there"
+                yield sighting(FILTER, cite(workflow.source, line(item)), title)
