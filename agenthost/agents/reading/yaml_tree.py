@@ -16,6 +16,7 @@ except ImportError:  # the sandbox was given no packages
 
 MAX_CHARACTERS = 300_000
 MAX_ENTRIES = 200
+MAX_PLAIN_DEPTH = 8
 # YAML counts lines at these too, and no other tool does.
 _BREAKS = re.compile(r"[\x85\u2028\u2029]|\r(?!\n)")
 Node = Any
@@ -77,3 +78,11 @@ def last_line(node: Node) -> int:
     """Returns the last line of a node, counted from 1."""
     mark = node.end_mark
     return int(mark.line) + bool(mark.column)
+
+
+def plain(node: Node, depth: int = MAX_PLAIN_DEPTH) -> Any:
+    """Returns a node as dictionaries, lists and texts, as deep as most files are."""
+    if depth == 0 or node is None:
+        return None
+    held = {key: plain(value, depth - 1) for key, _, value in entries(node)}
+    return held or [plain(item, depth - 1) for item in items(node)] or text(node)

@@ -19,10 +19,8 @@ from ..voice import Voice
 from .delivery.credentials import find_credentials
 from .delivery.lens import find_in_pipelines
 from .documents.links import find_dead_links
-from .documents.manifests import find_unpackaged
-from .documents.named_things import find_missing_things
-from .documents.own_addresses import find_dead_addresses
-from .documents.requirements import find_contradictions
+from .documents.named import find_missing
+from .documents.versions import find_contradictions
 from .finding import Finding, named
 from .hotspots.cochange import find_cochange
 from .hotspots.lens import find_hotspots
@@ -42,11 +40,9 @@ LENSES: dict[str, dict[str, Callable[[Survey], Iterable[Finding]]]] = {
     "structure": {"which packages of JavaScript and TypeScript import which, for rings": find_package_rings},
     "tests": {"larger modules that no test names": find_untested, "tests that cannot fail": find_powerless_tests},
     "docs": {
-        "links and anchors of the documents": find_dead_links,
-        "badges of workflows, and addresses of the repository's own pages": find_dead_addresses,
-        "files and commands that the documents tell people to use": find_missing_things,
-        "files that manifests name": find_unpackaged,
-        "versions of languages that the README promises": find_contradictions,
+        "links, anchors and badges of the documents": find_dead_links,
+        "what configuration and scripts name": find_missing,
+        "versions of languages that the documents promise": find_contradictions,
     },
     "delivery": {
         "the pipelines, for jobs and releases that let faults through": find_in_pipelines,

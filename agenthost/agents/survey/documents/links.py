@@ -1,181 +1,127 @@
-"""Finds dead relative links, images and anchors in the documents that people read on the repository's own pages.
+"""Finds links, images and badges of documents that lead nowhere, in the repository and on its own pages at GitHub.
 
-Only READMEs, other documents in the root, and those of .github are judged, since site generators give links another meaning.
-What leaves the repository, or only exists on the hosting site, is not judged.
+Documents that a generator makes into a site are left alone: there links have another meaning. What leaves the repository, is made
+by its build, or only exists at its host is not judged. The parser of Markdown is a package of the host.
 """
 
-import posixpath
+import importlib
 import re
 from collections.abc import Iterator
-from pathlib import PurePosixPath
+from posixpath import basename, dirname, join, normpath, relpath
+from typing import Any
 from urllib.parse import unquote
 
 from ...files import is_test, is_vendored
 from ...reading.history import deletions
-from ...reading.snapshot import SourceText
 from ..finding import Finding, cite, sighting
 from ..survey import Survey
+from .named import may_exist
 
-DEAD = "lens:dead-link"
-MOVED = "lens:moved-link"
-MALFORMED = "lens:malformed-link"
-ANCHOR = "lens:dead-anchor"
-MAX_DOCUMENTS = 400
-# READMEs, translated ones too.
-_DOCUMENT = re.compile(r"^readme([._-][\w-]+)?\.(md|markdown)$", re.IGNORECASE)
-# What shows that documents are made into a site, where links have another meaning.
+MAX_DOCUMENTS = 1000
 _SITE = re.compile(
     r"(^|/)(mkdocs\.ya?ml|docusaurus\.config\.\w+|conf\.py|book\.toml|_config\.yml|antora\.yml|hugo\.\w+|sidebars\.\w+"
-    r"|\.vitepress|\.vuepress|_sidebar\.md|docs\.json|mint\.json|astro\.config\.\w+|next\.config\.\w+)(/|$)"
+    r"|\.vitepress|\.vuepress|_sidebar\.md|docs\.json|mint\.json|astro\.config\.\w+)(/|$)"
 )
-_LINK = re.compile(r"(?<![\\A-Za-z0-9_])!?\[(?:[^\[\]]|\[[^\[\]]*\])*\]\(\s*<?([^)\s>]+)>?(?:\s+[\"'(][^)]*)?\)")
-_REFERENCE = re.compile(r"^\s{0,3}\[[^\]^]+\]:\s+<?(\S+?)>?(?:\s+[\"'(].*)?$")
+_DOCUMENT = re.compile(r"\.(md|markdown)$", re.IGNORECASE)
+# Links of a changelog were right when they were written.
+_LEFT_ALONE = re.compile(r"(?i)template|(^|/)(changelog|changes|history|releases?|release[_-]notes|news)\b[^/]*$")
+_ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:|//|.*([{}$<>*|`\\]|\.\.\.|::)", re.IGNORECASE)
+_MANIFESTS = ("pyproject.toml", "setup.cfg", "setup.py", "package.json", "Cargo.toml", "go.mod", "composer.json")
+_REPOSITORY = re.compile(r"github\.com[/:]([\w.-]+/[\w.-]+?)(?=\.git\b|[/\"'#\s)>\]]|$)", re.MULTILINE)
+_OWN_PAGE = r"https?://github\.com/{}/(?:(?:tree|blob|raw)/(?:main|master|HEAD)(?=/)|(?=actions/workflows/))"
+_WORKFLOW = re.compile(r"^actions/workflows/([\w.-]+\.ya?ml).*")
 _HTML = re.compile(r"<(?:a|img|source)\b[^>]*?\b(?:href|src|srcset)\s*=\s*[\"']([^\"'\s]+)[\"']", re.IGNORECASE)
-_SCHEME = re.compile(r"^([a-z][a-z0-9+.-]*:|//)", re.IGNORECASE)
-_UNSURE = re.compile(r"[{}$<>*|`\\]|%[^0-9a-fA-F]|\.\.\.")
-_HOSTED = re.compile(
-    r"(^|/)(issues|pulls?|wiki|releases|discussions|tree|blob|raw|compare|commits?|actions|projects|security|stargazers|graphs)(/|$)"
-)
-_HEADING = re.compile(r"^\s{0,3}#{1,6}\s+(.*?)\s*#*\s*$")
 _IDENTIFIER = re.compile(r"\b(?:id|name)\s*=\s*[\"']?([^\"'\s>]+)")
-# Their links were right when they were written.
-_PAST = re.compile(r"^(changelog|changes|history|releases?|release[_-]notes|news)\b", re.IGNORECASE)
-
-
-def prose(source: SourceText) -> Iterator[tuple[int, str]]:
-    """Yields the lines of a Markdown document without fenced code, comments and inline code."""
-    fence, comment = "", False
-    for number, line in enumerate(source.lines, 1):
-        mark = re.match(r"^[\s>]*(?:[-*+]\s+)?(`{3,}|~{3,})", line)
-        if fence:
-            fence = "" if mark and mark[1].startswith(fence) else fence
-            continue
-        if mark and not comment:
-            fence = mark[1]
-            continue
-        if comment or "<!--" in line:
-            comment = "-->" not in line.rpartition("<!--")[2] if "<!--" in line else "-->" not in line
-            continue
-        yield number, re.sub(r"(`+).*?\1", lambda match: " " * len(match.group()), line)
-
-
-def documents(survey: Survey) -> list[str]:
-    """Returns the documents that are read on the repository's own pages, shallow ones first."""
-    sites = {path[: match.start()] for path in survey.snapshot.paths if (match := _SITE.search(path))}
-    found = [path for path in survey.snapshot.paths if _is_document(path, sites)]
-    return sorted(found, key=lambda path: (path.count("/"), path))[:MAX_DOCUMENTS]
-
-
-def _is_document(path: str, sites: set[str]) -> bool:
-    pure = PurePosixPath(path)
-    if path.startswith(".github/") and len(pure.parts) > 2:
-        return False
-    foreign = is_vendored(path) or is_test(path) or "template" in path.lower() or _PAST.match(pure.name)
-    if foreign or pure.suffix.lower() not in {".md", ".markdown"}:
-        return False
-    # A site at the root is made of the folder of documents, any other of its own folder.
-    made = any(path.startswith(f"{site}/") for site in sites if site)
-    own = len(pure.parts) == 1 or path.startswith(".github/") or (pure.parts[0] in {"doc", "docs"} and not sites)
-    return own or (bool(_DOCUMENT.match(pure.name)) and not made)
+parser: Any
+try:
+    parser = importlib.import_module("markdown_it").MarkdownIt("commonmark").enable("table")
+except ImportError:  # the sandbox was given no packages
+    parser = None
 
 
 def find_dead_links(survey: Survey) -> Iterator[Finding]:
-    """Yields the dead links and the dead anchors."""
-    for source in survey.sources(tuple(documents(survey))):
-        slugs = _slugs(source)
-        for number, line in prose(source):
-            for target in dict.fromkeys(_targets(line)):
-                yield from _judge(survey, source, number, target, slugs)
-
-
-def _targets(line: str) -> list[str]:
-    if len(line) > 5000:
-        return []
-    return [match[1] for pattern in (_LINK, _REFERENCE, _HTML) for match in pattern.finditer(line)]
-
-
-def _judge(survey: Survey, source: SourceText, number: int, target: str, slugs: frozenset[str]) -> Iterator[Finding]:
-    if _SCHEME.match(target) or _UNSURE.search(target):
+    """Yields the dead links, anchors and badges."""
+    paths = _documents(survey)
+    if paths and parser is None:
+        survey.miss("Links of documents were not judged: the host has no markdown-it-py.")
         return
+    manifests = filter(None, map(survey.snapshot.read, _MANIFESTS))
+    name = next((match[1] for source in manifests if (match := _REPOSITORY.search(source.text))), "//")
+    own = re.compile(_OWN_PAGE.format(re.escape(name)), re.IGNORECASE)
+    for source in survey.read(paths, ()):
+        survey.judge(source.path)
+        parts = list(dict.fromkeys(_parts(source.text)))
+        anchors = {_bare(text) for _, kind, text in parts if kind == "anchor"} | {"top", "readme"}
+        anchors |= {f"{anchor}{number}" for anchor in anchors for number in range(1, 6)}
+        for line, text in ((line, text) for line, kind, text in parts if kind == "link"):
+            target = _WORKFLOW.sub(r"/.github/workflows/\1", own.sub("", unquote(text)))
+            if not _ELSEWHERE.match(target) and (found := _judge(survey, source.path, target, anchors)):
+                yield sighting(found[0], cite(source, line), found[1])
+
+
+def _documents(survey: Survey) -> tuple[str, ...]:
+    """Returns the documents that are read in the repository, shallow ones first."""
+    sites = {path[: match.start()] for path in survey.snapshot.paths if (match := _SITE.search(path))}
+    # A site at the root is made of the folder of documents, and one that lies elsewhere may be, too.
+    made = [*(re.escape(f"{site}/") for site in sites if site), "docs?/(?!.*readme)" if sites else "//"]
+    other = re.compile("|".join(made), re.IGNORECASE)
+    found = (path for path in survey.snapshot.paths if _DOCUMENT.search(path) and not _LEFT_ALONE.search(path))
+    kept = (path for path in found if not (other.match(path) or is_vendored(path) or is_test(path)))
+    return tuple(sorted(kept, key=lambda path: (path.count("/"), path))[:MAX_DOCUMENTS])
+
+
+def _judge(survey: Survey, document: str, target: str, anchors: set[str]) -> tuple[str, str] | None:
+    """Returns the rule and what is wrong with a link inside the repository."""
     file, _, anchor = target.partition("#")
     if not file:
-        if anchor and slugs and _plain(unquote(anchor)) not in slugs:
-            yield sighting(ANCHOR, cite(source, number), f"`#{anchor}` names no section")
-        return
-    file = unquote(file.partition("?")[0])
-    folder = "" if file.startswith("/") else str(PurePosixPath(source.path).parent)
-    resolved = posixpath.normpath(posixpath.join(folder, file.lstrip("/")))
-    outside = (
-        resolved.startswith("..")
-        or _is_made(survey, resolved)
-        or _HOSTED.search(file)
-        or not re.search(r"[A-Za-z]", file)
-    )
-    if not outside and not survey.snapshot.has(resolved) and not _beyond_sight(survey, resolved):
-        rule, detail = _cause(survey, source.path, target, resolved)
-        yield sighting(rule, cite(source, number), detail)
-
-
-def _is_made(survey: Survey, path: str) -> bool:
-    """Returns whether a path lies where the project's own .gitignore says that files are made."""
-    source = survey.snapshot.read(".gitignore")
-    ignored = {line.strip().strip("/") for line in (source.lines if source else ())}
-    return any(part and part in ignored for part in (path, *path.split("/")))
-
-
-def _cause(survey: Survey, document: str, target: str, resolved: str) -> tuple[str, str]:
-    """Returns the rule for a dead link, with what is wrong with it."""
+        return (
+            ("lens:dead-anchor", f"`#{anchor}` names no section") if anchor and _bare(anchor) not in anchors else None
+        )
     if re.fullmatch(r"[\w.+-]+@[\w.-]+\.\w+", target):
-        return MALFORMED, f"`{target}` is taken for the name of a file, since `mailto:` is missing"
+        return "lens:malformed-link", f"`{target}` is taken for the name of a file, since `mailto:` is missing"
     if target.startswith(("(", "[")):
-        return MALFORMED, f"`{target}` begins with a second bracket"
-    same = same_named(survey, resolved)
-    from_root = re.sub(r"^(\.{1,2}/)+", "", unquote(target.partition("#")[0]))
-    if len(same) != 1 and survey.snapshot.has(from_root):
-        same = [from_root]
-    if len(same) == 1:
-        there = posixpath.relpath(same[0], str(PurePosixPath(document).parent))
-        return MOVED, f"`{target}` should be `{there}`"
-    return DEAD, f"`{target}` leads to nothing{lost(resolved)}"
-
-
-def lost(path: str) -> str:
-    """Returns how a file went, as far as the history tells, as the end of a clause."""
+        return "lens:malformed-link", f"`{target}` begins with a second bracket"
+    file, folder = file.partition("?")[0], dirname(document)
+    path = normpath(join("" if file.startswith("/") else folder, file.lstrip("/")))
+    is_route = file.startswith("/") and "." not in basename(file)  # of the pages that it is shown in
+    if is_route or may_exist(survey.snapshot, path):
+        return None
+    same = [item for item in survey.snapshot.paths if basename(item).lower() == basename(path).lower()]
+    near = (normpath(re.sub(r"^(\.{0,2}/)+", "", file)), join(folder, file.lstrip("/")))
+    there = next(filter(survey.snapshot.has, near), same[0] if len(same) == 1 else "")
+    if there:
+        return "lens:moved-link", f"`{target}` should be `{relpath(there, folder)}`"
     commit = deletions().get(path, "")
-    return f", since {commit} deleted it" if commit else ""
+    return "lens:dead-link", f"`{target}` leads to nothing{f', since {commit} deleted it' if commit else ''}"
 
 
-def same_named(survey: Survey, path: str) -> list[str]:
-    """Returns the files of the same name, wherever they are."""
-    name = PurePosixPath(path).name.lower()
-    return [item for item in survey.snapshot.paths if PurePosixPath(item).name.lower() == name]
+def _parts(text: str) -> Iterator[tuple[int, str, str]]:
+    """Yields line, kind and text of the links and anchors of a document."""
+    line, is_heading = 1, False
+    for token in parser.parse(text):
+        line = token.map[0] + 1 if token.map else line
+        found = list(_inside(token, line))
+        yield from (part for part in found if part[1] != "text")
+        if is_heading:
+            yield line, "anchor", "".join(text for _, kind, text in found if kind == "text")
+            yield line, "anchor", token.content
+        is_heading = token.type == "heading_open"
 
 
-def _beyond_sight(survey: Survey, path: str) -> bool:
-    """Returns whether a path lies below a folder that was not walked into, or that has no files (a submodule or link)."""
-    parents = [str(parent) for parent in PurePosixPath(path).parents][:-1]
-    known = [parent for parent in parents if survey.snapshot.has(parent)]
-    return bool(known) and survey.snapshot.is_opaque(known[0])
+def _inside(token: Any, line: int) -> Iterator[tuple[int, str, str]]:
+    if token.type in {"html_block", "html_inline"}:
+        for at, text in enumerate(token.content.split("\n"), line):
+            yield from ((at, "link", target) for target in _HTML.findall(text))
+            yield from ((at, "anchor", name) for name in _IDENTIFIER.findall(text))
+    elif token.type in {"text", "code_inline"}:
+        yield line, "text", token.content
+    elif target := token.attrGet("href") or token.attrGet("src"):
+        yield line, "link", str(target)
+    for child in token.children or ():
+        yield from _inside(child, line)
+        line += child.type in {"softbreak", "hardbreak"}
 
 
-def _slugs(source: SourceText) -> frozenset[str]:
-    """Returns everything that an anchor of the document may name; compared without punctuation, for hosts differ in that."""
-    found: set[str] = set()
-    previous = ""
-    for line in source.lines:
-        heading = _HEADING.match(line)
-        text = heading[1] if heading else previous if re.match(r"^\s{0,3}(=+|-+)\s*$", line) else ""
-        if text:
-            found |= {
-                _plain(re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text)),
-                _plain(re.sub(r"<[^>]*>|:\w+:", "", text)),
-                _plain(text),
-            }
-        found |= {_plain(match) for match in _IDENTIFIER.findall(line)}
-        previous = line.strip()
-    numbered = {f"{slug}{number}" for slug in found for number in range(1, 6)}
-    return frozenset(found | numbered | {"top", "readme"} if found else ())
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"[\W_]", "", text.lower().removeprefix("user-content-"))
+def _bare(anchor: str) -> str:
+    """Returns an anchor or a heading without punctuation and case: hosts differ in what they make of these."""
+    return re.sub(r"[\W_]", "", anchor.lower().removeprefix("user-content-"))

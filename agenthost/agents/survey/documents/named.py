@@ -1,0 +1,137 @@
+"""Finds what configuration and scripts name and the repository does not have: paths, and services of Compose.
+
+Tables say which keys and lines of which files name paths. Of a pattern with wildcards the part before them counts.
+"""
+
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from itertools import chain, islice
+from posixpath import basename, dirname, join, normpath
+from typing import Any
+
+from ...files import is_example, is_test, is_vendored
+from ...reading import yaml_tree
+from ...reading.snapshot import Snapshot, SourceText
+from ..finding import Finding, cite, sighting
+from ..survey import Survey
+
+MAX_VALUES = 2000
+MAX_COLUMNS = 2000
+# Files, and the keys that name paths beside them, from the root where a file is in .github; `bin.*` is each value of `bin`.
+_KEYS = (
+    (r"(^|/)pyproject\.toml$", "project.readme project.readme.file project.license.file project.license-files.*"),
+    (r"(^|/)pyproject\.toml$", "tool.poetry.readme tool.poetry.include.*"),
+    (r"(^|/)package\.json$", "main bin bin.*"),
+    (r"(^|/)tsconfig[\w.-]*\.json$", "references.*.path files.*"),
+    (r"(^|/)turbo\.json$", "globalDependencies.*"),
+    (r"^(docker-)?compose[\w.-]*\.ya?ml$", "services.*.build services.*.build.context"),
+    (r"(^|/)devcontainer\.json$", "build.dockerfile dockerFile dockerComposeFile"),
+    (r"^\.readthedocs\.ya?ml$", "sphinx.configuration mkdocs.configuration python.install.*.requirements"),
+    (r"^\.github/dependabot\.ya?ml$", "updates.*.directory updates.*.directories.*"),
+    (r"^\.github/workflows/[^/]+\.ya?ml$", "on.*.paths.*"),
+    (r"^\.github/labeler\.ya?ml$", "*.*.changed-files.*.*.* *.*.changed-files.*.*"),
+)
+_SCRIPT = r"\.(sh|bash|mk)$|(^|/)((GNUm|M|m)akefile|package\.json|tox\.ini)$|^\.github/workflows/[^/]+\.ya?ml$"
+_RUNS = r"(?:^|[\s;&|(\"'`@])(?:pip3? install[^|;&#]*? (?:-r|--requirement)|python3?|bash|sh|node|ruby|perl|source)[ =]"
+_FILE = r"(?P<file>(?:\./)?[\w.-]+/[\w./-]+\.(?:txt|in|py|sh|bash|[cm]?js|ts|rb|pl|php))(?=$|[\s;&|)\"'`])"
+_COMPOSE = r"docker[ -]compose (?:build|up|start|restart|stop|logs|pull)(?: --?[a-z-]+)* (?P<service>[a-z][\w-]*)\s*$"
+# Files, and what of their lines names a path from the root, a file that a command needs, or a service.
+_LINES = (
+    (r"^(\.github/|docs/)?CODEOWNERS$", r"^(?P<path>/[\w./-]+)\s+[@\w]"),
+    (r"^MANIFEST\.in$", r"^include\s+(?P<path>[\w./-]+)\s*$"),
+    (r"^setup\.py$", r"[\"']/(?:tree|blob)/(?:main|master)/(?P<path>[\w./-]+)[\"']"),
+    (_SCRIPT, _RUNS + _FILE),
+    (_SCRIPT, _COMPOSE),
+)
+# What stands behind such a line may run in another folder, or with files from elsewhere.
+_MOVES = re.compile(r"\bcd\s|git clone|pushd|--directory|working-directory|\b(wget|curl)\b|compose -f")
+# What builds and tools make is seldom there.
+_MADE = frozenset(["dist", "build", "lib", "out", "target", "generated", "node_modules", "vendor", ".next", ".nuxt"])
+Mention = tuple[SourceText, int, str, str]  # with line, kind and value
+_COMMENT = re.compile(r"(\"(?:\\.|[^\"\\\n])*\")|//[^\n]*|/\*.*?\*/|,(?=\s*[}\]])", re.DOTALL)
+
+
+def find_missing(survey: Survey) -> Iterator[Finding]:
+    """Yields each place that names what is not there."""
+    paths = [path for path in survey.snapshot.paths if not (is_vendored(path) or is_test(path) or is_example(path))]
+    composed = list(_matching(survey, paths, r"(^|/)(docker-)?compose[\w.-]*\.ya?ml$"))
+    services = {name for source in composed for name in _held(_held(_parsed(source)).get("services"))}
+    known = services.union(map(basename, survey.snapshot.paths))
+    mentions = [_values_in(source, keys) for files, keys in _KEYS for source in _matching(survey, paths, files)]
+    mentions += [_lines_in(source, pattern) for files, pattern in _LINES for source in _matching(survey, paths, files)]
+    for source, number, kind, value in chain.from_iterable(mentions):
+        folder = dirname(source.path) if kind == "key" and not source.path.startswith(".github/") else ""
+        is_known = kind != "key" and basename(value.rstrip("/")) in known
+        if not is_known and (services if kind == "service" else not _stands(survey.snapshot, value, folder)):
+            rule = "lens:missing-command" if kind in {"file", "service"} else "lens:missing-configured-path"
+            what = kind if kind == "service" else "file or folder"
+            yield sighting(rule, cite(source, number), f"there is no {what} `{value}`, which {source.path} names")
+
+
+def _values_in(source: SourceText, keys: str) -> Iterator[Mention]:
+    content = _parsed(source)
+    values = (value for key in keys.split() for value in _values(content, key.split(".")))
+    for value in islice(dict.fromkeys(values), MAX_VALUES):
+        yield source, next((number for number, line in enumerate(source.lines, 1) if value in line), 0), "key", value
+
+
+def _lines_in(source: SourceText, pattern: str) -> Iterator[Mention]:
+    for number, line in enumerate(source.lines, 1):
+        if _MOVES.search(line[:MAX_COLUMNS]):
+            return
+        match = None if line.lstrip().startswith("#") else re.search(pattern, line[:MAX_COLUMNS])
+        if match:
+            yield source, number, str(match.lastgroup), match[1]
+
+
+def _matching(survey: Survey, paths: list[str], files: str) -> Iterator[SourceText]:
+    found = (path for path in paths if re.search(files, path) and not survey.is_late())
+    return (source for path in found if (source := survey.snapshot.read(path)))
+
+
+def _stands(snapshot: Snapshot, value: str, folder: str) -> bool:
+    """Returns whether a value names no path, or one that may exist."""
+    path = re.sub(r"[^/]*[*?\[{!(].*", "", value).rstrip("/")
+    if not re.fullmatch(r"\.{0,2}[\w/][\w./+-]*", path) or "://" in value:
+        return True
+    inside = normpath(path.lstrip("/"))
+    # A pattern may be written for any of several folders of that name.
+    is_pattern = path != value.rstrip("/") and any(f"/{basename(inside)}/" in known for known in snapshot.paths)
+    return is_pattern or may_exist(snapshot, normpath(join(folder, inside)))
+
+
+def may_exist(snapshot: Snapshot, path: str) -> bool:
+    """Returns whether a path exists, is made by a build or ignored by git, or lies in a folder that was not walked into."""
+    if path in {"", "."} or path.startswith("..") or snapshot.has(path):
+        return True
+    parts = path.split("/")
+    parents = ["/".join(parts[:count]) for count in range(len(parts))]
+    ignores = (snapshot.read(join(folder, ".gitignore")) for folder in parents)
+    ignored = _MADE.union(line.strip().strip("/") for source in ignores if source for line in source.lines)
+    nearest = next((folder for folder in parents[:0:-1] if snapshot.has(folder)), "")
+    return bool(nearest and snapshot.is_opaque(nearest)) or not ignored.isdisjoint((path, *parents[1:], *parts))
+
+
+def _values(content: Any, keys: list[str]) -> Iterator[str]:
+    if not keys and isinstance(content, str):
+        yield content
+    held = _held(content)
+    for key in () if not keys else held if keys[0] == "*" else keys[:1]:
+        yield from _values(held.get(key), keys[1:])
+
+
+def _held(content: Any) -> dict[Any, Any]:
+    return content if isinstance(content, dict) else dict(enumerate(content)) if isinstance(content, list) else {}
+
+
+def _parsed(source: SourceText) -> Any:
+    try:
+        if source.path.endswith(".toml"):
+            return tomllib.loads(source.text)
+        if source.path.endswith(".json"):
+            return json.loads(_COMMENT.sub(lambda match: match[1] or "", source.text))
+    except (ValueError, RecursionError):
+        return None
+    return yaml_tree.plain(yaml_tree.parse(source.text))
