@@ -12,8 +12,8 @@ The identity of a folded finding is its `cause`, never a place, a number or a ti
 4. A finding whose gravity the table leaves to its maker, as those of lenses, and that is not folded, is about itself: it keeps the
    identity that its check gave it (see `fingerprints`).
 
-Shown are up to `MAX_EVIDENCE` places that exist: product code first, then what the tool thinks worse of, then by path. `count` is
-the true number, also of those that the tool only counted.
+Shown are up to `MAX_EVIDENCE` places that exist: product code first and tests last, then what the tool thinks worse of, then by
+path. `count` is the true number, also of those that the tool only counted.
 """
 
 import re
@@ -28,7 +28,7 @@ from conductor.evaluation.evidence.findings import (
     Finding,
 )
 from conductor.evaluation.evidence.fingerprints import fingerprint_of_cause
-from conductor.evaluation.evidence.test_code import is_test
+from conductor.evaluation.evidence.test_code import MOST_REMOTE, remoteness
 from conductor.flows.library.rule_table import LENS, Rule, filled
 
 MAX_TITLE_CHARACTERS = 200
@@ -64,7 +64,7 @@ def fold(cause: str, findings: Sequence[Finding], rule: Rule, known: Known = UNK
     first = ordered[0]
     places = list(dict.fromkeys(place for finding in ordered for place in finding.evidence))
     if cause:
-        places.sort(key=lambda place: is_test(place.path))
+        places.sort(key=lambda place: remoteness(place.path))
     found = max(len(ordered), known.findings)
     count = max(len(places), _places_of(findings, known)) if cause else found
     files = max(len({place.path for place in places}), known.files)
@@ -138,5 +138,5 @@ def _weight(finding: Finding) -> tuple[object, ...]:
     """Returns a key that puts findings in product code first, and of those what its tool thinks worse of."""
     gravity = SEVERITIES.index(finding.severity)
     for place in finding.evidence[:1]:
-        return is_test(place.path), gravity, place.path, place.first_line, finding.title
-    return True, gravity, "", 0, finding.title
+        return remoteness(place.path), gravity, place.path, place.first_line, finding.title
+    return MOST_REMOTE, gravity, "", 0, finding.title

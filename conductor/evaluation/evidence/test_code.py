@@ -6,6 +6,7 @@ Hosts count results in test code by the same paths: `agenthost/agents/files/role
 import re
 from functools import lru_cache
 
+MOST_REMOTE = 2
 _FOLDERS = frozenset(
     {
         "test", "tests", "testing", "testsuite", "__tests__", "spec", "specs", "e2e", "integration", "cypress", "fixtures",
@@ -13,6 +14,9 @@ _FOLDERS = frozenset(
         "benchmark", "benchmarks", "bench", "benches",
     }
 )  # fmt: skip
+_EXAMPLES = frozenset(
+    {"example", "examples", ".examples", "sample", "samples", "demo", "demos", "docs", "doc", "tutorial", "tutorials"}
+)
 _FOLDER_ENDS = ("_test", "_tests", "-test", "-tests")
 _SOURCES = re.compile(r"[a-z]Tests?$")  # as Gradle names sets of sources: jvmTest, androidTest
 _NAME = re.compile(
@@ -26,6 +30,13 @@ def is_test(path: str) -> bool:
     """Returns whether a file belongs to the tests, their data or their support."""
     *folders, name = path.split("/")
     return bool(_NAME.fullmatch(name)) or any(_is_of_tests(folder) for folder in folders)
+
+
+def remoteness(path: str) -> int:
+    """Returns how far a file is from what users run: 0 for product code, 1 for examples, and most for tests."""
+    if is_test(path):
+        return MOST_REMOTE
+    return int(any(folder.lower() in _EXAMPLES for folder in path.split("/")[:-1]))
 
 
 def _is_of_tests(name: str) -> bool:

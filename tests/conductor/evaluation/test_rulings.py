@@ -255,3 +255,9 @@ def test_the_place_that_the_tool_thinks_worst_of_comes_first() -> None:
     ).kept
     assert [place.path for place in kept.evidence] == ["z.yml", "a.yml", "b.yml"]
     assert "zizmor says: large; small." in kept.claim
+
+
+def test_places_in_product_code_come_before_those_in_examples() -> None:
+    (kept,) = ruled(found("ruff:F821", "etc/examples/a.py"), found("ruff:F821", "src/b.py")).kept
+
+    assert [place.path for place in kept.evidence] == ["src/b.py", "etc/examples/a.py"]
