@@ -29,9 +29,9 @@ class Pieces:
     """A document, read from the front. `read` returns bytes, none at the end; it may raise nothing."""
 
     def __init__(self, read: Read) -> None:
-        self._read, self._decode = read, codecs.getincrementaldecoder("utf-8")("replace").decode
+        self._read, self._decode = read, codecs.getincrementaldecoder("utf-8-sig")("replace").decode
         self._text, self._at, self._before = "", 0, 0
-        self._is_over = False
+        self._is_read = False
 
     @property
     def position(self) -> int:
@@ -46,6 +46,14 @@ class Pieces:
                 return self._text[self._at]
             if not self._more():
                 raise BrokenError(f"it ends early, after {self.position:,} characters")
+
+    def is_over(self) -> bool:
+        """Returns whether nothing follows but white space."""
+        try:
+            self.peek()
+        except BrokenError:
+            return True
+        return False
 
     def members(self) -> Iterator[str]:
         """Yields the keys of the object that comes next. Take or pass over each one's value before the next key."""
@@ -101,7 +109,7 @@ class Pieces:
             value, end = _DECODER.raw_decode(self._text, self._at)
         except json.JSONDecodeError as error:
             is_cut = error.pos >= len(self._text) - _NEAR_END or error.msg.startswith("Unterminated")
-            if is_cut and not self._is_over:
+            if is_cut and not self._is_read:
                 return _UNFINISHED
             self.skip()
             return None
@@ -111,7 +119,7 @@ class Pieces:
         except ValueError:  # a number of more digits than Python reads
             self.skip()
             return None
-        if end == len(self._text) and not self._is_over:  # 12 may be the beginning of 123
+        if end == len(self._text) and not self._is_read:  # 12 may be the beginning of 123
             return _UNFINISHED
         self._at = end
         return value
@@ -176,10 +184,10 @@ class Pieces:
 
     def _more(self) -> bool:
         """Adds a piece, and drops what was passed; returns whether there was one."""
-        while not self._is_over:
+        while not self._is_read:
             data = self._read(CHUNK_BYTES)
-            self._is_over = not data
-            text = self._decode(data, final=self._is_over)
+            self._is_read = not data
+            text = self._decode(data, final=self._is_read)
             if text:
                 self._drop()
                 self._text += text

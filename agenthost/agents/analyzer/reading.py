@@ -29,6 +29,8 @@ def _read_sarif(settings: Settings, read: Read, judge: Judge) -> tuple[Taken, st
     taken.skipped += document.skipped
     taken.version = document.version
     taken.notes += [f"{settings.name} says of itself: {complaint}" for complaint in document.complaints]
+    if document.has_more:
+        taken.notes.append(f"Of what {settings.name} wrote, only the first document of SARIF was read.")
     if document.unread:
         taken.notes.append(
             f"{document.unread:,} results of {settings.name} are too large or broken, and were not read."

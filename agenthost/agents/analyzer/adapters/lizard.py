@@ -18,6 +18,7 @@ MIN_BRANCHES = 15  # of a long function: one long chain of declarations is easy 
 MAX_CODE_LINES = 300
 MIN_LINES_A_BRANCH = 2
 MAX_NAME_CHARACTERS = 120
+MAX_LINE_CHARACTERS = 6000  # a path and a name; the pattern takes quadratic time
 _WARNING = re.compile(
     r"(?P<path>.+?):(?P<line>\d+): warning: (?P<name>.+) has (?P<code>\d+) NLOC, (?P<branches>\d+) CCN, \d+ token,"
     r" \d+ PARAM, (?P<length>\d+) length(?:, \d+ ND)?"
@@ -27,7 +28,7 @@ _WARNING = re.compile(
 def read(stream: BinaryIO) -> Iterator[Result]:
     """Yields one result for each function that is too tangled or too long."""
     for line in lines_of(stream):
-        match = _WARNING.fullmatch(line)
+        match = _WARNING.fullmatch(line) if len(line) <= MAX_LINE_CHARACTERS else None
         if match and not match["name"].startswith("(") and not match["name"].isupper():
             code, branches = int(match["code"]), int(match["branches"])
             if (code > MAX_CODE_LINES and branches >= MIN_BRANCHES) or (

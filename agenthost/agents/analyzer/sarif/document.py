@@ -30,6 +30,7 @@ class Sarif:
         self.complaints: list[str] = []  # of the tool about itself
         self.unread = 0  # results that could not be read
         self.runs = 0
+        self.has_more = False  # something follows the document
 
     def results(self) -> Iterator[RawResult]:
         """Yields what the document holds; raises BrokenError where it ends early or is no SARIF."""
@@ -43,6 +44,7 @@ class Sarif:
                 self._pieces.skip()
         if not self.runs:
             raise BrokenError("it has no runs")
+        self.has_more = not self._pieces.is_over()
 
     def settled(self, result: RawResult) -> Result:
         """Returns a result with what its rule says: level, help, message. Of use when its document was read."""

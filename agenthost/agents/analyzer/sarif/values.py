@@ -86,7 +86,8 @@ def path_of(uri: str, base: str = "") -> str:
         return ""
     try:
         whole = urllib.parse.urlsplit(uri)
-    except ValueError:
+        uri.encode()
+    except ValueError:  # also of half a character, as JSON may hold one
         return ""
     if whole.scheme == "file" or (not whole.scheme and not whole.netloc):
         text = uri.removeprefix("file:")

@@ -56,6 +56,7 @@ def test_rules_that_come_after_their_results_complete_them() -> None:
         ("a#b?c.py", "", "a#b?c.py"),
         ("https://example.org/a.py", "", ""),
         ("a%00.py", "", ""),
+        ("\ud800.py", "", ""),
         ("", "", ""),
     ],
 )
@@ -67,6 +68,13 @@ def test_a_uri_means_a_path(uri: str, base: str, path: str) -> None:
 def test_what_is_no_whole_sarif_is_told(document: bytes) -> None:
     with pytest.raises(BrokenError):
         list(Sarif(reader(document)).results())
+
+
+@pytest.mark.parametrize(("behind", "has_more"), [(b" \n", False), (b'\n{"runs": []}', True), (b"done.", True)])
+def test_of_several_documents_the_first_is_read_and_the_others_are_told(behind: bytes, has_more: bool) -> None:
+    sarif = Sarif(reader(b'\xef\xbb\xbf{"runs": [{"results": [' + RESULT + b"]}]}" + behind))
+
+    assert (len(list(sarif.results())), sarif.has_more) == (1, has_more)
 
 
 RESULT = json.dumps({"ruleId": "X", "message": {"text": "x"}, "locations": [place("a.py", startLine=1)]}).encode()
