@@ -19,14 +19,14 @@ def read_spec(path: Path) -> AgentSpec | str:
         return f"{path}:{error.object[: error.start].count(10) + 1}: a byte is not UTF-8"
     try:
         return parse_spec(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
+    except SpecError as error:
+        return f"{path}:{line_of(text, str(error))}: {error}"
+    except ValueError as error:  # of TOML, also of a number that has too many digits
         found = re.search(r"\(at line (\d+)", str(error))
         hint = "; a text stands in double quotes" if str(error).startswith("Invalid value") else ""
         return f"{path}:{found[1] if found else len(text.splitlines())}: {error}{hint}"
     except RecursionError:
         return f"{path}: its values are nested too deeply"
-    except SpecError as error:
-        return f"{path}:{line_of(text, str(error))}: {error}"
 
 
 def placed(path: Path, reason: str) -> str:

@@ -45,9 +45,10 @@ def main(
         return USAGE
     voice = Voice(output or sys.stdout)
     work.mkdir(parents=True, exist_ok=True)
-    selection = select(root, settings.files)
     base, changed = comparison_in(prompt)
-    narrowing = _narrowing(settings, root, base, voice)
+    with pulse(voice.log, f"Choosing the files of {settings.title}"):
+        selection = select(root, settings.files)
+        narrowing = _narrowing(settings, root, base, voice)
     blocks = Blocks(settings.blocks, root, work) if settings.blocks else None
     judge = Judge(root, work, selection.kinds, narrowing, settings.unless, changed=changed, blocks=blocks)
     tally = Tally(settings, selection, judge)

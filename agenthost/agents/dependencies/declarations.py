@@ -1,14 +1,13 @@
 """Reads what the Python projects of a snapshot declare to need at run time, with the line of each. Runs nothing of them."""
 
 import ast
-import configparser
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ..files import is_example, is_test, is_vendored
+from ..reading.configuration import parse_ini, parse_toml
 from ..reading.snapshot import Snapshot
 
 MAX_PROJECTS = 20
@@ -74,12 +73,12 @@ def _declared(path: str, text: str) -> Iterator[Declared]:
             yield from _of_setup_py(path, text)
         else:
             yield from _of_requirements(path, text)
-    except (ValueError, SyntaxError, RecursionError, configparser.Error, MemoryError):
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
         return
 
 
 def _of_pyproject(path: str, text: str) -> Iterator[Declared]:
-    told = tomllib.loads(text)
+    told = parse_toml(text)
     for requirement in _list(_table(told, "project").get("dependencies")):
         yield from _parsed(path, _line_of(text, requirement), requirement)
     for name, value in _table(_table(_table(told, "tool"), "poetry"), "dependencies").items():
@@ -97,9 +96,7 @@ def _is_doubtful(value: object) -> bool:
 
 
 def _of_setup_cfg(path: str, text: str) -> Iterator[Declared]:
-    parser = configparser.RawConfigParser(strict=False)
-    parser.read_string(text)
-    for requirement in parser.get("options", "install_requires", fallback="").split("\n"):
+    for requirement in parse_ini(text).get("options", "install_requires", fallback="").split("\n"):
         if requirement.strip():
             yield from _parsed(path, _line_of(text, requirement.strip()), requirement)
 

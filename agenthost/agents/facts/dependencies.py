@@ -2,12 +2,12 @@
 
 import json
 import re
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
 from ..files import is_example, is_test, is_vendored
+from ..reading.configuration import parse_toml
 from .subject import Subject
 
 MAX_DEPENDENCIES = 300
@@ -65,7 +65,7 @@ def _package_json(text: str) -> Found:
 
 
 def _pyproject(text: str) -> Found:
-    document = tomllib.loads(text)
+    document = parse_toml(text)
     project = document.get("project") or {}
     groups = [project.get("dependencies") or [], *(project.get("optional-dependencies") or {}).values()]
     for requirement in (one for group in groups for one in group if isinstance(one, str)):
@@ -74,7 +74,7 @@ def _pyproject(text: str) -> Found:
 
 
 def _cargo(text: str) -> Found:
-    document = tomllib.loads(text)
+    document = parse_toml(text)
     for group in ("dependencies", "dev-dependencies", "build-dependencies"):
         yield from _tables(document, group)
 

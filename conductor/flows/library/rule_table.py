@@ -76,7 +76,7 @@ def read_rule_table(text: str) -> RuleTable:
         return RuleTable(problems=(TableProblem(long, "", f"a line has at most {MAX_LINE_CHARACTERS} characters"),))
     try:
         values = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         return RuleTable(problems=(TableProblem(_line_in(error), "", f"is not TOML: {error}"),))
     lines = _headers(text)
     rules: dict[str, Rule] = {}

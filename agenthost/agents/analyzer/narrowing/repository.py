@@ -5,13 +5,13 @@ commands, over the history that the host gives.
 """
 
 import re
-import tomllib
 from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from ...reading import yaml_tree
+from ...reading.configuration import parse_ini, parse_toml
 from ...reading.history import ask_git
 from ...reading.snapshot import SKIPPED_FOLDERS, Snapshot, read_bytes
 
@@ -45,9 +45,17 @@ class Repository:
     def read_toml(self, path: str) -> Mapping[str, Any] | None:
         """Returns the table of a file of TOML, empty where there is no file; None where it is broken."""
         try:
-            return tomllib.loads(self.read(path))
-        except (tomllib.TOMLDecodeError, RecursionError):
+            return parse_toml(self.read(path))
+        except ValueError:
             return None
+
+    def read_ini(self, path: str, section: str) -> Mapping[str, str]:
+        """Returns the settings of a section of a file of INI; none where there is none that can be read."""
+        try:
+            parser = parse_ini(self.read(path))
+        except ValueError:
+            return {}
+        return dict(parser[section]) if parser.has_section(section) else {}
 
     def read_yaml(self, path: str) -> yaml_tree.Node:
         """Returns the root of a file of YAML; None where none can be read. Raises LookupError without a parser."""

@@ -4,7 +4,6 @@ As for ruff the nearest configuration above a file counts, and what it extends. 
 the project declares as a builtin is not undefined.
 """
 
-import configparser
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -43,7 +42,7 @@ def narrow(root: Path, base: str = "") -> Omissions:
             seen.add(folder)
             omissions.add(_omissions(repository, path, table))
     for path in FLAKE8:
-        omissions.add(_flake8_of(path, repository.read(path)))
+        omissions.add(_flake8_of(path, repository.read_ini(path, "flake8")))
     return omissions
 
 
@@ -100,13 +99,7 @@ def _joined(path: str, other: str) -> str:
     return "" if other.startswith(("/", "~")) else "/".join(parts)
 
 
-def _flake8_of(path: str, text: str) -> Iterator[Omission]:
-    parser = configparser.RawConfigParser(strict=False)
-    try:
-        parser.read_string(text)
-        table = dict(parser["flake8"]) if parser.has_section("flake8") else {}
-    except configparser.Error:
-        return
+def _flake8_of(path: str, table: Mapping[str, str]) -> Iterator[Omission]:
     for key in ("ignore", "extend-ignore"):
         if rules := _codes(_split(table.get(key, ""))):
             yield Omission(path, f"flake8 {key}", rules)

@@ -1,7 +1,5 @@
 """Reads what a project's typos leaves out, and its codespell: words that are taken as they are, and files."""
 
-import configparser
-import contextlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
@@ -61,10 +59,8 @@ def narrow(root: Path, base: str = "") -> TyposOmissions:
 def _codespell(repository: Repository) -> Iterator[tuple[str, str, str]]:
     """Yields each configuration of codespell with its words and files, separated by commas."""
     for path in CODESPELL:
-        parser = configparser.RawConfigParser(strict=False)
-        with contextlib.suppress(configparser.Error):
-            parser.read_string(repository.read(path))
-            yield path, parser.get("codespell", WORDS, fallback=""), parser.get("codespell", SKIP, fallback="")
+        section = repository.read_ini(path, "codespell")
+        yield path, section.get(WORDS, ""), section.get(SKIP, "")
     table = _table(_table(repository.read_toml("pyproject.toml") or {}, "tool"), "codespell")
     words, skipped = (table.get(key, "") for key in (WORDS, SKIP))
     yield "pyproject.toml", words if isinstance(words, str) else "", skipped if isinstance(skipped, str) else ""

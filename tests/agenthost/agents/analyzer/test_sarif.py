@@ -71,7 +71,7 @@ def test_what_is_no_whole_sarif_is_told(document: bytes) -> None:
 
 
 @pytest.mark.parametrize(("behind", "has_more"), [(b" \n", False), (b'\n{"runs": []}', True), (b"done.", True)])
-def test_of_several_documents_the_first_is_read_and_the_others_are_told(behind: bytes, has_more: bool) -> None:
+def test_of_several_documents_the_first_is_read_and_the_others_are_told(behind: bytes, *, has_more: bool) -> None:
     sarif = Sarif(reader(b'\xef\xbb\xbf{"runs": [{"results": [' + RESULT + b"]}]}" + behind))
 
     assert (len(list(sarif.results())), sarif.has_more) == (1, has_more)
