@@ -32,6 +32,9 @@ _IMPORTED = re.compile(r"\n[^\n]* \((/[^\n]*)\)(?:\n|$)")  # ╭──▶ ./b (/
 _NAME = re.compile(r"`([^`]+)`")
 _GIVEN_NAME = re.compile(r"([\w$]+)\s*(?::[^=]*)?[:=]\s*(?:async\b)?\s*$")  # const a =
 _NUMBER = re.compile(r"\((\d+)\)\. |complexity of (\d+)\. ")
+# Of these most are written by a build, or name a value that it replaces.
+CONSTANT, TRUTHINESS = "no-constant-binary-expression", "constant truthiness"
+DECLARATIONS = (".d.ts", ".d.mts", ".d.cts")  # without code, so that one that does not parse hides nothing
 Place = tuple[str, int, int]  # path, line, column
 
 
@@ -45,7 +48,11 @@ class _Gathered:
     names: dict[Place, str] = field(default_factory=dict)
 
     def take(self, result: Result, diagnostic: dict[str, Any]) -> bool:
-        """Returns whether a result is one of these, kept as far as there is room."""
+        """Returns whether a result is none by itself: it is kept for later as far as there is room, or left out."""
+        if result.rule == UNPARSED:
+            return result.path.endswith(DECLARATIONS)
+        if result.rule == CONSTANT:
+            return TRUTHINESS in result.message
         if result.rule == CYCLE:
             match = _IMPORTED.search(str(diagnostic.get("note")))
             if match and len(self.cycles) < MAX_KEPT:

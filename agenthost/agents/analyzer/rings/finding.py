@@ -62,7 +62,7 @@ def relieve(graph: ImportGraph, files: RingFiles) -> tuple[list[Move], int]:
 
 
 def _is_apart(path: str) -> bool:
-    return is_test(path) or is_vendored(path) or is_example(path)
+    return is_test(path) or is_vendored(path) or is_example(path) or "node_modules/" in path
 
 
 def _tied(graph: ImportGraph, choices: dict[str, list[Edge]]) -> int:
@@ -88,7 +88,9 @@ def _result(files: RingFiles, group: Sequence[str], moves: Sequence[Move], left:
     if count <= SMALL:
         many = "Two" if count == 2 else str(count)
         named = " and ".join(f"{_listed(move.names, 2)} of `{move.path}`" for move in moves)
-        return Result(SMALL_RULE, "note", f"{many} files import each other only for {named}.", first.path, line, line)
+        return Result(
+            SMALL_RULE, "note", f"{many} files would not import each other without {named}.", first.path, line, line
+        )
     ways = [
         f"{_users(move)} of the files import {_listed(move.names)} from `{move.path}`" for move in moves[:MAX_MOVES]
     ]

@@ -38,6 +38,10 @@ def test_a_diagnostic_is_a_result_with_rule_place_and_page(code: str | None, rul
     assert read(said(code), 7) == [Result(rule, "warning", "Wrong.", PATH, 3, 3, help="https://oxc.rs/a.html")]
 
 
+def test_a_file_of_declarations_need_not_parse() -> None:
+    assert read(said(None, filename="/workspace/a.d.ts"), said("TS(1038)", filename="/workspace/a.d.mts")) == []
+
+
 def test_a_diagnostic_without_a_place_is_one_of_its_file() -> None:
     assert [(result.path, result.start_line) for result in read(said("eslint(a)", labels=[]))] == [(PATH, 0)]
 
