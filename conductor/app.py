@@ -43,7 +43,7 @@ from conductor.snapshots.pushed.store import PushedSnapshots
 from conductor.snapshots.roots import WorkspaceRoots
 from conductor.store.port import Store
 from conductor.store.shared import Claim, SharedStore
-from conductor.store.sqlite.folder import DATABASE_NAME
+from conductor.store.sqlite.folder import DATABASE_NAME, LockedFolder
 from conductor.store.sqlite.store import SqliteStore
 from conductor.telemetry.parts import Telemetry, make_telemetry
 from conductor.telemetry.sources import Sources
@@ -88,7 +88,15 @@ OpenStore = Callable[[Settings], Awaitable[Store]]
 
 
 async def _open_store(settings: Settings) -> Store:
-    return await SqliteStore.open(settings.data)
+    if not settings.store:
+        return await SqliteStore.open(settings.data)
+    try:
+        # The driver is an extra, and takes its time to load.
+        from conductor.store.postgresql.store import PostgresqlStore  # noqa: PLC0415
+    except ImportError as error:
+        text = f"store: the driver of PostgreSQL cannot be loaded: {error}"
+        raise ConfigurationError(text, hint="pip install 'conductor-agenthost[postgresql]'") from error
+    return await PostgresqlStore.open(settings.store)
 
 
 @contextlib.asynccontextmanager
@@ -101,6 +109,8 @@ async def serving(
         with _telling_of_taken():
             refuse_taken(settings.listen)
     async with AsyncExitStack() as stack:
+        if settings.store:  # SQLite locks the folder itself
+            stack.callback(LockedFolder.acquire(settings.data).release)
         store = await open_store(settings)
         stack.push_async_callback(store.close)
         roots = WorkspaceRoots(settings.roots)

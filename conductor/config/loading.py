@@ -3,6 +3,7 @@
 Reads files and environment for nothing else; starts nothing.
 
     listen = "unix:/run/conductor.sock"      roots = ["/src"]      project = "/src/mine"
+    store = "postgresql://USER@HOST/DB"                            # else SQLite in the data folder
     blobs = "s3://bucket/prefix?endpoint=https://s3.example.org"
     [hosts]      alpha = "unix:/run/alpha.sock"
     [logs]       format = "json"             level = "info"
@@ -33,6 +34,7 @@ from conductor.config.tables import (
     read_pushes,
     read_retention,
     read_roots,
+    read_store,
     read_traces,
     split_host,
 )
@@ -46,7 +48,7 @@ from servicekit.tls.settings import TlsSettingError, TlsSettings, read_tls
 
 _KEYS = frozenset(
     {
-        *("listen", "data", "blobs", "roots", "project", "hosts", "logs", "limits", "clocks", "retention"),
+        *("listen", "data", "store", "blobs", "roots", "project", "hosts", "logs", "limits", "clocks", "retention"),
         *("metrics", "traces", "tls", "pushes", "access", "fetch"),
     }
 )
@@ -58,6 +60,7 @@ def load(
     default_data: Path | None,
     listen: str | None = None,
     data: Path | None = None,
+    store: str | None = None,
     blobs: str | None = None,
     config: Path | None = None,
     hosts: Sequence[str] = (),
@@ -78,11 +81,15 @@ def load(
     problems += [f"there is no setting '{key}'{there_are(key, known)}" for key in sorted(document.keys() - _KEYS)]
     logs = read_table(document, "logs", problems)
     named = [split_host(text, problems) for text in hosts] or list(read_table(document, "hosts", problems).items())
-    folder = read_folder("data", data or read_text(document, "data", str(default_data or ""), problems), problems)
+    found_store, usual = read_store(store or read_text(document, "store", "", problems), default_data, problems)
+    folder = read_folder("data", data or read_text(document, "data", usual, problems), problems)
+    if usual != str(default_data or "") and folder != Path(usual):
+        problems.append(f"store is in '{usual}' and data is '{folder}': SQLite keeps its file in the data folder")
     found_tls = _tls(document.get("tls", {}), tls or {}, folder, problems)
     settings = Settings(
         listen=read_address("listen", listen or read_text(document, "listen", default_listen, problems), problems),
         data=folder,
+        store=found_store,
         blobs=blobs or read_text(document, "blobs", "", problems),
         hosts=tuple(read_hosts(named, problems)),
         roots=tuple(read_roots(roots or read_paths(document, "roots", problems), problems)),
@@ -103,7 +110,7 @@ def load(
         problems.append(
             f"hosts: there are {given}, and limits.hosts is {settings.limits.hosts}: set it higher, or name fewer"
         )
-    if default_data is None and not data and not document.get("data"):
+    if not usual and not data and not document.get("data"):
         problems.append("'data' is not set, and this user has no home folder: give --data DIR")
     problems += [f"there is no setting 'logs.{key}'" for key in sorted(logs.keys() - {"format", "level"})]
     hints = [f"see {config}"] if problems and config else []

@@ -101,6 +101,7 @@ class Settings:
 
     listen: Address
     data: Path
+    store: str = ""  # URL of a PostgreSQL database; empty: SQLite in the data folder
     blobs: str = ""  # where the copies of runs' snapshots lie; empty: nowhere but in the data folder
     hosts: tuple[HostSetting, ...] = ()
     roots: tuple[Path, ...] = ()
@@ -123,6 +124,7 @@ class Settings:
         shown = {
             "listen": self.listen.text,
             "data": readable(self.data),
+            "store": self.store or "(SQLite in the data folder)",
             "blobs": self.blobs or "(the data folder alone)",
             "roots": os.pathsep.join(map(readable, self.roots)) or "(every folder that the service can read)",
             "project": readable(self.project) if self.project else "",

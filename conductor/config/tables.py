@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from conductor.config.settings import MOST_SECONDS, ROLES, Access, Clocks, Limits, Pushes, Retention
 from conductor.config.values import AGES, SIZES, choose, is_folder, quantity_of, read_address, read_folder, read_text
@@ -32,6 +33,33 @@ def read_hosts(named: Iterable[tuple[str, object]], problems: list[str]) -> Iter
             problems.append(f"hosts.{name} is given twice")
         seen.add(name)
         yield host
+
+
+def read_store(url: str, default_data: Path | None, problems: list[str]) -> tuple[str, str]:
+    """Returns the URL of a database that is no file, and the data folder by default: that of a database that is one."""
+    usual = str(default_data or "")
+    try:
+        parts = urlsplit(url)
+        has_password = parts.password is not None or "password" in parse_qs(parts.query)
+    except ValueError as error:
+        problems.append(f"store is no URL: {error}")
+        return "", usual
+    if has_password:  # the URL itself is not repeated
+        problems.append(
+            "store holds a password, which every user of this machine can read in the list of processes: "
+            "put it into a file that PGPASSFILE names, or into PGPASSWORD"
+        )
+    elif parts.scheme == "sqlite":
+        folder = unquote(parts.path)
+        if parts.netloc or not Path(folder).is_absolute():
+            problems.append(f"store must be sqlite:///DIR with the whole path of a folder, not {shown(url)}")
+        else:
+            usual = folder
+    elif parts.scheme in ("postgresql", "postgres"):
+        return url, usual
+    elif url:
+        problems.append(f"store must be postgresql://USER@HOST/DB or sqlite:///DIR, not {shown(url)}")
+    return "", usual
 
 
 def read_roots(roots: Sequence[Path], problems: list[str]) -> Iterable[Path]:

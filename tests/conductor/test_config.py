@@ -58,6 +58,39 @@ def test_a_flag_hides_the_file_and_the_file_hides_the_default(tmp_path: Path) ->
     assert (settings.log_format, settings.limits.unfinished_runs) == ("json", 7)
 
 
+@pytest.mark.parametrize(
+    ("given", "store", "data"),
+    [
+        ({}, "", "/var/lib/conductor"),
+        ({"store": "sqlite:///srv/c"}, "", "/srv/c"),
+        ({"store": "sqlite:///srv/c", "data": Path("/srv/c")}, "", "/srv/c"),
+        ({"store": "postgresql://ann@db/flows"}, "postgresql://ann@db/flows", "/var/lib/conductor"),
+    ],
+)
+def test_the_store_is_sqlite_in_the_data_folder_or_a_database(given: dict[str, Any], store: str, data: str) -> None:
+    settings = load(**DEFAULTS, **given)
+
+    assert (settings.store, settings.data) == (store, Path(data))
+
+
+@pytest.mark.parametrize(
+    ("store", "what"),
+    [
+        ("postgresql://ann:secret@db/flows", "PGPASSFILE"),
+        ("postgresql://ann@db/flows?password=secret", "PGPASSFILE"),
+        ("mysql://db/flows", "postgresql://USER@HOST/DB or sqlite:///DIR"),
+        ("sqlite://relative", "the whole path of a folder"),
+        ("sqlite:///srv/c", "SQLite keeps its file in the data folder"),
+        ("postgresql://[", "store is no URL"),
+    ],
+)
+def test_a_store_that_cannot_be_used_is_refused_and_no_password_is_repeated(store: str, what: str) -> None:
+    told = problem(store=store, data=Path("/srv/other"))
+
+    assert what in told
+    assert "secret" not in told
+
+
 def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
     config = written(tmp_path, 'listen = "0.0.0.0:1"\nlisten_to = 3\n[limits]\nunfinished_runs = 0\nturtles = 4\n')
     told = problem(config=config, hosts=("Alpha=unix:/x", "beta", "c=192.168.0.1:1"), roots=(tmp_path / "no",))

@@ -29,10 +29,13 @@ STEPS = 4
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(150)]
 
 
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     """Services for all tests here: a conductor that was killed serves again before a test ends."""
-    with running_pair(tmp_path_factory.mktemp("pair")) as running:
+    extra: tuple[str, ...] = ()
+    if request.param == "postgresql":
+        extra = ("--store", request.getfixturevalue("databases").take())
+    with running_pair(tmp_path_factory.mktemp("pair"), extra=extra) as running:
         yield running
 
 

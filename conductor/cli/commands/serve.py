@@ -24,6 +24,11 @@ def usual_data() -> Path | None:
 )
 @click.option("--data", type=click.Path(path_type=Path), help="Folder for the database and the snapshots.")
 @click.option(
+    "--store",
+    metavar="URL",
+    help="The database: postgresql://USER@HOST/DB, the password in PGPASSFILE.  [default: SQLite in the data folder]",
+)
+@click.option(
     "--blobs",
     metavar="URL",
     help="Copy the runs' snapshots to s3://BUCKET/PREFIX?endpoint=URL or a folder, for a conductor on another machine.",
@@ -68,6 +73,7 @@ def serve(context: Context, /, **options: Any) -> int:
             config=options["config"],
             listen=options["listen"],
             data=options["data"],
+            store=options["store"],
             blobs=options["blobs"],
             default_listen=context.address,
             default_data=usual_data(),
