@@ -28,7 +28,6 @@ from .inventory import take_inventory
 from .overtime import OvertimeError, ended_after
 from .structure.packages import find_package_rings
 from .survey import Survey
-from .testing.hollow_tests import find_powerless_tests
 from .testing.untested import find_untested
 
 # The detectors of each lens, with words that complete the sentence "Looking at …".
@@ -38,7 +37,7 @@ LENSES: dict[str, dict[str, Callable[[Survey], Iterable[Finding]]]] = {
         "the history, for distant files that change together": find_cochange,
     },
     "structure": {"which packages of JavaScript and TypeScript import which, for rings": find_package_rings},
-    "tests": {"larger modules that no test names": find_untested, "tests that cannot fail": find_powerless_tests},
+    "tests": {"larger modules that no test names": find_untested},
     "docs": {
         "links, anchors and badges of the documents": find_dead_links,
         "what configuration and scripts name": find_missing,
