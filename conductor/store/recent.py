@@ -50,6 +50,12 @@ class Recent:
             if (kept := self._runs.get(run)) is not None:
                 _add(kept, items)
 
+    def forget(self) -> None:
+        """Forgets all items: it is not known whether they are what is stored."""
+        for kept in self._runs.values():
+            kept.items.clear()
+            kept.size = 0
+
     def after(self, run: str, position: int, max_bytes: int) -> list[Stored] | None:
         """Returns a page of what follows a position; None where that is not kept here."""
         kept = self._runs.get(run)

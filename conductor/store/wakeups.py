@@ -64,6 +64,12 @@ class Wakeups:
             for watcher in self._watchers.get(run, ()):
                 watcher.wake()
 
+    def wake_all(self) -> None:
+        """Wakes every watcher."""
+        for watchers in self._watchers.values():
+            for watcher in watchers:
+                watcher.wake()
+
     def _forget(self, run: str, watcher: Watcher) -> None:
         self._watchers[run].discard(watcher)
         if not self._watchers[run]:

@@ -25,6 +25,12 @@ CREATE TABLE clock (
   time_offset DOUBLE PRECISION NOT NULL
 );
 
+CREATE TABLE presence ( -- how the active conductor sees its hosts, for standbys; nothing is lost with it
+  number SMALLINT PRIMARY KEY CHECK (number = 1),
+  time TIMESTAMPTZ NOT NULL,
+  data BYTEA NOT NULL
+);
+
 CREATE TABLE runs (
   key BIGINT PRIMARY KEY,
   run TEXT COLLATE "C" NOT NULL UNIQUE,

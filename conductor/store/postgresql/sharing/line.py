@@ -1,0 +1,57 @@
+"""A connection for short statements beside the store's own: opened again when it broke, and cut when nobody waits any more.
+
+A server that stands still answers nothing and breaks nothing. A caller who gives up cuts the connection, so that the statement's end
+is not waited for; whether it was carried out is not known then.
+"""
+
+import asyncio
+import os
+import socket
+from contextlib import suppress
+from typing import Any
+
+import psycopg
+
+from conductor.store.postgresql.address import DatabaseAddress
+from conductor.store.postgresql.connection import Connection, Result, Work, connect
+from conductor.store.postgresql.failures import translate
+
+
+def cut(connection: Connection) -> None:
+    """Breaks a connection: whatever waits for it fails at once."""
+    with suppress(psycopg.Error, OSError):
+        copy = socket.socket(fileno=os.dup(connection.fileno()))
+        with copy:
+            copy.shutdown(socket.SHUT_RDWR)
+
+
+class Line:
+    """One connection, for one statement at a time."""
+
+    def __init__(self, address: DatabaseAddress, settings: dict[str, Any] | None = None) -> None:
+        self._address = address
+        self._settings = settings
+        self._connection: Connection | None = None
+        self._turn = asyncio.Lock()
+
+    async def run(self, work: Work[Result]) -> Result:
+        """Runs `work` with the connection; raises StorageError where it breaks."""
+        async with self._turn:
+            connection = self._connection
+            if connection is None or connection.closed:
+                connection = self._connection = await connect(self._address, self._settings)
+            task = asyncio.ensure_future(work(connection))
+            try:
+                return await asyncio.shield(task)
+            except asyncio.CancelledError:
+                cut(connection)
+                self._connection = None
+                task.add_done_callback(lambda done: done.cancelled() or done.exception())
+                raise
+            except psycopg.Error as error:
+                raise translate(error, self._address) from error
+
+    async def close(self) -> None:
+        """Closes the connection."""
+        if self._connection is not None:
+            await self._connection.close()
