@@ -8,7 +8,6 @@ the inputs that wait; the database closes. A failure in any part ends the proces
 
 import asyncio
 import contextlib
-import secrets
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
@@ -20,7 +19,7 @@ from conductor.api.access.admission import Admission, loopback_callers, socket_c
 from conductor.api.access.token_book import TokenBook
 from conductor.api.presence import PresenceKeeper, StoredHosts, SwitchedHosts
 from conductor.blobs.opening import open_blobs
-from conductor.clock import SystemClock
+from conductor.clock import SystemClock, read_clocks
 from conductor.config import FETCHED_FOLDER, PUSHED_FOLDER, SNAPSHOTS_FOLDER, Settings
 from conductor.core.access.roles import is_read
 from conductor.core.model.conductor_state import ConductorState, Limits
@@ -32,6 +31,7 @@ from conductor.evaluation.workers.pool import NewWorker, Worker
 from conductor.hosts.channels import HostChannels
 from conductor.leading import Lead, SharedLead, SoleLead
 from conductor.lease.following import Following
+from conductor.lease.holder import read_holder
 from conductor.maintenance.compaction import Compaction
 from conductor.maintenance.pushed import PushedRetention
 from conductor.maintenance.retention import Retention
@@ -88,15 +88,18 @@ OpenStore = Callable[[Settings], Awaitable[Store]]
 
 
 async def _open_store(settings: Settings) -> Store:
-    if not settings.store:
-        return await SqliteStore.open(settings.data)
+    return await _open_shared(settings) if settings.store else await SqliteStore.open(settings.data)
+
+
+async def _open_shared(settings: Settings) -> Store:
     try:
-        # The driver is an extra, and takes its time to load.
-        from conductor.store.postgresql.store import PostgresqlStore  # noqa: PLC0415
+        # An extra, and a conductor on SQLite is leaner.
+        from conductor.store.postgresql.sharing.store import SharedPostgresqlStore  # noqa: PLC0415
     except ImportError as error:
         text = f"store: the driver of PostgreSQL cannot be loaded: {error}"
         raise ConfigurationError(text, hint="pip install 'conductor-agenthost[postgresql]'") from error
-    return await PostgresqlStore.open(settings.store)
+    held = LockedFolder.acquire(settings.data)  # for its snapshots: each conductor has a folder of its own
+    return await SharedPostgresqlStore.open_shared(settings.store, held.release)
 
 
 @contextlib.asynccontextmanager
@@ -222,6 +225,7 @@ class Conductor:
             )
             running = [tasks.create_task(part.run()) for part in parts]
             leading = tasks.create_task(self._lead.run())
+            await self._lead.begun()
             server = await self._start_server()
             try:
                 await stop.wait()
@@ -242,7 +246,9 @@ class Conductor:
             return SoleLead(self._make_tenure(state), store.epoch)
         assert isinstance(store, SharedStore)  # noqa: S101 - `serving` reads no state of such a store
         following = Following(store, lambda: self._seat.engine is None, _limits(settings), _configured(settings))
-        claim = Claim(secrets.token_hex(8), settings.lease_seconds, settings.listen.text)
+        claim = Claim(
+            read_holder(settings.data, read_clocks().boot), settings.limits.lease_seconds, settings.listen.text
+        )
         return SharedLead(store, self._opened, claim, self._seat, following=following, make_tenure=self._make_tenure)
 
     def _make_tenure(self, state: ConductorState, may_send: Callable[[], bool] = lambda: True) -> Tenure:

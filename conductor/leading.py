@@ -51,6 +51,9 @@ class Lead(Protocol):
     async def run(self) -> None:
         """Works until `end`; a failure comes out."""
 
+    async def begun(self) -> None:
+        """Returns when the role at the start is known, at the latest after some seconds."""
+
     async def hand_over(self) -> None:
         """Makes this conductor a standby. Raises PreconditionError where none can follow it."""
 
@@ -91,6 +94,9 @@ class SoleLead:
     async def run(self) -> None:
         """Works until `end`."""
         await self._tenure.run(lambda: None)
+
+    async def begun(self) -> None:
+        """Returns at once."""
 
     async def hand_over(self) -> None:
         """Refuses: no other conductor can follow."""
@@ -166,6 +172,10 @@ class SharedLead:
             await self._ending.wait()
             for task in working:
                 task.cancel()
+
+    async def begun(self) -> None:
+        """Returns when this conductor is the active one, or knows that another is."""
+        await self._keeper.begun()
 
     async def hand_over(self) -> None:
         """Makes this conductor a standby."""

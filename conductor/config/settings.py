@@ -32,6 +32,7 @@ class Limits:
     silence_seconds: int = 6
     progress_seconds: int = 5
     stop_seconds: int = 10
+    lease_seconds: int = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ class Settings:
 
     listen: Address
     data: Path
-    store: str = ""  # URL of a PostgreSQL database; empty: SQLite in the data folder
+    store: str = ""  # URL of a PostgreSQL database, which conductors share; empty: SQLite in the data folder
     blobs: str = ""  # where the copies of runs' snapshots lie; empty: nowhere but in the data folder
     hosts: tuple[HostSetting, ...] = ()
     roots: tuple[Path, ...] = ()
@@ -117,7 +118,6 @@ class Settings:
     traces: Collector = field(default_factory=Collector)
     access: Access = field(default_factory=Access)
     fetch: FetchSettings = field(default_factory=FetchSettings)
-    lease_seconds: float = 10.0  # of the active conductor, on a shared store
 
     def shown(self) -> dict[str, str]:
         """Returns the settings in force by name, for people. None of them is a secret; a secret must not be added here."""

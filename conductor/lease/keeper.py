@@ -7,6 +7,7 @@ the next one begins with a new epoch, by the same recovery as at a start; any ot
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TypeGuard
 
 import structlog
@@ -37,6 +38,7 @@ LONGEST_WAIT_SECONDS = 0.5
 ANSWER_SHARE = 0.25  # of the lease: a question that takes longer is given up
 POLITE_SECONDS = 1.0  # for a tenure to store what waits, before the lease is given away
 HAND_OVER_SECONDS = 5.0
+BEGIN_SECONDS = 5.0
 
 # Recovers as the active conductor of this epoch and works until it is ended; calls back when requests are taken.
 Lead = Callable[[int, Callable[[], None]], Awaitable[None]]
@@ -86,6 +88,14 @@ class LeaseKeeper:
     def claim_at(self, address: str) -> None:
         """Names the address at which callers reach this conductor, from the next takeover on."""
         self._claim = Claim(self._claim.holder, self._claim.seconds, address)
+
+    async def begun(self) -> None:
+        """Returns when this conductor is the active one, or has heard that another is."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(BEGIN_SECONDS):
+                while not (self.role is Role.ACTIVE or (self.role is Role.STANDBY and self.told.left > 0)):
+                    self._moved.clear()
+                    await self._moved.wait()
 
     async def hand_over(self, *, for_good: bool = False) -> None:
         """Gives the lease away, if it is held; returns when it is free."""

@@ -1,9 +1,12 @@
-"""Two conductors of one store, in this process: one leads, and the other serves reads and takes over. Keeps K15."""
+"""Two conductors of one store, in this process: one leads, and the other serves reads and takes over. Keeps K15.
+
+On a store in memory, which can be cut from one conductor alone, and on a real PostgreSQL.
+"""
 
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,8 @@ import pytest
 from conductor.app import serving
 from conductor.cli.main import main
 from conductor.config import HostSetting, Limits, Settings
+from conductor.store.postgresql.sharing.store import SharedPostgresqlStore
+from conductor.store.shared import SharedStore
 from conductor.v1 import pool_service_pb2 as pool_pb
 from conductor.v1 import run_service_pb2 as pb
 from conductor.v1 import server_service_pb2 as server_pb
@@ -23,14 +28,15 @@ from tests.fakes.shared_memory import SharedMemory, SharedMemoryStore
 from tests.kit.worker import WorkerInProcess
 
 pytestmark = pytest.mark.processes
-LEASE_SECONDS = 1.0
+LEASE_SECONDS = 1
 
 
 class Pair:
     """Conductors of one store, by name, and the host below them."""
 
-    def __init__(self, folder: Path, host: ExecutionHost, address: str, stack: AsyncExitStack) -> None:
+    def __init__(self, folder: Path, host: ExecutionHost, address: str, stack: AsyncExitStack, url: str = "") -> None:
         self.folder = folder
+        self.url = url
         self.host = host
         self.shared = SharedMemory()
         self.stores: dict[str, SharedMemoryStore] = {}
@@ -41,16 +47,18 @@ class Pair:
         (self.workspace / "a.txt").write_text("one\n")
 
     async def start(self, name: str) -> Running:
-        store = self.stores[name] = SharedMemoryStore(self.shared)
+        if self.url:
+            store: SharedStore = await SharedPostgresqlStore.open_shared(self.url)
+        else:
+            store = self.stores[name] = SharedMemoryStore(self.shared)
         settings = Settings(
             listen=Address.parse(f"unix:{self.folder}/{name}.sock"),
             data=self.folder / name,
             hosts=(HostSetting("alpha", self._address),),
-            limits=Limits(stop_seconds=1),
-            lease_seconds=LEASE_SECONDS,
+            limits=Limits(stop_seconds=1, lease_seconds=LEASE_SECONDS),
         )
 
-        async def open_store(_: Settings) -> SharedMemoryStore:
+        async def open_store(_: Settings) -> SharedStore:
             return store
 
         conductor = await self._stack.enter_async_context(serving(settings, WorkerInProcess, open_store))
@@ -63,12 +71,25 @@ class Pair:
         return Running(settings.listen.target, channel, {"alpha": self.host}, {}, self.workspace, stop, serves)
 
 
-@pytest.fixture
-async def pair(tmp_path: Path) -> AsyncIterator[Pair]:
+@asynccontextmanager
+async def paired(folder: Path, url: str = "") -> AsyncIterator[Pair]:
     host = ExecutionHost()
     async with AsyncExitStack() as stack:
-        address = await stack.enter_async_context(agent_host(tmp_path, "alpha", host, HostTeller("alpha", "scripted")))
-        yield Pair(tmp_path, host, address, stack)
+        teller = HostTeller("alpha", "scripted")
+        address = await stack.enter_async_context(agent_host(folder, "alpha", host, teller))
+        yield Pair(folder, host, address, stack, url)
+
+
+@pytest.fixture
+async def pair(tmp_path: Path) -> AsyncIterator[Pair]:
+    async with paired(tmp_path) as it:
+        yield it
+
+
+@pytest.fixture
+async def real(database: str, tmp_path: Path) -> AsyncIterator[Pair]:
+    async with paired(tmp_path, database) as it:
+        yield it
 
 
 async def role(it: Running) -> str:
@@ -81,10 +102,10 @@ async def until_active(it: Running, seconds: float = 10.0) -> None:
             await asyncio.sleep(0.02)
 
 
-async def test_a_standby_serves_reads_and_names_the_active_conductor(pair: Pair) -> None:
-    active = await pair.start("a")
+async def test_a_standby_serves_reads_and_names_the_active_conductor(real: Pair) -> None:
+    active = await real.start("a")
     await until_active(active)
-    standby = await pair.start("b")
+    standby = await real.start("b")
     run = await active.create(agent_step("one"))
 
     info = await standby.server.GetServerInfo(server_pb.GetServerInfoRequest())
@@ -129,9 +150,9 @@ async def end_talk(pair: Pair, watching: list[asyncio.Task[list[pb.WatchRunRespo
     return history
 
 
-async def test_a_hand_over_takes_less_than_two_seconds_and_touches_no_agent(pair: Pair) -> None:
+async def test_a_hand_over_takes_less_than_two_seconds_and_touches_no_agent(real: Pair) -> None:
     """Watchers of both stay connected, and see the same."""
-    active, standby, run = await talking(pair)
+    active, standby, run = await talking(real)
     watching = [asyncio.create_task(one.watch(run)) for one in (active, standby)]
     await asyncio.sleep(0.1)
 
@@ -143,10 +164,10 @@ async def test_a_hand_over_takes_less_than_two_seconds_and_touches_no_agent(pair
     assert took < 2.0
     assert info.server_role == "standby"
     assert (await refusal(active.runs.PauseRun(pb.PauseRunRequest(name=run)))).reason == "NOT_ACTIVE"
-    await end_talk(pair, watching)
-    (execution,) = pair.host.executions.values()
+    await end_talk(real, watching)
+    (execution,) = real.host.executions.values()
     assert execution.cancels == []
-    assert (pair.host.epoch, pair.shared.disk.epoch) == (2, 2)
+    assert real.host.epoch == 2
     assert (await refusal(standby.runs.CancelRun(pb.CancelRunRequest(name=run)))).reason == "RUN_NOT_RUNNING"
 
 
@@ -164,8 +185,8 @@ async def test_the_command_handover_says_who_is_active_now(pair: Pair, capsys: p
     assert f"it is a standby; the active conductor is at {standby.target}" in capsys.readouterr().out
 
 
-async def test_an_active_conductor_that_is_stopped_gives_the_lease_away_at_once(pair: Pair) -> None:
-    active, standby, run = await talking(pair)
+async def test_an_active_conductor_that_is_stopped_gives_the_lease_away_at_once(real: Pair) -> None:
+    active, standby, run = await talking(real)
     watching = asyncio.create_task(standby.watch(run))
 
     begun = time.monotonic()
@@ -174,7 +195,7 @@ async def test_an_active_conductor_that_is_stopped_gives_the_lease_away_at_once(
     took = time.monotonic() - begun
 
     assert took < 2.0
-    await end_talk(pair, [watching])
+    await end_talk(real, [watching])
 
 
 async def test_an_active_conductor_that_cannot_reach_the_database_becomes_a_standby_and_stores_nothing_more(

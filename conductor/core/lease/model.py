@@ -126,7 +126,7 @@ Deed = Ask | Recover | Stop
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where one conductor stands. `me` is a name of this life of the process; no other process ever has it."""
+    """Where one conductor stands. `me` is a name that no other living process has."""
 
     me: str
     seconds: float = 10.0  # of a lease

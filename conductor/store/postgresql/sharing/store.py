@@ -68,10 +68,16 @@ class SharedPostgresqlStore(PostgresqlStore, SharedStore):
         stack.push_async_callback(self.follow)
 
     @classmethod
-    async def open_shared(cls, url: str, schema: Schema | None = None) -> Self:
-        """Opens the database to read; makes the schema where there is none. Raises what `open` raises."""
-        address, schema = DatabaseAddress.read(url), schema or Schema()
+    async def open_shared(
+        cls, url: str, release: Callable[[], None] = lambda: None, schema: Schema | None = None
+    ) -> Self:
+        """Opens the database to read; makes the schema where there is none. Raises what `open` raises.
+
+        `release` is called at the end, also where it cannot be opened.
+        """
         async with AsyncExitStack() as stack:
+            stack.callback(release)
+            address, schema = DatabaseAddress.read(url), schema or Schema()
             connection = await connect(address)
             try:
                 if await read_version(connection, address, schema) == 0:
@@ -92,17 +98,17 @@ class SharedPostgresqlStore(PostgresqlStore, SharedStore):
         return await self._line.run(carry_out)
 
     async def lead(self, epoch: int) -> None:
-        connection = await connect(self._address)
-        try:
-            await bring_up(connection, self._address, self._schema)
-            if not (rows := await ask(connection, _LEAD, epoch)):
+        async with AsyncExitStack() as stack:
+            connection = await connect(self._address)
+            stack.push_async_callback(connection.close)
+            try:
+                await bring_up(connection, self._address, self._schema)
+                rows = await ask(connection, _LEAD, epoch)
+            except psycopg.Error as error:
+                raise translate(error, self._address) from error
+            if not rows:
                 raise SupersededError(f"another conductor took over the {self._address.shown}")
-        except psycopg.Error as error:
-            await connection.close()
-            raise translate(error, self._address) from error
-        except BaseException:
-            await connection.close()
-            raise
+            stack.pop_all()
         self._identity = Identity(self._identity.conductor_id, epoch)
         self._forget()
         self._writer = Writer(self._address, connection, self._identity)
