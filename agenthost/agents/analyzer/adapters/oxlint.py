@@ -7,7 +7,7 @@ move. And each function with many paths, or with many lines, has one: the result
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -46,6 +46,7 @@ class _Gathered:
     cycles: list[Import] = field(default_factory=list)
     functions: dict[Place, dict[str, int]] = field(default_factory=dict)
     names: dict[Place, str] = field(default_factory=dict)
+    _last: tuple[str, bytes] = "", b""
 
     def take(self, result: Result, diagnostic: dict[str, Any]) -> bool:
         """Returns whether a result is none by itself: it is kept for later as far as there is room, or left out."""
@@ -59,7 +60,7 @@ class _Gathered:
                 importer, imported = (path.removeprefix(f"{self.root}/") for path in (result.path, match[1]))
                 self.cycles.append(Import(importer, result.start_line, imported))
         elif result.rule in {BRANCHES, LINES}:
-            place = result.path, result.start_line, int(diagnostic["labels"][0]["span"]["column"])
+            place = result.path, result.start_line, int(_span(diagnostic)["column"])
             if (number := _NUMBER.search(result.message)) and (
                 place in self.functions or len(self.functions) < MAX_KEPT
             ):
@@ -80,6 +81,18 @@ class _Gathered:
                 yield self._tangled(place, branches, code)
         yield from find_rings(self.root, self.cycles)
 
+    def breaks_in(self, path: str, diagnostic: dict[str, Any]) -> int:
+        """Returns how many lines after its first one a diagnostic ends."""
+        span = _span(diagnostic)
+        start, length = int(span.get("offset", 0)), int(span.get("length", 0))
+        return self._content(path)[start : start + length].rstrip().count(b"\n") if length > 1 else 0
+
+    def _content(self, path: str) -> bytes:
+        """Returns the bytes of a file; those of the last one are kept, as results come file by file."""
+        if path != self._last[0]:
+            self._last = path, read_bytes(self.root / path, MAX_FILE_BYTES) or b""
+        return self._last[1]
+
     def _tangled(self, place: Place, branches: int, code: int) -> Result:
         path, line, column = place
         level = "warning" if branches > 2 * MAX_BRANCHES or code > 2 * MAX_CODE_LINES else "note"
@@ -92,7 +105,7 @@ class _Gathered:
 
     def _given_name(self, path: str, line: int, column: int) -> str:
         """Returns the name that stands before an arrow function, where there is one."""
-        lines = (read_bytes(self.root / path, MAX_FILE_BYTES) or b"").decode(errors="replace").split("\n")
+        lines = self._content(path).decode(errors="replace").split("\n")
         match = _GIVEN_NAME.search(lines[line - 1][: column - 1][-MAX_NAME_CHARACTERS:]) if line <= len(lines) else None
         return match[1] if match else ""
 
@@ -108,19 +121,22 @@ def read(stream: BinaryIO, root: Path = Path(WORKSPACE)) -> Iterator[Result]:
             diagnostic = document.take()
             result = _result(diagnostic) if isinstance(diagnostic, dict) else None
             if result and not gathered.take(result, diagnostic):
-                yield result
+                yield replace(result, end_line=result.start_line + gathered.breaks_in(result.path, diagnostic))
     yield from gathered.results()
 
 
 def _result(diagnostic: dict[str, Any]) -> Result:
     match = _RULE.fullmatch(str(diagnostic.get("code", "")))
-    line = int(diagnostic["labels"][0]["span"]["line"]) if diagnostic.get("labels") else 0
     return Result(
         match[1] if match else UNPARSED,
         "warning",
         str(diagnostic["message"]),
         str(diagnostic["filename"]),
-        line,
+        line := int(_span(diagnostic).get("line", 0)),
         line,
         help=str(diagnostic.get("url", "")),
     )
+
+
+def _span(diagnostic: dict[str, Any]) -> dict[str, Any]:
+    return dict(diagnostic["labels"][0]["span"]) if diagnostic.get("labels") else {}

@@ -38,6 +38,17 @@ def test_a_diagnostic_is_a_result_with_rule_place_and_page(code: str | None, rul
     assert read(said(code), 7) == [Result(rule, "warning", "Wrong.", PATH, 3, 3, help="https://oxc.rs/a.html")]
 
 
+def test_a_place_ends_where_its_code_does(tmp_path: Path) -> None:
+    path = tmp_path / "a.ts"
+    path.write_text("// é\nexpect(\n  a,\n).resolves;\nb;\n")
+    label = {"span": {"offset": 6, "length": 22, "line": 2, "column": 1}}
+    text = json.dumps({"diagnostics": [said("jest(valid-expect)", filename=str(path), labels=[label])]})
+
+    (found,) = oxlint.read(io.BytesIO(text.encode()), tmp_path)
+
+    assert (found.start_line, found.end_line) == (2, 4)
+
+
 def test_a_file_of_declarations_need_not_parse() -> None:
     assert read(said(None, filename="/workspace/a.d.ts"), said("TS(1038)", filename="/workspace/a.d.mts")) == []
 
