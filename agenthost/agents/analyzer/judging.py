@@ -114,7 +114,7 @@ class Judge:
             return ""
         if not path or not _is_file(self.root / path):
             return NOWHERE
-        is_foreign = is_vendored(path) or is_generated((head_of(self.root / path) or "").split("\n"))
+        is_foreign = is_vendored(path) or is_generated((head_of(self.root / path) or "").split("\n"), path)
         return FOREIGN if is_foreign else ""
 
     def _is_excepted(self, result: Result, end: int) -> bool:

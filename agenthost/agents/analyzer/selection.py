@@ -55,7 +55,7 @@ def select(root: Path, patterns: Sequence[str]) -> Selection:
 def _place(selection: Selection, path: str, kind: str, head: str | None, size: int) -> None:
     if reason := _why_unread(path, head, size):
         selection.unread[path] = reason
-    elif is_generated((head or "").split("\n")):
+    elif is_generated((head or "").split("\n"), path):
         selection.others["generated"] += 1
     else:
         selection.kinds[path] = kind

@@ -55,7 +55,14 @@ _GENERATED = re.compile(
     re.IGNORECASE,
 )
 _COMMENT = re.compile(r"\s*(#|//|/\*|\*|--|<!--|;|%|\"\"\"|'|<\?php|$)")
+# /*! jQuery JavaScript Library v1.7.1 … license
+_RELEASED = re.compile(
+    r"(?:/\*|//)[^\n]{0,120}(?:\n[^\n]{0,120}){0,2}?(?:\bv\d+\.\d+|\b\d+\.\d+\.\d+\b).{0,600}?(?:\blicen[cs]e|\bcopyright|\(c\))",
+    re.DOTALL | re.IGNORECASE,
+)
+_RELEASED_PATH = re.compile(r"/[^/]+\.(?:[cm]?js|css)$")
 _HEAD_LINES = 12
+_HEAD_CHARACTERS = 1200
 _MINIFIED_COLUMNS = 2000
 
 
@@ -87,8 +94,13 @@ def is_product(path: str) -> bool:
     return is_code(path) and not (is_test(path) or is_vendored(path) or is_example(path))
 
 
-def is_generated(lines: Sequence[str]) -> bool:
-    """Returns whether a tool wrote the file, by its text: it says so in its first lines, or most of it stands in endless ones."""
+def is_generated(lines: Sequence[str], path: str = "") -> bool:
+    """Returns whether a tool wrote the file, by its text: it says so in its first lines, or most of it stands in endless ones.
+
+    With its path, a script in a folder that begins as releases of libraries do was copied from elsewhere.
+    """
+    if _RELEASED_PATH.search(path) and _RELEASED.match("\n".join(lines[:_HEAD_LINES])[:_HEAD_CHARACTERS]):
+        return True
     if any(_COMMENT.match(line) and _GENERATED.search(line[:400]) for line in lines[:_HEAD_LINES]):
         return True
     endless = sum(len(line) for line in lines if len(line) > _MINIFIED_COLUMNS)

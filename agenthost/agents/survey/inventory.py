@@ -43,6 +43,6 @@ def _classified(snapshot: Snapshot, path: str) -> tuple[str, str]:
     if source is None:
         reason = snapshot.left_out.get(path)
         return kind or WITHOUT_EXTENSION, "not text" if reason == NOT_TEXT else ""
-    if is_generated(source.lines):
+    if is_generated(source.lines, source.path):
         return kind, "generated"
     return kind or language(path, source.lines[0]) or WITHOUT_EXTENSION, ""

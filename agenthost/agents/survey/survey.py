@@ -103,4 +103,4 @@ class Survey:
 
     def _is_written(self, path: str) -> bool:
         source = self.snapshot.read(path)
-        return source is not None and not is_generated(source.lines)
+        return source is not None and not is_generated(source.lines, source.path)

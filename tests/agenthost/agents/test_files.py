@@ -77,3 +77,22 @@ def test_a_path_tells_what_a_file_is(path: str, kind: str) -> None:
 )
 def test_a_file_says_that_a_tool_wrote_it(text: str, generated: bool) -> None:  # noqa: FBT001 a case
     assert files.is_generated(text.split("\n")) is generated
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "is_copied"),
+    [
+        (
+            "static/jquery.js",
+            "/*!\n * jQuery JavaScript Library v1.7.1\n *\n * Dual licensed under MIT.\n * the license\n */",
+            True,
+        ),
+        ("web/underscore.js", "//     Underscore.js 1.2.2\n//     (c) 2011 Jeremy Ashkenas", True),
+        ("underscore.js", "//     Underscore.js 1.2.2\n//     (c) 2011 Jeremy Ashkenas", False),  # its own repository
+        ("src/a.js", "/*\n * Licensed under the Apache License, Version 2.0 (the License)\n */", False),
+        ("src/a.js", "// Works with v1.7.1 and above.\nconst copy = 1;\n", False),
+        ("src/zlib.h", "/* zlib.h -- version 1.2.11\n * Copyright (C) 1995 */", False),
+    ],
+)
+def test_a_release_of_a_library_is_not_the_projects_own(path: str, text: str, is_copied: bool) -> None:  # noqa: FBT001
+    assert files.is_generated(text.split("\n"), path) is is_copied
