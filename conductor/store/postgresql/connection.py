@@ -1,13 +1,12 @@
 """Connections to PostgreSQL, each with the settings that the store relies on, and a small pool of readers.
 
-Every transaction is a pipeline: all its statements go out at once, and the Sync that ends them is its COMMIT. A reader's
-transactions read one moment (REPEATABLE READ) and cannot write. A caller who is cancelled stops waiting; the transaction still
-runs to its end.
+A reader's transactions read one moment (REPEATABLE READ) and cannot write. A caller who is cancelled stops waiting; the transaction
+still runs to its end.
 """
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 import psycopg
@@ -16,19 +15,17 @@ from psycopg import AsyncConnection
 from conductor.errors import StorageError
 from conductor.store.postgresql.address import DatabaseAddress
 from conductor.store.postgresql.failures import translate, translate_connecting
+from conductor.store.postgresql.pipeline import Connection, Row, Statement, ask, run_together
 from conductor.store.postgresql.values import make_adapters
 
+__all__ = ["Connection", "Row", "Statement", "ask", "run_together"]
+
 Result = TypeVar("Result")
-Row = tuple[Any, ...]
-Connection = AsyncConnection[Row]
-# A statement, with its values for each `%s`.
-Statement = tuple[str, Sequence[Any]]
 Work = Callable[[Connection], Awaitable[Result]]
 
 SCHEMA_NAME = "conductor"
 LEAST_VERSION = 140_000
 READERS = 3
-STATEMENTS = 256  # prepared, per connection
 READ_SECONDS = 30
 LOCK_SECONDS = 5
 IDLE_SECONDS = 2  # inside a transaction: a stopped holder must not hold a lock
@@ -71,10 +68,11 @@ async def connect(address: DatabaseAddress, settings: dict[str, Any] | None = No
         {"application_name": "conductor"} | _LIBPQ | own | {"options": f"{own.get('options', '')} {options}".strip()}
     )
     try:
-        connection = await AsyncConnection.connect("", autocommit=True, prepare_threshold=0, context=_ADAPTERS, **given)
+        connection = await AsyncConnection.connect(
+            "", autocommit=True, prepare_threshold=None, context=_ADAPTERS, **given
+        )
     except psycopg.Error as error:
         raise translate_connecting(error, address) from error
-    connection.prepared_max = STATEMENTS
     try:
         await _look(connection, address)
     except psycopg.Error as error:
@@ -84,19 +82,6 @@ async def connect(address: DatabaseAddress, settings: dict[str, Any] | None = No
         await connection.close()
         raise
     return connection
-
-
-async def run_together(connection: Connection, *statements: Statement) -> list[list[Row]]:
-    """Runs statements as one transaction and one round trip; returns the rows of each."""
-    async with connection.pipeline():
-        cursors = [await connection.execute(query, values, binary=True) for query, values in statements]
-    return [await cursor.fetchall() if cursor.description else [] for cursor in cursors]
-
-
-async def ask(connection: Connection, query: str, *values: Any) -> list[Row]:
-    """Returns the rows of one statement."""
-    cursor = await connection.execute(query, values, binary=True)
-    return await cursor.fetchall()
 
 
 class Tasks:

@@ -13,8 +13,9 @@ import psycopg
 
 from conductor.errors import DatabaseDamagedError, DatabaseNotUpgradedError, DatabaseTooNewError
 from conductor.store.postgresql.address import DatabaseAddress
-from conductor.store.postgresql.connection import SCHEMA_NAME, Connection, ask
+from conductor.store.postgresql.connection import SCHEMA_NAME
 from conductor.store.postgresql.failures import translate
+from conductor.store.postgresql.pipeline import Connection, ask
 
 SCHEMA_VERSION = 1
 _HERE = Path(__file__).parent

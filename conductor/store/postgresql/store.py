@@ -18,8 +18,9 @@ from conductor.core.model.commands import Decision
 from conductor.core.model.registry import HostEntry
 from conductor.store.port import END, FEED_EVENTS, HISTORY_BYTES, Store
 from conductor.store.postgresql.address import DatabaseAddress
-from conductor.store.postgresql.connection import Connection, ReaderPool, ask, connect
+from conductor.store.postgresql.connection import ReaderPool, connect
 from conductor.store.postgresql.failures import translate
+from conductor.store.postgresql.pipeline import Connection, ask
 from conductor.store.postgresql.reading.feed import read_feed, read_last_id
 from conductor.store.postgresql.reading.history import read_channel, read_events, read_history
 from conductor.store.postgresql.reading.listing import list_findings, list_runs, read_run

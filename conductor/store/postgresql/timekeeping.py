@@ -1,7 +1,7 @@
 """Keeps the engine's time for the next process, which `conductor.clock` makes a clock of."""
 
 from conductor.clock import Past
-from conductor.store.postgresql.connection import Connection, run_together
+from conductor.store.postgresql.pipeline import Connection, run_together
 from conductor.store.postgresql.writer import Writer
 
 _LAST = "SELECT time FROM journal ORDER BY id DESC LIMIT 1"

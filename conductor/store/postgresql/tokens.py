@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import astuple
 
 from conductor.core.access.tokens import Token
-from conductor.store.postgresql.connection import Connection, Statement, ask
+from conductor.store.postgresql.pipeline import Connection, Statement, ask
 from conductor.store.postgresql.writer import Writer
 
 _READ = (

@@ -16,8 +16,9 @@ import psycopg
 from conductor.errors import StorageError, StoreLostError, SupersededError
 from conductor.store.port import RepeatedEventError
 from conductor.store.postgresql.address import DatabaseAddress
-from conductor.store.postgresql.connection import Connection, Row, Statement, Tasks, ask, connect, run_together
+from conductor.store.postgresql.connection import Tasks, connect
 from conductor.store.postgresql.failures import is_repetition, translate
+from conductor.store.postgresql.pipeline import Connection, Row, Statement, ask, run_together
 from conductor.store.postgresql.schema import Identity
 
 Result = TypeVar("Result")

@@ -1,7 +1,7 @@
 """Reads the events of all runs in the order of their ids."""
 
 from conductor.store.port import END, FEED_EVENTS
-from conductor.store.postgresql.connection import Connection, ask, run_together
+from conductor.store.postgresql.pipeline import Connection, ask, run_together
 from conductor.store.records import FeedPage
 from conductor.store.rows.feed import join_feed
 

@@ -12,7 +12,7 @@ from typing import Any
 from conductor.errors import NotFoundError
 from conductor.store.codec import UndecodableEventError
 from conductor.store.port import CHANNEL_BYTES, END, HISTORY_BYTES
-from conductor.store.postgresql.connection import Connection, Row, run_together
+from conductor.store.postgresql.pipeline import Connection, Row, run_together
 from conductor.store.postgresql.reading.runs import finding, key_of
 from conductor.store.records import Stored, StoredEvent
 from conductor.store.refusals import damaged_row

@@ -8,7 +8,7 @@ import json
 from collections.abc import Collection, Sequence
 
 from conductor.store.port import PAGE_ROWS
-from conductor.store.postgresql.connection import Connection, Row, ask, run_together
+from conductor.store.postgresql.pipeline import Connection, Row, ask, run_together
 from conductor.store.postgresql.reading.runs import finding, key_of
 from conductor.store.records import FindingKey, FindingPage, RunFilter, RunKey, RunPage, RunRow
 from conductor.store.rows.conditions import Condition, index_conditions, join_conditions, row_conditions

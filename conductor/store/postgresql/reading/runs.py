@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Collection, Sequence
 
 from conductor.errors import NotFoundError
-from conductor.store.postgresql.connection import Connection, Row, Statement, ask
+from conductor.store.postgresql.pipeline import Connection, Row, Statement, ask
 from conductor.store.records import StoredRequest
 from conductor.store.refusals import damaged_row, describe_deletion, run_not_found
 

@@ -4,7 +4,7 @@ from itertools import groupby
 from operator import itemgetter
 
 from conductor.store.codec import UndecodableEventError
-from conductor.store.postgresql.connection import Connection, Row, ask, run_together
+from conductor.store.postgresql.pipeline import Connection, Row, ask, run_together
 from conductor.store.records import StoredEvent, StoredRun
 from conductor.store.rows.history import decode_events, find_wrong_cursor
 

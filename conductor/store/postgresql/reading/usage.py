@@ -1,6 +1,6 @@
 """Measures the database and its settled runs. Sizes are those of contents; rows and indexes come on top."""
 
-from conductor.store.postgresql.connection import Connection, ask, run_together
+from conductor.store.postgresql.pipeline import Connection, ask, run_together
 from conductor.store.records import SettledRun, Usage
 
 PAGE_RUNS = 200

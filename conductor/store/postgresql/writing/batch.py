@@ -16,7 +16,7 @@ from conductor.core.model.output import Output
 from conductor.core.model.plan import StepPlan
 from conductor.store.codec import encode
 from conductor.store.port import LISTED_QUESTION
-from conductor.store.postgresql.connection import Statement
+from conductor.store.postgresql.pipeline import Statement
 from conductor.store.postgresql.writing.known import Known, KnownAttempt, KnownRun
 from conductor.store.records import Stored, StoredEvent, StoredOutput
 from conductor.store.rows.listing import LONG_PLAN

@@ -5,7 +5,7 @@ block, in one transaction with the place that the run was compacted to. After a 
 wholly readable, and compacted further. `conductor.maintenance.compaction` decides which run has its turn, and when.
 """
 
-from conductor.store.postgresql.connection import Connection, Statement, ask
+from conductor.store.postgresql.pipeline import Connection, Statement, ask
 from conductor.store.postgresql.writer import Writer
 from conductor.store.rows.packing import MAX_ENTRIES
 from conductor.store.rows.windows import LISTED_RUNS, SMALL_BYTES, NewBlock, Window, pack_window

@@ -6,7 +6,7 @@ deleted.
 """
 
 from conductor.errors import RequestIdReusedError
-from conductor.store.postgresql.connection import Connection, Row, Statement, ask
+from conductor.store.postgresql.pipeline import Connection, Row, Statement, ask
 from conductor.store.postgresql.reading.runs import finding, key_of
 from conductor.store.postgresql.writer import Writer
 from conductor.store.records import Deletion

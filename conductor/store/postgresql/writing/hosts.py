@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 
 from conductor.core.model.registry import HostChange
-from conductor.store.postgresql.connection import Statement
+from conductor.store.postgresql.pipeline import Statement
 from conductor.store.rows.hosts import REQUESTS_KEPT, host_row
 
 _KEEP = (

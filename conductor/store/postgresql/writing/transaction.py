@@ -4,7 +4,7 @@ from conductor.core.model.commands import Decision, Record
 from conductor.core.model.events.run_events import RunCreated, StepsAdded
 from conductor.core.model.plan import StepPlan
 from conductor.store.codec import decode_event
-from conductor.store.postgresql.connection import Row, Statement
+from conductor.store.postgresql.pipeline import Row, Statement
 from conductor.store.postgresql.writer import Writer
 from conductor.store.postgresql.writing.batch import Batch, Written
 from conductor.store.postgresql.writing.hosts import change_hosts
