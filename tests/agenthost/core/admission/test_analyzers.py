@@ -112,11 +112,12 @@ def test_what_the_host_lacks_is_told_with_what_to_do(monkeypatch: pytest.MonkeyP
     assert seen_of_host(spec_of()) == {}
 
 
-def test_an_adapter_and_a_narrowing_that_do_not_exist_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("field", ["adapter", "narrowing", "blocks"])
+def test_a_reader_that_does_not_exist_is_told(field: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(analyzers, "host_program", Path)
-    spec = spec_of(("files =", "adapter = 'nonesuch'\nfiles ="))
+    spec = spec_of(("files =", f"{field} = 'nonesuch'\nfiles ="))
 
-    assert absent_analyzer(spec, is_built_in=False).startswith("analyzer.adapter names 'nonesuch', and there are ")
+    assert absent_analyzer(spec, is_built_in=False).startswith(f"analyzer.{field} names 'nonesuch', and there are ")
 
 
 def test_a_tool_with_packages_sees_those_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
