@@ -98,8 +98,7 @@ async def _open_shared(settings: Settings) -> Store:
     except ImportError as error:
         text = f"store: the driver of PostgreSQL cannot be loaded: {error}"
         raise ConfigurationError(text, hint="pip install 'conductor-agenthost[postgresql]'") from error
-    held = LockedFolder.acquire(settings.data)  # for its snapshots: each conductor has a folder of its own
-    return await SharedPostgresqlStore.open_shared(settings.store, held.release)
+    return await SharedPostgresqlStore.open_shared(settings.store)
 
 
 @contextlib.asynccontextmanager

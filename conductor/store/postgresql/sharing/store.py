@@ -68,15 +68,9 @@ class SharedPostgresqlStore(PostgresqlStore, SharedStore):
         stack.push_async_callback(self.follow)
 
     @classmethod
-    async def open_shared(
-        cls, url: str, release: Callable[[], None] = lambda: None, schema: Schema | None = None
-    ) -> Self:
-        """Opens the database to read; makes the schema where there is none. Raises what `open` raises.
-
-        `release` is called at the end, also where it cannot be opened.
-        """
+    async def open_shared(cls, url: str, schema: Schema | None = None) -> Self:
+        """Opens the database to read; makes the schema where there is none. Raises what `open` raises."""
         async with AsyncExitStack() as stack:
-            stack.callback(release)
             address, schema = DatabaseAddress.read(url), schema or Schema()
             connection = await connect(address)
             try:
