@@ -32,12 +32,18 @@ def is_doubtful(rule: str, message: str, content: bytes, line: int) -> bool:
     name = found[1].encode()
     lines = content.split(b"\n")
     here = lines[line - 1] if 0 < line <= len(lines) else b""
-    if _is_annotation(here, name):
+    if _is_annotation(here, name) or b"type: ignore" in here:
         return True
     if rule != UNDEFINED or found[1] in _ELSEWHERE:
         return rule == UNDEFINED
     short = b"\n".join(line for line in lines if len(line) <= MAX_COLUMNS)
-    return bool(_MADE.search(short)) or _is_bound(short, name)
+    return bool(_MADE.search(short)) or _is_bound(short, _seen_from(lines, line), name)
+
+
+def _seen_from(lines: list[bytes], line: int) -> bytes:
+    """Returns the lines whose assignments count for a line: those above it, and those of the module itself."""
+    seen = (*lines[: line - 1], *(below for below in lines[line:] if below[:1] not in b" \t"))
+    return b"\n".join(one for one in seen if len(one) <= MAX_COLUMNS)
 
 
 def _is_annotation(here: bytes, name: bytes) -> bool:
@@ -50,12 +56,16 @@ def _is_annotation(here: bytes, name: bytes) -> bool:
     )
 
 
-def _is_bound(content: bytes, name: bytes) -> bool:
-    """Returns whether the file binds it anywhere but as a parameter: by an assignment, a loop, an import or a definition."""
+def _is_bound(content: bytes, seen: bytes, name: bytes) -> bool:
+    """Returns whether the file binds it anywhere but as a parameter, or whether what is seen of it assigns it."""
     bound = (
         rb"\b(?:def|class|as|global|nonlocal|del|import|for|type)\b[^\n:()]*?\b" + name + rb"\b",
-        rb"(?m)^[^\n=()\"'#]*\b" + name + rb"\b[^\n=()]*(?<![=!<>])=(?!=)",
-        rb"\b" + name + rb"[ \t]*:=",
         rb"(?m)^[ \t]*(?:\w+,[ \t]*)*" + name + rb",?[ \t]*(?:#[^\n]*)?$",  # of an import over several lines
     )
-    return any(re.search(pattern, content) for pattern in bound)
+    assigned = (
+        rb"(?m)^[^\n=()\"'#]*\b" + name + rb"\b[^\n=()]*(?<![=!<>])=(?!=)",
+        rb"\b" + name + rb"[ \t]*:=",
+    )
+    return any(re.search(pattern, content) for pattern in bound) or any(
+        re.search(pattern, seen) for pattern in assigned
+    )
