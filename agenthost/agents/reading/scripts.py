@@ -11,6 +11,7 @@ from .snapshot import SourceText
 EVERYTHING = "*"
 _VALUES = "[(identifier) (shorthand_property_identifier)] @use"
 _NAMING = "[(import_statement) (export_specifier) {types}] @naming"
+_TYPES = frozenset({"interface_declaration", "type_alias_declaration"})
 _DECLARATIONS = frozenset({"lexical_declaration", "variable_declaration"})
 
 
@@ -129,5 +130,7 @@ def _pass_on_imported(script: Script, exported: dict[str, str]) -> None:
 
 def _note_declaration(script: Script, node: Node) -> None:
     for item in node.named_children if node.type in _DECLARATIONS else [node]:
-        if name := text(item.child_by_field_name("name")):
+        name = text(item.child_by_field_name("name"))
+        # A type may have the name of a value.
+        if name and not (item.type in _TYPES and name in script.declared):
             script.declared[name] = item

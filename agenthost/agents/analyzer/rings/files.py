@@ -16,21 +16,27 @@ class RingFiles:
     """The files of some cycles. `cycles` are imports of which each leads back to its own file; paths begin at the root."""
 
     def __init__(self, root: Path, cycles: Collection[Import]) -> None:
-        self._root, self._cycles = root, cycles
+        self._root = root
         self._scripts: dict[str, Script | None] = {}
+        self._modules: dict[str, dict[str, str]] = {}
         self._targets: dict[str, list[Import]] = {}
         for item in cycles:
             self._targets.setdefault(item.importer, []).append(item)
 
     def imports(self) -> Iterator[Import]:
         """Yields the imports to the files that declare the names; without those that are gone when types are dropped."""
-        for item in self._cycles:
-            script = self._script(item.importer)
-            statement = script and next((one for one in script.imports if _holds(one, item)), None)
-            if script is None or (statement and not statement.names):
-                yield item
-            elif statement:
-                yield from self._by_origin(item, [pair for pair in statement.names if pair[1] in script.used])
+        for path, cycles in self._targets.items():
+            script = self._script(path)
+            if script is None:
+                yield from cycles
+                continue
+            for statement in script.imports:
+                target = self._target(path, statement)
+                if target and not statement.names:
+                    yield Import(path, statement.start_line, target)
+                elif target:
+                    used = [pair for pair in statement.names if pair[1] in script.used]
+                    yield from self._by_origin(Import(path, statement.start_line, target), used)
 
     def can_move(self, path: str, name: str, group: ImportGraph) -> bool:
         """Returns whether what a file declares under a name needs nothing of its group."""
@@ -66,13 +72,21 @@ class RingFiles:
                 seen.add((file, wanted))
                 passing = [(one, inner) for one in script.passed_on for inner in _passed(one, wanted)]
                 passes_on = passes_on or bool(passing)
-                waiting += [
-                    (item.imported, inner)
-                    for one, inner in passing
-                    for item in self._targets.get(file, ())
-                    if _holds(one, item)
-                ]
+                waiting += [(target, inner) for one, inner in passing if (target := self._target(file, one))]
         return "" if passes_on else path
+
+    def _target(self, path: str, statement: Names) -> str:
+        """Returns the file of the rings that a statement names; empty for any other. Of two for one file a single one is told."""
+        if path not in self._modules:
+            script = self._script(path)
+            statements = (*script.imports, *script.passed_on) if script else ()
+            self._modules[path] = {
+                one.module: item.imported
+                for item in self._targets.get(path, ())
+                for one in statements
+                if one.start_line <= item.line <= one.end_line
+            }
+        return self._modules[path].get(statement.module, "")
 
     def _script(self, path: str) -> Script | None:
         if path not in self._scripts:
@@ -80,10 +94,6 @@ class RingFiles:
             text = (content or b"").decode(errors="replace")
             self._scripts[path] = read_script(SourceText(path, text, tuple(text.split("\n")))) if text else None
         return self._scripts[path]
-
-
-def _holds(statement: Names, item: Import) -> bool:
-    return statement.start_line <= item.line <= statement.end_line
 
 
 def _passed(statement: Names, wanted: str) -> list[str]:
