@@ -23,7 +23,7 @@ _OTHER_RUNNERS = re.compile(
 _PATTERNS = ("test_*.py", "*_test.py")
 # Type checkers read these, and nothing runs them.
 _TYPED = frozenset({"typing", "typesafety", "mypy", "pyright", "type_tests"})
-_FOLDER = re.compile(r"(^|/)(unit)?tests?/")
+_FOLDER = re.compile(r"(^|/)(unit)?tests?/((unit|integration)/)?[^/]+$")  # deeper lies what tests read
 
 
 def find_uncollected(survey: Survey, workflows: list[Workflow]) -> Iterator[Finding]:

@@ -89,7 +89,7 @@ def test_a_pipeline_that_lets_faults_through_is_found(look: Looker, rule: str, f
         },
         {WORKFLOW: workflow(PUBLISH, job="    environment: release\n")},  # a person lets it go on
         {WORKFLOW: workflow("run: pytest"), "tests/typing/a.py": TEST},
-        {WORKFLOW: workflow("run: pytest"), "src/a/tests.py": TEST},
+        {WORKFLOW: workflow("run: pytest"), "src/a/tests.py": TEST, "tests/input/a/b.py": TEST},
         {WORKFLOW: workflow("run: make"), "pyproject.toml": "[tool.pytest.ini_options]\n", "tests/a_tests.py": TEST},
         {WORKFLOW: workflow("run: python -m etc.tests"), **PROGRAM},
         {WORKFLOW: workflow("run: a", job="    name: On ${{ matrix.os }}\n")},
