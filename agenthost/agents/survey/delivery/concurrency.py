@@ -12,12 +12,11 @@ from ...reading.yaml_tree import Node, child, line, text, texts
 from ..finding import Finding, cite, sighting
 
 SHARED = "lens:cancelled-by-others"
+MAX_CHARACTERS = 1000  # of a group's name
 _GLOB = re.compile(r"[*?+!\[]")
 _EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}")
 # The same in every run of a workflow.
-_FIXED = re.compile(
-    r"\s*(?:github\.(?:workflow|repository|repository_owner|event_name|job|event\.push\.[\w.]+)|env\.\w+)\s*"
-)
+_FIXED = re.compile(r"\s*(?:github\.(?:workflow|repository|event_name|event\.push\.[\w.]+)|env\.\w+)\s*")
 # Empty but for pull requests.
 _OF_PULLS = re.compile(r"\s*github\.(?:head_ref|base_ref|event\.(?:number|pull_request\.[\w.]+))\s*")
 
@@ -27,7 +26,8 @@ def find_shared_groups(workflow: Workflow) -> Iterator[Finding]:
     for node in (workflow.root, *(job.node for job in workflow.jobs)):
         concurrency = child(node, "concurrency")
         group = child(concurrency, "group")
-        if text(child(concurrency, "cancel-in-progress")) != "true" or not text(group):
+        is_cancelling = text(child(concurrency, "cancel-in-progress")) == "true"
+        if not is_cancelling or not 0 < len(text(group)) <= MAX_CHARACTERS:
             continue
         parts = _EXPRESSION.findall(text(group))
         own = [part for part in parts if not _FIXED.fullmatch(part)]

@@ -55,8 +55,7 @@ def _without_event(workflow: Workflow) -> Iterator[Finding]:
                 yield sighting(UNDEFINED, cite(workflow.source, number), title)
 
 
-def _references(raw: str) -> Iterator[re.Match[str]]:
-    # In a name it leaves a gap, and no more.
+def _references(raw: str) -> Iterator[re.Match[str]]:  # none in a name: there it leaves a gap, and no more
     if re.match(r"\s*(?:#|(?:-\s+)?name:)", raw) or len(raw) > MAX_LINE_CHARACTERS:
         return
     condition = _CONDITION.match(raw)
@@ -93,13 +92,14 @@ def find_missing_files(workflow: Workflow, snapshot: Snapshot) -> Iterator[Findi
     known = {PurePosixPath(path).name for path in snapshot.paths}
     for step in (step for job in workflow.jobs for step in job.steps):
         for key, number, value in entries(child(step.node, "with")):
-            name = PurePosixPath(text(value)).name
-            is_named = _FILE_SETTING.match(key) and name and "$" not in text(value)
-            if is_named and name not in known and workflow.source.text.count(name) == 1:
+            name = PurePosixPath(text(value)).name if _FILE_SETTING.match(key) and "$" not in text(value) else ""
+            if name and name not in known and workflow.source.text.count(name) == 1:
                 title = f"`{key}` names `{text(value)}`, and no file has that name"
                 yield sighting(MISSING, cite(workflow.source, number), title)
     for event, _, settings in entries(child(workflow.root, "on")):
         for item in items(child(settings, "paths")):
-            if not _GLOB.search(text(item)) and not snapshot.has(text(item).rstrip("/")):
-                title = f"`{text(item)}` is to start the workflow at a {event.replace('_', ' ')}, and is not there"
+            path = text(item).rstrip("/")
+            around = (folder for folder in snapshot.folders if path.startswith(f"{folder}/"))
+            if not (_GLOB.search(path) or snapshot.has(path) or any(map(snapshot.is_opaque, around))):
+                title = f"`{path}` is to start the workflow at a {event.replace('_', ' ')}, and is not there"
                 yield sighting(FILTER, cite(workflow.source, line(item)), title)

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -131,6 +132,11 @@ def test_a_near_miss_in_a_pipeline_is_left_alone(look: Looker, files: dict[str, 
 def test_a_command_is_quoted_where_it_begins(look: Looker, script: str, quote: str) -> None:
     (found,) = look(find_in_pipelines, {WORKFLOW: workflow(script)})
     assert found.evidence[0].quote.strip() == quote
+
+
+def test_a_path_in_a_submodule_may_be_there(look: Looker, tmp_path: Path) -> None:
+    (tmp_path / "lib").mkdir()
+    assert look(find_in_pipelines, {WORKFLOW: "on:\n  push:\n    paths: [lib/a.c]\n"}) == []
 
 
 def test_systems_that_no_rule_knows_are_named(make_survey: Callable[..., object]) -> None:
