@@ -5,15 +5,15 @@ strange file cannot cost the others' findings.
 """
 
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from ..files import language, listed
 from ..pulse import pulse
 from ..reading import grammars
-from ..reading.history import History, read_history
 from ..reading.snapshot import UNJUDGED, Snapshot
 from ..voice import Voice
 from .delivery.credentials import find_credentials
@@ -22,7 +22,6 @@ from .documents.links import find_dead_links
 from .documents.named import find_missing
 from .documents.versions import find_contradictions
 from .finding import Finding, named
-from .hotspots.cochange import find_cochange
 from .hotspots.lens import find_hotspots
 from .inventory import take_inventory
 from .overtime import OvertimeError, ended_after
@@ -32,10 +31,7 @@ from .testing.untested import find_untested
 
 # The detectors of each lens, with words that complete the sentence "Looking at …".
 LENSES: dict[str, dict[str, Callable[[Survey], Iterable[Finding]]]] = {
-    "hotspots": {
-        "the history, for a large file that changes all the time": find_hotspots,
-        "the history, for distant files that change together": find_cochange,
-    },
+    "hotspots": {"the history, for a large file that changes all the time": find_hotspots},
     "structure": {"which packages of JavaScript and TypeScript import which, for rings": find_package_rings},
     "tests": {"larger modules that no test names": find_untested},
     "docs": {
@@ -90,24 +86,24 @@ def _count(snapshot: Snapshot, voice: Voice) -> None:
 
 
 def _investigate(lens: str, snapshot: Snapshot, voice: Voice) -> None:
-    needs_history = lens in {"hotspots", ALL}
-    history = read_history() if needs_history else History(absence="The history is not needed for this lens")
-    survey = Survey(snapshot, history, voice, seconds=ALL_SECONDS if lens == ALL else LENS_SECONDS)
-    _introduce(survey)
-    _tell_emptiness(survey, lens)
+    survey = Survey(snapshot, voice, seconds=ALL_SECONDS if lens == ALL else LENS_SECONDS)
+    survey.say(
+        f"The snapshot has {named(len(snapshot.paths), 'file')}; {len(survey.product):,} are product code, "
+        f"{len(survey.tests):,} are code of tests."
+    )
     found: list[dict[str, Any]] = []
     counts = Counter[str]()
     for name in LENSES if lens == ALL else [lens]:
         seen = [finding for finding in dict.fromkeys(_look(name, survey)) if finding.evidence]
+        numbers = defaultdict[str, Iterator[int]](count)
+        kept = [finding for finding in seen if next(numbers[finding.rule]) < MAX_PLACES]
         counts.update(finding.rule for finding in seen)
-        kept = _some_of_each_rule(seen)
         voice.answer(_summary(name, kept, len(seen) - len(kept)))
         found += [finding.to_json(name) for finding in kept]
     _tell_omissions(survey)
     unjudged = _tell_unparsed(survey).union(snapshot.unread)
-    tool = "survey" if lens == ALL else f"lens {lens}"
     coverage = {
-        "tool": tool,
+        "tool": "survey" if lens == ALL else f"lens {lens}",
         "judged": _by_language(survey.judged),
         "skipped": _by_language(survey.skipped),
         "rules": dict(sorted(counts.items())),
@@ -115,48 +111,21 @@ def _investigate(lens: str, snapshot: Snapshot, voice: Voice) -> None:
     voice.final(_result(found, survey.gaps, unjudged, coverage))
 
 
-def _result(
-    findings: list[Any], notes: list[str], unjudged: frozenset[str], coverage: dict[str, Any]
-) -> dict[str, Any]:
-    told = {"notes": notes, "unjudged": len(unjudged), "unjudged_files": listed(unjudged)}
+def _result(findings: list[Any], notes: list[str], lost: frozenset[str], coverage: dict[str, Any]) -> dict[str, Any]:
+    told = {"notes": notes, "unjudged": len(lost), "unjudged_files": listed(lost)}
     return {"findings": findings, **{name: value for name, value in told.items() if value}, "coverage": coverage}
-
-
-def _some_of_each_rule(findings: Iterable[Finding]) -> list[Finding]:
-    kept = Counter[str]()
-    kept_findings = []
-    for finding in findings:
-        kept[finding.rule] += 1
-        if kept[finding.rule] <= MAX_PLACES:
-            kept_findings.append(finding)
-    return kept_findings
 
 
 def _summary(lens: str, findings: Sequence[Finding], left_out: int) -> str:
     """Words the findings of a lens as Markdown for a reader in a hurry."""
-    if not findings:
-        return f"### {lens.capitalize()}\n\nIts checks ran, and none matched.\n\n"
-    lines = [f"- {finding.title} ({_place(finding)})" for finding in findings]
-    more = [f"- {left_out:,} more" for _ in range(left_out > 0)]
-    return "\n".join([f"### {lens.capitalize()}: {named(len(findings), 'finding')}", "", *lines, *more, "", ""])
-
-
-def _place(finding: Finding) -> str:
-    return f"{finding.evidence[0].path}:{finding.evidence[0].start_line}"
+    places = [finding.evidence[0] for finding in findings]
+    lines = [f"- {one.title} ({at.path}:{at.start_line})" for one, at in zip(findings, places, strict=True)]
+    lines += [f"- {left_out:,} more"] if left_out else []
+    return "\n".join([f"### {lens.capitalize()}", "", *(lines or ["Its checks ran, and none matched."]), "", ""])
 
 
 def _by_language(paths: Iterable[str]) -> dict[str, int]:
     return dict(sorted(Counter(map(language, paths)).items()))
-
-
-def _introduce(survey: Survey) -> None:
-    languages = Counter(language(path) for path in survey.product)
-    ordered = sorted(languages.items(), key=lambda item: (-item[1], item[0]))[:5]
-    spoken = ", ".join(f"{name} {count:,}" for name, count in ordered)
-    survey.say(
-        f"The snapshot has {named(len(survey.snapshot.paths), 'file')}; {len(survey.product):,} are product code"
-        f"{f' ({spoken})' if spoken else ''}, {len(survey.tests):,} are code of tests."
-    )
 
 
 def _look(lens: str, survey: Survey) -> list[Finding]:
@@ -180,14 +149,9 @@ def _look(lens: str, survey: Survey) -> list[Finding]:
     return found
 
 
-def _tell_emptiness(survey: Survey, lens: str) -> None:
+def _tell_omissions(survey: Survey) -> None:
     if not survey.snapshot.paths:
         survey.miss("The snapshot is empty: there is nothing to judge.")
-    elif not survey.product and lens not in {"docs", "delivery"}:
-        survey.miss(f"Of {named(len(survey.snapshot.paths), 'file')}, none is product code that this lens reads.")
-
-
-def _tell_omissions(survey: Survey) -> None:
     # That pictures and links are not read is no gap; that a file of text might have been judged is one.
     reasons = Counter(reason for reason in survey.snapshot.left_out.values() if reason in UNJUDGED)
     if reasons:
@@ -200,10 +164,9 @@ def _tell_unparsed(survey: Survey) -> frozenset[str]:
     skipped = survey.skipped - survey.snapshot.unread
     missing = {name for name in map(language, skipped) if name != "Python" and grammars.is_absent(name)}
     for name in sorted(missing):
-        count = sum(language(path) == name for path in skipped)
+        files = named(sum(language(path) == name for path in skipped), f"{name} file")
         survey.miss(
-            f"{named(count, f'{name} file')} not judged: this host has no parser for {'it' if count == 1 else 'them'}; pip install "
-            "'conductor-agenthost[survey]' brings it."
+            f"{files} not judged: this host has no parser; pip install 'conductor-agenthost[survey]' brings it."
         )
     unparsed = frozenset(path for path in skipped if language(path) not in missing)
     if unparsed:

@@ -1,4 +1,4 @@
-"""Gathers what every lens needs: the snapshot, the history, a voice, a bound on time, and what was and was not judged.
+"""Gathers what every lens needs: the snapshot, a voice, a bound on time, and what was and was not judged.
 
 It holds no findings; a lens yields its own.
 """
@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 from ..files import is_code, is_generated, is_product, is_test, is_vendored, language, spelt
-from ..reading.history import History
 from ..reading.python_source import parse
 from ..reading.snapshot import Snapshot, SourceText
 from ..voice import Voice
@@ -18,9 +17,8 @@ from ..voice import Voice
 class Survey:
     """One investigation of one snapshot."""
 
-    def __init__(self, snapshot: Snapshot, history: History, voice: Voice, *, seconds: float) -> None:
+    def __init__(self, snapshot: Snapshot, voice: Voice, *, seconds: float) -> None:
         self.snapshot = snapshot
-        self.history = history
         self._voice = voice
         self._deadline = time.process_time() + seconds
         self._said_late = False
@@ -70,7 +68,8 @@ class Survey:
     @cached_property
     def product(self) -> tuple[str, ...]:
         """Returns the paths of the code that the project ships or runs, hand-written as far as names and headers tell."""
-        return tuple(path for path in self.snapshot.paths if is_product(path) and self._is_written(path))
+        sources = (self.snapshot.read(path) for path in self.snapshot.paths if is_product(path))
+        return tuple(source.path for source in sources if source and not is_generated(source.lines, source.path))
 
     @cached_property
     def tests(self) -> tuple[str, ...]:
@@ -100,7 +99,3 @@ class Survey:
                 return
             if source := self.snapshot.read(path):
                 yield source
-
-    def _is_written(self, path: str) -> bool:
-        source = self.snapshot.read(path)
-        return source is not None and not is_generated(source.lines, source.path)

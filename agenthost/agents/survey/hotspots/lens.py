@@ -1,4 +1,4 @@
-"""Finds the one file where most work of a living project meets, and files that only change together: the lens `hotspots`.
+"""Finds the one file where most work of a living project meets: the lens `hotspots`.
 
 Renames are not followed: a file counts under the name it has now, and its numbers are modest at worst. Only the extreme is given:
 that some file is the most changed one is no finding.
@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from ...files import is_tooling
 from ...reading.functions import FunctionSpan, code_lines, find_functions
-from ...reading.history import Commit, blame
+from ...reading.history import Commit, History, blame, read_history
 from ...reading.snapshot import SourceText
 from ..finding import Evidence, Finding, Severity, cite, named, shorten
 from ..survey import Survey
@@ -35,8 +35,9 @@ MAX_SUBJECTS = 3
 
 def find_hotspots(survey: Survey) -> Iterator[Finding]:
     """Yields the large file that stands out most among those that change all the time, if there is one."""
-    commits = recent(survey.history.commits)
-    if not _is_worked_on(survey, commits):
+    history = read_history()
+    commits = recent(history.commits)
+    if not _is_worked_on(survey, history, commits):
         return
     product = frozenset(path for path in survey.product if not is_tooling(path))
     touched = [(commit, {change.path for change in commit.changes} & product) for commit in commits]
@@ -61,8 +62,7 @@ def recent(commits: Sequence[Commit]) -> list[Commit]:
     return inside if len(inside) >= 2 * MIN_COMMITS else small[: 2 * MIN_COMMITS]
 
 
-def _is_worked_on(survey: Survey, commits: Sequence[Commit]) -> bool:
-    history = survey.history
+def _is_worked_on(survey: Survey, history: History, commits: Sequence[Commit]) -> bool:
     newest = max((commit.time for commit in history.commits), default=0)
     if history.absence:
         survey.miss(f"{history.absence}: no hotspots can be told.")

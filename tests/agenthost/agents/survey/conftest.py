@@ -6,7 +6,6 @@ from textwrap import dedent
 
 import pytest
 
-from agenthost.agents.reading.history import History
 from agenthost.agents.reading.snapshot import Snapshot
 from agenthost.agents.survey.finding import Finding
 from agenthost.agents.survey.survey import Survey
@@ -19,9 +18,9 @@ Look = Callable[[Survey], Iterable[Finding]]
 class SpokenSurvey(Survey):
     """A survey whose words can be read afterwards."""
 
-    def __init__(self, snapshot: Snapshot, history: History) -> None:
+    def __init__(self, snapshot: Snapshot) -> None:
         self._stream = io.StringIO()
-        super().__init__(snapshot, history, Voice(self._stream), seconds=30)
+        super().__init__(snapshot, Voice(self._stream), seconds=30)
 
     @property
     def said(self) -> str:
@@ -32,12 +31,12 @@ class SpokenSurvey(Survey):
 def make_survey(tmp_path: Path) -> MakeSurvey:
     """Makes a repository of the given files, and a survey of it."""
 
-    def make(files: Mapping[str, str | bytes], *, history: History | None = None) -> SpokenSurvey:
+    def make(files: Mapping[str, str | bytes]) -> SpokenSurvey:
         for name, content in files.items():
             path = tmp_path / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content if isinstance(content, bytes) else dedent(content).encode())
-        return SpokenSurvey(Snapshot(tmp_path), history or History(absence="none"))
+        return SpokenSurvey(Snapshot(tmp_path))
 
     return make
 
@@ -46,8 +45,8 @@ def make_survey(tmp_path: Path) -> MakeSurvey:
 def look(make_survey: MakeSurvey, tmp_path: Path) -> Callable[..., list[Finding]]:
     """Lets one detector look at the given files; every quote in its findings must stand in its file as it says."""
 
-    def run(detector: Look, files: Mapping[str, str | bytes], *, history: History | None = None) -> list[Finding]:
-        found = list(detector(make_survey(files, history=history)))
+    def run(detector: Look, files: Mapping[str, str | bytes]) -> list[Finding]:
+        found = list(detector(make_survey(files)))
         for finding in found:
             assert finding.evidence
             for item in finding.evidence:

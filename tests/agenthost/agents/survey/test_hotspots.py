@@ -12,8 +12,6 @@ from agenthost.agents.reading.history import Change, Commit, History, blame, del
 from agenthost.agents.reading.snapshot import SourceText
 from agenthost.agents.survey.finding import Finding
 from agenthost.agents.survey.hotspots import lens
-from agenthost.agents.survey.hotspots.cochange import find_cochange
-from agenthost.agents.survey.hotspots.lens import find_hotspots
 
 pytestmark = pytest.mark.processes
 
@@ -43,9 +41,20 @@ def blamed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lens, "blame", lambda _: {number: f"{number % 30:040}" for number in range(1, 300)})
 
 
-def test_a_large_file_that_changes_all_the_time_is_a_hotspot(look: Looker) -> None:
+@pytest.fixture
+def hotspots(look: Looker, monkeypatch: pytest.MonkeyPatch) -> Looker:
+    """Looks for hotspots in files with a history."""
+
+    def run(files: dict[str, str], *, history: History) -> list[Finding]:
+        monkeypatch.setattr(lens, "read_history", lambda: history)
+        return look(lens.find_hotspots, files)
+
+    return run
+
+
+def test_a_large_file_that_changes_all_the_time_is_a_hotspot(hotspots: Looker) -> None:
     files = {"core.py": LARGE, **dict.fromkeys(OTHERS, "x = 1\n")}
-    (found,) = look(find_hotspots, files, history=shop(60, 3))
+    (found,) = hotspots(files, history=shop(60, 3))
     assert found.title == "50 % of the commits to product code change one file of 1,602 lines of code: core.py"
     assert "60 of the 120 such commits touch it" in found.claim
     assert (
@@ -59,48 +68,41 @@ def test_a_large_file_that_changes_all_the_time_is_a_hotspot(look: Looker) -> No
 @pytest.mark.parametrize(
     ("large", "count"), [("x = 1\n", 60), (LARGE, 10)], ids=["often changed but small", "large but rarely changed"]
 )
-def test_one_of_both_is_no_hotspot(look: Looker, large: str, count: int) -> None:
+def test_one_of_both_is_no_hotspot(hotspots: Looker, large: str, count: int) -> None:
     files = {"core.py": large, **dict.fromkeys(OTHERS, "x = 1\n")}
-    assert look(find_hotspots, files, history=shop(count, 6)) == []
+    assert hotspots(files, history=shop(count, 6)) == []
 
 
-def test_changes_all_over_a_file_are_about_no_part_of_it(look: Looker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changes_all_over_a_file_are_about_no_part_of_it(hotspots: Looker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lens, "blame", lambda _: {number: f"{number % 7:040}" for number in range(1, 300)})
     files = {"core.py": LARGE, **dict.fromkeys(OTHERS, "x = 1\n")}
 
-    assert look(find_hotspots, files, history=shop(60, 3)) == []
+    assert hotspots(files, history=shop(60, 3)) == []
 
 
-def test_mass_changes_and_tests_do_not_count(look: Looker) -> None:
+def test_mass_changes_and_tests_do_not_count(hotspots: Looker) -> None:
     paths = [f"m{n}.py" for n in range(50)]
     files = {"core.py": LARGE, "tests/test_core.py": LARGE, **dict.fromkeys(paths, "x = 1\n")}
     history = commits("core.py", *paths, count=100) + commits("tests/test_core.py", "m1.py", count=100, start=500)
-    assert look(find_hotspots, files, history=History(tuple(history))) == []
+    assert hotspots(files, history=History(tuple(history))) == []
 
 
 @pytest.mark.parametrize(
     ("history", "said"),
     [
-        (None, "none: no hotspots can be told."),
+        (History(absence="It is left out"), "It is left out: no hotspots can be told."),
         (History(tuple(commits("core.py", count=60))), "The history has 60 commits: too few"),
         (History((Commit(1_500_000_000, "a", "Begin", ()),)), "The last commit is of 2017-07-14"),
     ],
     ids=["left out", "short", "dormant"],
 )
 def test_a_history_that_tells_nothing_is_said_to(
-    make_survey: Callable[..., Any], history: History | None, said: str
+    make_survey: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, history: History, said: str
 ) -> None:
-    survey = make_survey({"core.py": LARGE}, history=history)
-    assert list(find_hotspots(survey)) == []
+    monkeypatch.setattr(lens, "read_history", lambda: history)
+    survey = make_survey({"core.py": LARGE})
+    assert list(lens.find_hotspots(survey)) == []
     assert said in survey.gaps[0]
-
-
-def test_distant_files_that_always_change_together_are_found(look: Looker) -> None:
-    files = {"api/routes.py": "x = 1\n", "store/tables.py": "y = 1\n", "store/near.py": "import tables\n"}
-    history = History(tuple(commits("api/routes.py", "store/tables.py", "store/near.py", count=20)))
-    (found,) = look(find_cochange, files, history=history)
-    assert found.title.endswith("neither mentions the other: api/routes.py and store/near.py")
-    assert look(find_cochange, {**files, "api/routes.py": "import near, tables\n"}, history=history) == []
 
 
 def git(folder: Path, *arguments: str) -> None:

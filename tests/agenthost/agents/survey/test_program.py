@@ -79,8 +79,8 @@ def test_an_empty_folder_has_no_findings_and_no_history(tmp_path: Path) -> None:
     said = messages(survey(tmp_path, "all"))
     assert said[-1]["result"]["findings"] == []
     assert said[-1]["result"]["notes"] == [
-        "The snapshot is empty: there is nothing to judge.",
         "No history was given (GIT_DIR is not set): no hotspots can be told.",
+        "The snapshot is empty: there is nothing to judge.",
     ]
 
 
@@ -132,7 +132,7 @@ def test_a_host_without_parsers_says_so_and_judges_the_rest(repository: Path) ->
 
     assert "unjudged" not in result
     assert result["notes"] == [
-        "1 TypeScript file not judged: this host has no parser for it; pip install 'conductor-agenthost[survey]' brings it."
+        "1 TypeScript file not judged: this host has no parser; pip install 'conductor-agenthost[survey]' brings it."
     ]
     assert result["coverage"]["skipped"] == {"TypeScript": 1}
 
@@ -158,15 +158,6 @@ def test_the_inventory_counts_every_file_by_its_kind(repository: Path) -> None:
             "history": "No history was given (GIT_DIR is not set)",
         },
     }
-
-
-def test_a_snapshot_without_code_is_said_to_be_one(tmp_path: Path) -> None:
-    (tmp_path / "README.md").write_text("# Nothing\n")
-
-    assert messages(survey(tmp_path, "tests"))[-1]["result"]["notes"] == [
-        "Of 1 file, none is product code that this lens reads."
-    ]
-    assert "notes" not in messages(survey(tmp_path, "delivery"))[-1]["result"]
 
 
 def test_a_run_from_before_an_upgrade_hears_that_its_lens_is_gone(tmp_path: Path) -> None:
