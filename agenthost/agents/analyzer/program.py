@@ -80,10 +80,13 @@ class _Driver:
         # Halves go to the end: a file over which the tool hangs leaves time for all that come with no such file.
         waiting = deque(batches(selection.paths, self._settings.batch))
         whole = set(waiting)
+        begun, files = 0, "1 file" if len(selection.paths) == 1 else f"{len(selection.paths):,} files"
         while waiting:
             batch = waiting.popleft()
             if batch in whole:
-                self._voice.log(f"{self._settings.title}: {len(batch):,} {'file' if len(batch) == 1 else 'files'} …")
+                begun += len(batch)
+                of = f"{begun:,} of " if len(whole) > 1 else ""
+                self._voice.log(f"{self._settings.title}: {of}{files} …")
             taken, complaint = self._run(batch)
             if complaint and len(batch) > 1 and self._again and self._clock.left:
                 if batch in whole:

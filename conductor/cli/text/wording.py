@@ -132,8 +132,9 @@ def findings(counts: run_service_pb2.FindingCounts) -> str:
 
 
 def _judged(counts: run_service_pb2.FindingCounts, total: int) -> str:
-    if counts.verified == total:
-        return f"{counted(total, 'finding')}, verified" if total == 1 else f"{total} findings, all verified"
+    for number, word in ((counts.verified, "verified"), (counts.placed, "placed")):
+        if number == total:
+            return f"1 finding, {word}" if total == 1 else f"{total} findings, all {word}"
     parts = [
         (counts.verified, "verified"),
         (counts.moved, "moved"),

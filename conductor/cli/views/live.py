@@ -26,7 +26,7 @@ from conductor.cli.views.lines import step_facts
 from conductor.cli.views.news import Newsfeed, StepChanged
 from conductor.cli.views.run_state import StepRow
 from conductor.v1 import run_service_pb2
-from servicekit.printing.cells import abridged, cells
+from servicekit.printing.cells import abridged, cells, cut
 from servicekit.printing.terminal_text import printable
 
 REFRESHES_PER_SECOND = 8
@@ -35,6 +35,9 @@ SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 # More running steps than this are counted, not drawn; on a low terminal even fewer are drawn, so that the foot is always there.
 DRAWN_STEPS = 12
 LONGEST_LABEL = 24
+SLOTS = "slots"  # as what a step waits for
+TAIL_GAP = 8  # between glyph, label, facts and tail
+SHORTEST_TAIL = 20
 
 
 class LiveView:
@@ -107,16 +110,21 @@ class LiveView:
         rows = self._view.running
         if len(rows) > DRAWN_STEPS:
             rows.sort(key=lambda row: row.is_waiting)  # what is at work has more to show
-        lines, waits = list[Table](), set[str]()
+        lines, waits, undrawn = list[Table](), set[str](), list[StepRow]()
         room = self._console.height - self._height(self._foot(rows))  # which is longest where all are only counted
-        for row in rows[:DRAWN_STEPS]:
+        for row in rows:
+            # One line tells that slots are taken; the others of a panel wait for the same host.
+            if room < 0 or len(lines) == DRAWN_STEPS or (row.is_short_of_slots and SLOTS in waits):
+                undrawn.append(row)
+                continue
             line = self._line(row, is_final=False, is_repeated=row.waits_for in waits)
             room -= self._height(line)
             if room < 0:
-                break
+                undrawn.append(row)
+                continue
             lines.append(line)
-            waits.add(row.waits_for)
-        return Group(*lines, self._foot(rows[len(lines) :]))
+            waits.add(SLOTS if row.is_short_of_slots else row.waits_for)
+        return Group(*lines, self._foot(undrawn))
 
     def _height(self, part: Table | Text) -> int:
         return len(self._console.render_lines(part))
@@ -133,13 +141,21 @@ class LiveView:
         facts = self._facts(row, is_repeated=is_repeated)
         width = self._label_width()
         is_whole = is_final or bool(row.waits_for) or row.away is not None or row.gate is not None
+        tail = self._tail(row, facts, width) if is_final else "" if is_whole else "".join(row.last_lines(1))
         table = Table.grid(padding=(0, 1), expand=True)
         table.add_column(width=1)
         table.add_column(width=width, no_wrap=True, overflow="ellipsis")
         table.add_column(ratio=1, no_wrap=not is_whole, overflow="fold" if is_whole else "ellipsis")
-        tail = "" if is_whole else "".join(row.last_lines(1))
         table.add_row(Text(glyph, style=style), Text(abridged(row.label, width)), self._told(facts, tail))
         return table
+
+    def _tail(self, row: StepRow, facts: str, label_width: int) -> str:
+        """Returns what a step without findings said last, as far as it fits: what it looked at, or that there was nothing."""
+        step = row.step
+        found = step.finding_counts.ByteSize() or not step.HasField("finding_counts")
+        room = self._console.width - label_width - cells(facts) - TAIL_GAP
+        said = "" if found or step.state != run_service_pb2.Step.STATE_SUCCEEDED else "".join(row.last_lines(1))
+        return cut(said, room) if room > SHORTEST_TAIL else ""
 
     def _is_seen_at_work(self, row: StepRow) -> bool:
         """Returns whether the spinner turns: not while the step's host is away or the conductor is silent."""

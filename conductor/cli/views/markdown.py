@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderResult
-from rich.markdown import Markdown, TableElement
+from rich.markdown import CodeBlock, Markdown, TableElement
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -70,12 +71,25 @@ def _items(headings: list[Text], rows: list[list[Text]]) -> Table:
     return items
 
 
+class CloseCode(CodeBlock):
+    """Quoted lines, moved in, without empty lines around them."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Padding(Text(str(self.text).rstrip("\n"), style="markdown.code_block", overflow="fold"), (0, 0, 0, 2))
+
+
 class _Report(Markdown):
-    elements = {**Markdown.elements, "table_open": WholeTable}  # noqa: RUF012 - as rich declares it
+    elements = {**Markdown.elements, "table_open": WholeTable, "fence": CloseCode, "code_block": CloseCode}  # noqa: RUF012
+
+    def __init__(self, markdown: str) -> None:
+        # An address is shown as it is: a link in a terminal hides where it leads.
+        super().__init__(markdown, hyperlinks=False)
+        for token in self.parsed:
+            # Of a bare address, rich would show text and target: both are the same.
+            token.children = [one for one in token.children or () if one.markup != "autolink"] or token.children
 
 
 def show_markdown(markdown: str, console: Console | None = None) -> None:
     """Prints Markdown on the terminal behind stdout."""
     out = console or Console()
-    # An address is shown as it is: a link in a terminal hides where it leads.
-    out.print(_Report(printable(markdown), hyperlinks=False), width=min(out.width, WIDEST))
+    out.print(_Report(printable(markdown)), width=min(out.width, WIDEST))

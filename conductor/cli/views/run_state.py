@@ -74,6 +74,11 @@ class StepRow:
         return self.step.gate if self.step.state == run_service_pb2.Step.STATE_WAITING_GATE else None
 
     @property
+    def is_short_of_slots(self) -> bool:
+        """True while it waits for a slot of a host, and for nothing else."""
+        return self.is_waiting and self.step.wait.kind == run_service_pb2.Wait.KIND_SLOT
+
+    @property
     def is_waiting(self) -> bool:
         """True while it lacks nothing but a place."""
         return self.step.state in {run_service_pb2.Step.STATE_READY, run_service_pb2.Step.STATE_QUEUED}

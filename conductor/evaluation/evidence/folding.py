@@ -111,14 +111,18 @@ def _claim(rule: Rule, findings: Sequence[Finding]) -> str:
     if not rule.fold and not rule.title:
         said = [findings[0].claim.replace(rule.why, "").strip()]  # a lens may say the reason itself
     else:
-        said = _own_words(findings)
+        said = _own_words(findings, rule)
     return "\n\n".join(part for part in (rule.why, *said) if part)[:MAX_CLAIM_CHARACTERS]
 
 
-def _own_words(findings: Sequence[Finding]) -> list[str]:
+def _own_words(findings: Sequence[Finding], rule: Rule) -> list[str]:
+    """Returns what the tool says, where that is more than the title."""
     titles: dict[str, Finding] = {}
     for finding in findings:
         titles.setdefault(finding.title.rstrip(". "), finding)
+    titles.pop(rule.title, None)
+    if not titles:
+        return []
     tool = findings[0].rule.partition(":")[0]
     shown = list(titles)[:MAX_TOLD_TITLES]
     if tool == LENS and len(titles) > 1:

@@ -94,7 +94,9 @@ def _told(
         yield f"The repository's own configuration leaves out {_results(narrowed)}."
     yield from dict.fromkeys(one["narrowed_by"] for one in coverage if one.get("narrowed_by"))
     if dropped := [pair for one in coverage for pair in _counts(one, "dropped")]:
-        yield f"This flow's table of rules drops {_results(dropped)}. The JSON lists all of them."
+        total = sum(number for _, number in dropped)
+        what, rules = "result" if total == 1 else "results", "rule" if len(dropped) == 1 else "rules"
+        yield f"The flow's table of rules drops {total:,} {what} of {len(dropped):,} {rules}; the JSON names them."
     if left_out := [pair for one in coverage for pair in _counts(one, "left_out")]:
         unread = [f"{number:,} {reason}" for reason, number in left_out if reason.startswith(UNREAD)]
         void = [f"{number:,} {reason}" for reason, number in left_out if not reason.startswith(UNREAD)]

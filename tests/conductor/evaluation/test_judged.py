@@ -49,7 +49,7 @@ def test_it_says_what_was_left_out_and_why() -> None:
         "Files passed over: Python by ruff (2).",
         "The repository's own configuration leaves out 42 results of 2 rules: ruff:E501 (40), ruff:F401 (2).",
         "Settings that left results out: pyproject.toml (lint.ignore).",
-        "This flow's table of rules drops 1 result of 1 rule: ruff:F841 (1). The JSON lists all of them.",
+        "The flow's table of rules drops 1 result of 1 rule; the JSON names them.",
         "Nothing to judge: 40 vendored, 7 not text.",
         "History: 1,234 commits since 2015.",
     ]
