@@ -63,7 +63,7 @@ class Clock:
 
     def turn(self) -> "Clock":
         """Returns the time of one batch: half of what is left, so that no file takes the time of all others."""
-        return Clock(round(max(self.left / 2, min(self.left, MIN_TURN_SECONDS)), 1))
+        return Clock(max(round(max(self.left / 2, min(self.left, MIN_TURN_SECONDS)), 1), 0.1))
 
 
 class Run:

@@ -99,12 +99,12 @@ class Tally:
         """Returns the readable answer."""
         if self._settings.files and not self._selection.kinds:
             return f"{self._title} was not started: the snapshot has no file for it.\n"
-        judged = ", ".join(f"{count:,} {kind}" for kind, count in self._judged().items())
+        judged = ", ".join(f"{kind} {count:,}" for kind, count in self._judged().items())
         top = self._counts.most_common(MAX_TOP_RULES)
         rules = ", ".join(f"{self._named(rule).partition(':')[2]} {count:,}" for rule, count in top)
         more = f" and {len(self._counts) - MAX_TOP_RULES:,} more rules" if len(self._counts) > MAX_TOP_RULES else ""
         results = "1 result" if self._counts.total() == 1 else f"{self._counts.total():,} results"
-        over = f", over files by kind: {judged}" if judged else ""
+        over = f" over files: {judged}" if judged else ""
         return f"{self._title}: {results}{f' ({rules}{more})' if rules else ''}{over}.\n"
 
     @property

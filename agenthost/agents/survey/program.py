@@ -98,7 +98,7 @@ def _investigate(lens: str, snapshot: Snapshot, voice: Voice) -> None:
         numbers = defaultdict[str, Iterator[int]](count)
         kept = [finding for finding in seen if next(numbers[finding.rule]) < MAX_PLACES]
         counts.update(finding.rule for finding in seen)
-        voice.answer(_summary(name, kept, len(seen) - len(kept)))
+        voice.answer(_summary(name, kept, len(seen) - len(kept), len(survey.judged)))
         found += [finding.to_json(name) for finding in kept]
     _tell_omissions(survey)
     unjudged = _tell_unparsed(survey).union(snapshot.unread)
@@ -116,12 +116,20 @@ def _result(findings: list[Any], notes: list[str], lost: frozenset[str], coverag
     return {"findings": findings, **{name: value for name, value in told.items() if value}, "coverage": coverage}
 
 
-def _summary(lens: str, findings: Sequence[Finding], left_out: int) -> str:
+def _summary(lens: str, findings: Sequence[Finding], left_out: int, judged: int) -> str:
     """Words the findings of a lens as Markdown for a reader in a hurry."""
     places = [finding.evidence[0] for finding in findings]
     lines = [f"- {one.title} ({at.path}:{at.start_line})" for one, at in zip(findings, places, strict=True)]
     lines += [f"- {left_out:,} more"] if left_out else []
-    return "\n".join([f"### {lens.capitalize()}", "", *(lines or ["Its checks ran, and none matched."]), "", ""])
+    return "\n".join(
+        [
+            f"### {lens.capitalize()}",
+            "",
+            *(lines or [f"Its checks ran over {named(judged, 'file')}, and none matched."]),
+            "",
+            "",
+        ]
+    )
 
 
 def _by_language(paths: Iterable[str]) -> dict[str, int]:
