@@ -138,8 +138,14 @@ class ReaderPool:
 
     async def _run(self, work: Work[Result], connection: Connection | None) -> Result:
         try:
-            if connection is None or connection.closed:
-                connection = await connect(self._address, READING)
+            if connection is not None:
+                try:
+                    return await work(connection)
+                except psycopg.Error:
+                    if not connection.closed:
+                        raise
+            # The first read, or one that found the connection broken since the last one.
+            connection = await connect(self._address, READING)
             return await work(connection)
         except psycopg.Error as error:
             # What it was doing is not known, and a new one costs little.
