@@ -13,7 +13,7 @@ from conductor.core.model.inputs import Blob
 from conductor.core.model.output import Channel, Output
 from conductor.core.model.plan import AgentPlan, FoldPlan, RunPlan, SnapshotPlan, StepPlan
 from conductor.core.model.states import RunState
-from conductor.store.sqlite.store import SqliteStore
+from conductor.store.port import Store
 from conductor.store.sqlite.upkeep.examination import Damage, examine
 
 LENSES = ("risks", "docs")
@@ -102,14 +102,14 @@ def findings(run: str, step: str, found: Iterable[dict[str, object]], counts: Fi
     return Decision(to_store=(Record(run, done, f"StepSucceeded {step}"),), blobs=(document,), durable=True)
 
 
-async def tell_all(store: SqliteStore, run: str, words: str, title: str, cursor: int) -> None:
+async def tell_all(store: Store, run: str, words: str, title: str, cursor: int) -> None:
     """Stores an attempt that says words, and hands in a finding, of a run that was created before."""
     await store.append(attempt(run), 3.0)
     await store.append(speech(run, words, cursor=cursor), 4.0)
     await store.append(findings(run, "risks", [finding(title)], FindingCounts(verified=1)), 5.0)
 
 
-def every_read(store: SqliteStore, run: str, digest: str) -> tuple[Awaitable[object], ...]:
+def every_read(store: Store, run: str, digest: str) -> tuple[Awaitable[object], ...]:
     """Every way to read something of one run; `digest` is of one of its blobs."""
     return (
         store.run(run),

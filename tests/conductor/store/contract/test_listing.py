@@ -6,6 +6,7 @@ from conductor.core.model.events.event_parts import FindingCounts
 from conductor.core.model.events.gate_events import RunPaused, RunResumed
 from conductor.core.model.events.run_events import RunCancelRequested, RunSettled, RunStarted
 from conductor.core.model.states import Failure, PauseCause, RunState
+from conductor.errors import NotFoundError
 from conductor.store.port import Store
 from conductor.store.records import FindingKey, RunFilter, RunKey
 from tests.conductor.store.material import creation, events, finding, findings, plan, run_name, settlement
@@ -77,6 +78,30 @@ async def test_runs_are_filtered(store: Store, wanted: RunFilter, found: list[in
     await store.append(creation(run_name(4), question="Wo ist die Straße?", labels=labels), 4.0)
 
     assert await names(store, wanted) == found
+
+
+async def test_names_that_no_row_can_have_are_not_found(store: Store) -> None:
+    """A caller may ask for anything, NUL included."""
+    await store.append(creation(RUN, question="a\0b"), 1.0)
+
+    assert await names(store, RunFilter(text="A\0B")) == [1]
+    for wanted in (RunFilter(flow="a\0"), RunFilter(workspace_path="/src/a\0"), RunFilter(text="\0a")):
+        assert await names(store, wanted) == []
+    for name in ("a\0", f"{RUN}\0"):
+        assert await store.known_runs([name]) == frozenset()
+        assert await store.requests([name]) == {}
+        for ask in (store.run(name), store.channel(name, "answer", 0, 0), store.blob(RUN, name)):
+            with pytest.raises(NotFoundError):
+                await ask
+
+
+async def test_the_question_of_a_long_plan_may_be_cut_in_lists(store: Store) -> None:
+    await store.append(creation(RUN, question="why " * 10_000), 1.0)
+
+    (row,) = (await store.runs(RunFilter(text="WHY why"), 10)).rows
+    assert row.plan.question.startswith("why " * 250)
+    (event,) = await store.events(RUN)
+    assert event.event.plan.question == "why " * 10_000
 
 
 async def test_a_row_follows_its_run(store: Store) -> None:
