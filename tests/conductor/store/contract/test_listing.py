@@ -88,7 +88,6 @@ async def test_names_that_no_row_can_have_are_not_found(store: Store) -> None:
     for wanted in (RunFilter(flow="a\0"), RunFilter(workspace_path="/src/a\0"), RunFilter(text="\0a")):
         assert await names(store, wanted) == []
     for name in ("a\0", f"{RUN}\0"):
-        assert await store.known_runs([name]) == frozenset()
         assert await store.requests([name]) == {}
         for ask in (store.run(name), store.channel(name, "answer", 0, 0), store.blob(RUN, name)):
             with pytest.raises(NotFoundError):
