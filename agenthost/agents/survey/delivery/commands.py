@@ -22,7 +22,6 @@ _PREFIX = re.compile(
     r"^(?:[({!@\s-]+|(?:sudo|time|exec|env|command|xvfb-run|npx|then|do|else|if|(?:poetry|uv|pdm|hatch) run)\s+"
     r"|[A-Za-z_]\w*=(?:\"[^\"]*\"|'[^']*'|\S*)\s+)+"
 )
-_SEPARATOR = re.compile(r"&&|\|\||;|\|")
 # What may run tests, read generously: an unusual name must not make a release look untested. Build tools run tests on their way,
 # unless they are told not to; the tasks of other tools are not read here.
 _TESTING = re.compile(
@@ -131,7 +130,7 @@ class Recipes:
 
 def simple(command: str) -> Iterator[str]:
     """Yields the single commands of a command line, without what only wraps them."""
-    bare = (_PREFIX.sub("", part.strip()).strip() for part in _SEPARATOR.split(command))
+    bare = (_PREFIX.sub("", part.strip()).strip() for part in re.split(r"&&|\|\|?|;", command))
     return (part for part in bare if part and not part.startswith("#"))
 
 

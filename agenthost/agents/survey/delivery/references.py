@@ -22,6 +22,7 @@ _EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}")
 _CONDITION = re.compile(r"^\s*(?:-\s+)?if:\s*(?P<text>.*)$")
 _NAMED = re.compile(
     r"(?<![\w.'-])(?P<context>matrix|steps|needs)\.(?P<key>[A-Za-z_][\w-]*)(?:\.outputs\.(?P<output>[\w-]+))?"
+    r"(?![\w-]|\s*\|\|)"  # with a value of its own, for where it is not given
 )
 _EVENT = re.compile(r"\$\{\{\s*(?P<value>github\.event\.(?P<key>[a-z_]+)[\w.]*)\s*\}\}")
 # By what the value is about, the triggers that give it. What a push gives stands in github.event itself.

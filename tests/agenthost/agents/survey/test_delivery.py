@@ -94,6 +94,7 @@ def test_a_pipeline_that_lets_faults_through_is_found(look: Looker, rule: str, f
         {WORKFLOW: workflow("run: make"), "pyproject.toml": "[tool.pytest.ini_options]\n", "tests/a_tests.py": TEST},
         {WORKFLOW: workflow("run: python -m etc.tests"), **PROGRAM},
         {WORKFLOW: workflow("run: a", job="    name: On ${{ matrix.os }}\n")},
+        {WORKFLOW: workflow("run: echo ${{ matrix.os || 'x' }}")},
         {WORKFLOW: workflow("run: echo ${{ github.event.pull_request.number || github.ref }}")},
         {WORKFLOW: workflow("run: echo ${{ github.event.issue.title }}", on="issue_comment")},
         {WORKFLOW: workflow("run: echo ${{ github.event.release.tag_name }}", on="workflow_call")},
