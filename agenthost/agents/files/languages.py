@@ -71,6 +71,7 @@ _CONTAINER = re.compile(
 )
 _WORKFLOW = re.compile(r"^\.github/workflows/[^/]+\.ya?ml$")
 _IGNORE_FILE = re.compile(r"\.(dockerignore|containerignore)$")
+_EXTENSION = re.compile(r"\.[a-z0-9_+-]{1,12}$")  # a name that is a sentence has none
 _SHEBANG = re.compile(r"^#!\s*(?:\S*/)?(?:env\s+(?:-\S+\s+|\w+=\S*\s+)*)?(?:\S*/)?([A-Za-z]+)")
 _BY_INTERPRETER = {
     **dict.fromkeys(("sh", "bash", "dash", "ash", "ksh", "zsh"), "Shell"),
@@ -94,7 +95,7 @@ def language(path: str, first_line: str = "") -> str:
     if _CONTAINER.match(name) and not _IGNORE_FILE.search(name):
         return "Dockerfile"
     known = _BY_NAME.get(name) or _BY_EXTENSION.get(extension)
-    return known or by_shebang(first_line) or extension
+    return known or by_shebang(first_line) or (extension if _EXTENSION.match(extension) else "")
 
 
 def by_shebang(first_line: str) -> str:

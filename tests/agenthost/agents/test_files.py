@@ -27,6 +27,8 @@ from agenthost.agents import files
         ("GNUmakefile", "", "Makefile"),
         ("src/mod.inl", "", ".inl"),
         ("LICENSE", "", ""),
+        ("test/uses .nvmrc version", "", ""),
+        ("test/it's v0.2.x' should work", "#!/bin/sh", "Shell"),
     ],
 )
 def test_a_name_or_a_shebang_tells_the_language(path: str, first_line: str, kind: str) -> None:

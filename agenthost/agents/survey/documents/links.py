@@ -20,7 +20,7 @@ from .named import may_exist
 MAX_DOCUMENTS = 1000
 _SITE = re.compile(
     r"(^|/)(mkdocs\.ya?ml|docusaurus\.config\.\w+|conf\.py|book\.toml|_config\.yml|antora\.yml|hugo\.\w+|sidebars\.\w+"
-    r"|\.vitepress|\.vuepress|_sidebar\.md|docs\.json|mint\.json|astro\.config\.\w+)(/|$)"
+    r"|\.vitepress|\.vuepress|_sidebar\.\w+|docs\.json|mint\.json|astro\.config\.\w+|[^/]+\.mdx)(/|$)"
 )
 _DOCUMENT = re.compile(r"\.(md|markdown)$", re.IGNORECASE)
 # Links of a changelog were right when they were written.
