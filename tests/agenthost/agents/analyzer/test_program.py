@@ -115,10 +115,10 @@ def test_the_half_without_the_file_over_which_the_tool_hangs_is_judged(
 ) -> None:
     monkeypatch.setattr("agenthost.agents.analyzer.running.MIN_TURN_SECONDS", 0.5)
     files = {f"b{number:02}.py": "bad\n" for number in range(32)}
-    result, _ = analyze(tree(tmp_path, {"a.py": "forever\n", **files}), TOOL, seconds=2)
+    result, _ = analyze(tree(tmp_path, {"a.py": "forever\n", **files}), TOOL, seconds=4)
 
     assert len(places(result)) >= 16
-    assert "a.py" in "".join(result["notes"])
+    assert any("a.py" in note for note in result["notes"])
 
 
 def test_a_tool_that_takes_too_much_memory_loses_that_file_only(
