@@ -16,7 +16,7 @@ from conductor.core.model.work import Reported, WorkKind
 from conductor.evaluation.reports.formats.cited_files import CitedFiles
 from conductor.evaluation.reports.formats.html import render_html
 from conductor.evaluation.reports.formats.options import Options
-from conductor.evaluation.reports.report import weighed
+from conductor.evaluation.reports.report import built_in_markdown, weighed
 from conductor.evaluation.reports.unchecked import unchecked
 from conductor.v1.flow_service_pb2 import Flow, GateWork
 from tests.conductor.evaluation.golden_reports import same_as_golden
@@ -296,6 +296,18 @@ async def test_the_report_says_when_it_was_and_which_steps_each_confinement_held
     assert "1970" not in before
     assert "### Confinement of survey on alpha, beta\n\n- Steps s0, s1, s2, " in execution
     assert ", s19 and 2 more\n" in execution
+
+
+async def test_a_check_that_every_confinement_held_is_told_once(story: Story, workspace: Path) -> None:
+    await story.begin(flow_of(agent("a")), workspace)
+    await story.agent("a", says="x")
+    _, values = await story.report()
+    (group,) = values["execution"]["confinement"]
+    others = [group | {"agents": [name], "checks": ["no network", f"/opt/{name}: proven"]} for name in ("b", "c")]
+    markdown = built_in_markdown(values | {"execution": values["execution"] | {"confinement": others}})
+
+    assert markdown.count("no network") == markdown.count("The snapshot is unchanged") == 1
+    assert "- Checked, too: /opt/b: proven\n" in markdown
 
 
 async def test_agents_that_say_very_much_are_cut_in_the_report_and_fail_no_run(story: Story, workspace: Path) -> None:
