@@ -9,15 +9,13 @@ from pathlib import PurePosixPath
 
 from ...reading.snapshot import Snapshot
 from ...reading.workflows import Job, Workflow
-from ...reading.yaml_tree import Node, child, entries, items, last_line, line, text, texts
+from ...reading.yaml_tree import Node, child, entries, items, last_line, text, texts
 from ..finding import Finding, cite, sighting
 
 UNDEFINED = "lens:undefined-reference"
 MISSING = "lens:missing-input"
-FILTER = "lens:dead-path-filter"
 MAX_LINE_CHARACTERS = 2000
 _FILE_SETTING = re.compile(r"^[a-z]+-version-file$")
-_GLOB = re.compile(r"[*?+!\[]")
 _EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}")
 _CONDITION = re.compile(r"^\s*(?:-\s+)?if:\s*(?P<text>.*)$")
 _NAMED = re.compile(
@@ -97,10 +95,3 @@ def find_missing_files(workflow: Workflow, snapshot: Snapshot) -> Iterator[Findi
             if name and name not in known and workflow.source.text.count(name) == 1:
                 title = f"`{key}` names `{text(value)}`, and no file has that name"
                 yield sighting(MISSING, cite(workflow.source, number), title)
-    for event, _, settings in entries(child(workflow.root, "on")):
-        for item in items(child(settings, "paths")):
-            path = text(item).rstrip("/")
-            around = (folder for folder in snapshot.folders if path.startswith(f"{folder}/"))
-            if not (_GLOB.search(path) or snapshot.has(path) or any(map(snapshot.is_opaque, around))):
-                title = f"`{path}` is to start the workflow at a {event.replace('_', ' ')}, and is not there"
-                yield sighting(FILTER, cite(workflow.source, line(item)), title)

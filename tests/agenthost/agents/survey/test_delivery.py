@@ -1,5 +1,4 @@
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -48,7 +47,6 @@ PUSH, PULL = "  push:\n", "  pull_request:\n"
             "missing-input",
             {WORKFLOW: workflow("uses: actions/setup-java@v4\n  with: {java-version-file: .java-version}")},
         ),
-        ("dead-path-filter", {WORKFLOW: "on:\n  push:\n    paths: [gone.txt, '*.md', '!no.txt']\n"}),
         ("cancelled-by-others", grouped("ci-${{ github.head_ref }}", PUSH + PULL)),
         ("cancelled-by-others", grouped("publish-${{ github.event.push.ref }}", "  push:\n    tags: ['*']\n")),
         ("cancelled-by-others", grouped("tests", PULL)),
@@ -98,7 +96,6 @@ def test_a_pipeline_that_lets_faults_through_is_found(look: Looker, rule: str, f
         {WORKFLOW: workflow("run: echo ${{ github.event.pull_request.number || github.ref }}")},
         {WORKFLOW: workflow("run: echo ${{ github.event.issue.title }}", on="issue_comment")},
         {WORKFLOW: workflow("run: echo ${{ github.event.release.tag_name }}", on="workflow_call")},
-        {WORKFLOW: "on:\n  push:\n    paths: [src, .github/workflows/ci.yml]\n", "src/a.py": "x"},
         grouped("ci-${{ github.head_ref || github.ref }}", PUSH + PULL),
         grouped("ci-${{ github.ref }}", PUSH + PULL),
         grouped("ci-${{ github.head_ref }}", PULL),
@@ -133,11 +130,6 @@ def test_a_near_miss_in_a_pipeline_is_left_alone(look: Looker, files: dict[str, 
 def test_a_command_is_quoted_where_it_begins(look: Looker, script: str, quote: str) -> None:
     (found,) = look(find_in_pipelines, {WORKFLOW: workflow(script)})
     assert found.evidence[0].quote.strip() == quote
-
-
-def test_a_path_in_a_submodule_may_be_there(look: Looker, tmp_path: Path) -> None:
-    (tmp_path / "lib").mkdir()
-    assert look(find_in_pipelines, {WORKFLOW: "on:\n  push:\n    paths: [lib/a.c]\n"}) == []
 
 
 def test_systems_that_no_rule_knows_are_named(make_survey: Callable[..., object]) -> None:
