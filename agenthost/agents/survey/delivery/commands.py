@@ -93,7 +93,7 @@ class Recipes:
                     self._left -= 1
                     found[part] = None
                     waiting.extend((line, depth + 1) for line in (self._started(part) if depth < MAX_DEPTH else ()))
-        return list(found)
+        return [*found, *(command for command, _ in waiting)]
 
     def of_step(self, step: Step) -> list[str]:
         """Returns everything that a step runs; of a foreign action only its name."""

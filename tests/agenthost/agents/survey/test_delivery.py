@@ -2,6 +2,7 @@ from collections.abc import Callable
 
 import pytest
 
+from agenthost.agents.survey.delivery import commands
 from agenthost.agents.survey.delivery.lens import find_in_pipelines
 from agenthost.agents.survey.finding import Finding
 
@@ -130,6 +131,14 @@ def test_a_near_miss_in_a_pipeline_is_left_alone(look: Looker, files: dict[str, 
 def test_a_command_is_quoted_where_it_begins(look: Looker, script: str, quote: str) -> None:
     (found,) = look(find_in_pipelines, {WORKFLOW: workflow(script)})
     assert found.evidence[0].quote.strip() == quote
+
+
+def test_a_command_that_is_not_followed_any_more_counts_as_itself(
+    look: Looker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "MAX_EXPANDED", 0)
+    action = "uses: pypa/gh-action-pypi-publish@release/v1"
+    assert look(find_in_pipelines, {WORKFLOW: workflow(f"run: pytest\n{action}")}) == []
 
 
 def test_systems_that_no_rule_knows_are_named(make_survey: Callable[..., object]) -> None:
