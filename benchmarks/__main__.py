@@ -28,8 +28,16 @@ TITLES = {
 }
 
 
-async def measure(name: str, *, is_short: bool) -> Report:
-    report = Report(name, TITLES[name], is_short)
+# What `--store postgresql` measures, beside SQLite.
+ON_ENGINES = {
+    "steps": "durable steps on SQLite and on PostgreSQL",
+    "relay": "from an agent's write to a watcher's receipt, stored in SQLite and in PostgreSQL",
+    "store": "appending and reading, on SQLite and on PostgreSQL",
+}
+
+
+async def measure(name: str, *, is_short: bool, is_of_engines: bool) -> Report:
+    report = Report(name, ON_ENGINES[name] if is_of_engines else TITLES[name], is_short, is_of_engines)
     begun = time.monotonic()
     await importlib.import_module(f"benchmarks.{name}").measure(report)
     report.seconds = time.monotonic() - begun
@@ -41,18 +49,26 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(TITLES)}; all where none is given")
     parser.add_argument("--short", action="store_true", help="once and small: whether it works, not how fast")
     parser.add_argument(
+        "--store",
+        choices=["postgresql"],
+        help=f"measure {', '.join(ON_ENGINES)} on PostgreSQL beside SQLite, and not beside others",
+    )
+    parser.add_argument(
         "--markdown", type=Path, metavar="FILE", help="write the tables there too, and where they come from"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every value there")
     chosen = parser.parse_args()
     if unknown := sorted(set(chosen.names) - TITLES.keys()):
         parser.error(f"there is no benchmark '{unknown[0]}'; there are {', '.join(TITLES)}")
+    titles = ON_ENGINES if chosen.store else TITLES
+    if chosen.store and (other := sorted(set(chosen.names) - ON_ENGINES.keys())):
+        parser.error(f"'{other[0]}' is not measured on engines; there are {', '.join(ON_ENGINES)}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # services and agents end with it, as with Ctrl-C
     configure_logs("plain", "error")  # our own log would stand between the tables
     about, reports, code = machine(), [], 0
-    for name in chosen.names or TITLES:
+    for name in chosen.names or titles:
         try:
-            report = asyncio.run(measure(name, is_short=chosen.short))
+            report = asyncio.run(measure(name, is_short=chosen.short, is_of_engines=bool(chosen.store)))
         except BrokenPromiseError as broken:
             print(f"bench {name}: a promise broke: {broken}", file=sys.stderr)
             code = 1

@@ -70,6 +70,7 @@ class Report:
     name: str
     title: str
     is_short: bool
+    is_of_engines: bool = False  # ours on each database, and not beside others
     figures: list[Figure] = field(default_factory=list)
     goals: list[Goal] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)

@@ -10,12 +10,15 @@ Beside ours: bare sockets through as many processes, which store nothing and con
 each token a message and a commit. The bytes that a watcher received must be those that were said, to the last one.
 """
 
+import contextlib
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from benchmarks import relays
+from benchmarks.engines import ENGINES, POSTGRESQL, SQLITE, engines
 from benchmarks.measuring import Report, Sample, alternate, must, percentile, ratio
 from benchmarks.relays import Heard, Load
 from benchmarks.services import pair, why_no_sandbox
@@ -98,6 +101,9 @@ async def measure(report: Report) -> None:
     if why := await why_no_sandbox():
         report.remark(f"Not measured: this machine allows no sandbox, so no agent runs. {why}")
         return
+    if report.is_of_engines:
+        await _measure_engines(report)
+        return
     with tempfile.TemporaryDirectory(prefix="bench-") as name, pair(slots=100) as running:
         workspace = flows.plain_workspace(Path(name))
 
@@ -110,6 +116,33 @@ async def measure(report: Report) -> None:
         else:
             await _measure_rates(report, ours, RATE_LOADS, ROUNDS)
             await _measure_lateness(report, ours, Load(50, 200, 0.02), ROUNDS)
+
+
+async def _measure_engines(report: Report) -> None:
+    with contextlib.ExitStack() as stack:
+        workspace = flows.plain_workspace(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-"))))
+        databases = stack.enter_context(engines())
+        relayed: dict[str, Relay] = {}
+        for engine in ENGINES:
+            running = stack.enter_context(pair(slots=100, store=databases.url(engine)))
+            relayed[engine] = partial(relays.ours, running, workspace)
+        loads = (Load(2, 2000),) if report.is_short else RATE_LOADS[:3]
+        for load in loads:
+            contenders = {engine: partial(rate, relay, load) for engine, relay in relayed.items()}
+            found = await alternate(1 if report.is_short else ROUNDS, contenders)
+            title = f"{load.agents} agents"
+            for engine, samples in found.items():
+                report.add(f"{title}: {engine}", "tokens/s", samples["rate"])
+                report.add(f"{title}: processor time of the two services, {engine}", "µs/token", samples["spent"])
+            both = (found[engine]["rate"] for engine in (POSTGRESQL, SQLITE))
+            report.at_least(f"{title}: PostgreSQL / SQLite", ratio(*both), 0.7)
+        load = Load(4, 10, 0.02) if report.is_short else Load(50, 200, 0.02)
+        contenders = {engine: partial(lateness, relay, load) for engine, relay in relayed.items()}
+        late = await alternate(1 if report.is_short else ROUNDS, contenders)
+    for engine, samples in late.items():
+        for figure in ("p50", "p99"):
+            told = f"{load.agents} agents x {1 / load.interval:.0f} tokens/s: a token's way, {figure}, {engine}"
+            report.add(told, "ms", samples[figure])
 
 
 async def _measure_rates(report: Report, ours: Relay, loads: Sequence[Load], rounds: int) -> None:

@@ -10,13 +10,16 @@ The chains that run at once wait until the last of them is there, as the others'
 """
 
 import asyncio
+import contextlib
 import json
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
+from benchmarks.engines import ENGINES, POSTGRESQL, SQLITE, engines
 from benchmarks.environments import Peer
-from benchmarks.measuring import Report, Sample, alternate, must, ratio
+from benchmarks.measuring import Contender, Report, Sample, alternate, must, ratio
 from benchmarks.services import pair, processor_seconds
 from conductor.v1 import run_service_pb2_grpc
 from conductor.v1.flow_service_pb2 import Flow
@@ -40,6 +43,7 @@ GATE = "{{% for a in range({}) %}}{{% for b in range(99999) %}}{{% endfor %}}{{%
 GATE_TURNS = (150, 500, 900)
 # The ratio of ours to theirs in goal 1.
 WANTED = {LANGGRAPH.name: {"chain": 1.0, "fan": 1.5, "chains": 4.0}, DBOS.name: dict.fromkeys(SHAPES, 3.0)}
+ENGINE_GOALS = {POSTGRESQL: {"chain": 0.4, "fan": 0.7}}
 
 Sizes = tuple[int, int, int]  # steps of the chain and of the fan-out; how many chains; how long each
 
@@ -122,8 +126,32 @@ async def measure_peer(peer: Peer, sizes: Sizes) -> Sample:
     return found
 
 
+async def measure_engines(report: Report, sizes: Sizes, rounds: int) -> None:
+    with contextlib.ExitStack() as stack:
+        workspace = flows.plain_workspace(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-"))))
+        databases = stack.enter_context(engines())
+        contenders: dict[str, Contender] = {}
+        for engine in ENGINES:
+            running = stack.enter_context(pair(hosts=0, store=databases.url(engine)))
+            contenders[engine] = partial(asyncio.to_thread, measure_ours, running, workspace, sizes)
+            await contenders[engine]()
+        found = await alternate(rounds, contenders)
+    for shape, title in SHAPES.items():
+        for engine, samples in found.items():
+            report.add(f"{title.format(*sizes)}: {engine}", "steps/s", samples[shape])
+            if spent := samples.get(f"{shape} spent"):
+                told = f"{title.format(*sizes)}: processor time of the conductor, {engine}"
+                report.add(told, "ms/step", [1000 * one for one in spent])
+        for engine, wanted in (ENGINE_GOALS if shape in ENGINE_GOALS[POSTGRESQL] else {}).items():
+            told = f"{title.format(*sizes)}: {engine} / SQLite"
+            report.at_least(told, ratio(found[engine][shape], found[SQLITE][shape]), wanted[shape])
+
+
 async def measure(report: Report) -> None:
     sizes, rounds = ((20, 2, 10), 1) if report.is_short else ((200, 20, 50), ROUNDS)
+    if report.is_of_engines:
+        await measure_engines(report, sizes, rounds)
+        return
     # DBOS takes half a minute for what the others do in two seconds; its rate does not depend on how much there is.
     their_sizes = {LANGGRAPH.name: sizes, DBOS.name: (sizes[0] // 2, sizes[1] // 2, sizes[2] // 2)}
     peers = []

@@ -15,11 +15,14 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from benchmarks.engines import ENGINES, engines
 from benchmarks.measuring import Report, Sample, alternate, must
 from conductor.core.model.commands import Decision, Record
 from conductor.core.model.events.run_events import RunCreated, StepBecameReady
 from conductor.core.model.output import Output
 from conductor.core.model.states import RunState
+from conductor.store.port import Store
+from conductor.store.postgresql.store import PostgresqlStore
 from conductor.store.records import RunFilter, StoredEvent, StoredOutput
 from conductor.store.sqlite.store import SqliteStore
 from tests.conductor.store.material import attempt, attempt_name, creation, plan, run_name, said, settlement
@@ -44,8 +47,45 @@ FULL = Scale(events=1_000_000, runs=100_000, tokens=1_000_000, rounds=200)
 SHORT = Scale(events=2_000, runs=1_000, tokens=5_000, rounds=3)
 
 
+async def measure_engines(report: Report, scale: Scale) -> None:
+    """Measures what the port does, without an engine of the conductor: appends of each plane, and reads, on each database."""
+    texts, rounds = scale.tokens // 200, scale.rounds
+    with tempfile.TemporaryDirectory() as name, engines() as databases:
+        for engine in ENGINES:
+            url = databases.url(engine)
+            opening = PostgresqlStore.open(url) if url else SqliteStore.open(Path(name))
+            async with await opening as store:
+                await store.append(creation(run_name(1)), 1.0)
+                await store.append(attempt(run_name(1)), 1.0)
+                for what, decisions in (
+                    ("a text", [Decision(to_store=(said(run_name(1), WORD),))] * rounds),
+                    ("an event, durable", [ready(number, 1) for number in range(rounds)]),
+                ):
+                    times = []
+                    for decision in decisions:
+                        begun = time.perf_counter()
+                        await store.append(decision, 1.0)
+                        times.append(1e6 * (time.perf_counter() - begun))
+                    report.add(f"append of {what}: {engine}", "µs", times)
+                begun = time.perf_counter()
+                for number in range(0, scale.events // 10, BATCH):
+                    await store.append(ready(10**6 + number, BATCH), 1.0)
+                taken = time.perf_counter() - begun
+                report.add(
+                    f"append, {BATCH} events in a durable commit: {engine}", "events/s", [scale.events / 10 / taken]
+                )
+                for decision in speech(texts, 1):
+                    await store.append(decision, 1.0)
+                begun, heard = time.perf_counter(), [item async for item in replay(store)]
+                taken = time.perf_counter() - begun
+                report.add(f"replay of a run, in pages: {engine}", "items/s", [len(heard) / taken])
+
+
 async def measure(report: Report) -> None:
     scale = SHORT if report.is_short else FULL
+    if report.is_of_engines:
+        await measure_engines(report, scale)
+        return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         await measure_growth(report, scale, folder)
@@ -231,7 +271,7 @@ async def measure_words(report: Report, words: int, folder: Path, agents: int) -
         report.add(f"{title}, compacted, replayed", "words/s", [words / (time.perf_counter() - begun)])
 
 
-async def replay(store: SqliteStore) -> AsyncIterator[StoredEvent | StoredOutput]:
+async def replay(store: Store) -> AsyncIterator[StoredEvent | StoredOutput]:
     """Reads all of the run, page by page."""
     after = 0
     while page := await store.history(run_name(1), after):

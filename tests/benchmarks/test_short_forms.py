@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.__main__ import TITLES
+from benchmarks.__main__ import ON_ENGINES, TITLES
 from benchmarks.measuring import Contender, Report, alternate, digits, ratio
 
 pytestmark = [pytest.mark.processes, pytest.mark.long]
@@ -20,9 +20,10 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.timeout(200)
-@pytest.mark.parametrize("name", TITLES)
-def test_a_benchmark_s_short_form_keeps_its_promises_and_tells_every_figure(name: str, tmp_path: Path) -> None:
-    kept = ("--json", str(tmp_path / "found.json"), "--markdown", str(tmp_path / "found.md"))
+@pytest.mark.parametrize("asked", [*TITLES, *(f"{name} --store postgresql" for name in ON_ENGINES)])
+def test_a_benchmark_s_short_form_keeps_its_promises_and_tells_every_figure(asked: str, tmp_path: Path) -> None:
+    name, *options = asked.split()
+    kept = (*options, "--json", str(tmp_path / "found.json"), "--markdown", str(tmp_path / "found.md"))
     command = [sys.executable, "-m", "benchmarks", name, "--short", *kept]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=190, check=False)
 

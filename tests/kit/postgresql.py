@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import psycopg
@@ -25,11 +25,10 @@ import pytest
 USER = "conductor"
 NOBODY = 65534
 START_SECONDS = 20
-# Nothing here survives a power cut, which no test of these brings about.
+# Nothing survives a power cut, which no test here brings about; benchmarks pay for it.
+VOLATILE = {"fsync": "off", "full_page_writes": "off"}
 SETTINGS = {
     "listen_addresses": "",
-    "fsync": "off",
-    "full_page_writes": "off",
     "shared_buffers": "32MB",
     "max_connections": "200",
     "log_min_messages": "warning",
@@ -91,7 +90,7 @@ class Server:
             self.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def share(root: Path) -> Server:
+def share(root: Path, *, is_durable: bool = False) -> Server:
     """Returns the server of a session; starts it where it does not run. `root` is the session's folder."""
     users = os.open(root / "postgresql.users", os.O_RDWR | os.O_CREAT)  # closed by the end of this process
     fcntl.flock(users, fcntl.LOCK_SH)
@@ -100,17 +99,20 @@ def share(root: Path) -> Server:
         start.seek(0)
         server = Server(Path(start.read().strip() or "/nonexistent"))
         if not server.is_up():
-            server = _start(root)
+            server = _start(root, {} if is_durable else VOLATILE)
             start.truncate(0)
             start.write(str(server.folder))
     return server
 
 
-def _start(root: Path) -> Server:
+def _start(root: Path, settings: Mapping[str, str]) -> Server:
     if find_programs() is None:
         pytest.skip(f"no PostgreSQL: {WANTED}")
     folder = Path(tempfile.mkdtemp(prefix="pg-"))  # in a short path: that of a socket is limited
     command = [sys.executable, "-m", "tests.kit.postgresql", str(root / "postgresql.users"), str(folder)]
+    command += [
+        f"-c{name}={value}" for name, value in {**SETTINGS, **settings, "unix_socket_directories": folder}.items()
+    ]
     with folder.with_suffix(".log").open("wb") as log:
         keeper = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
     _keepers.append(keeper)
@@ -128,14 +130,11 @@ def _find_bubblewrap() -> str:
     return str(Path(found.origin).parent / "_bin/bwrap") if found is not None and found.origin else ""
 
 
-def _keep(users: Path, folder: Path) -> int:
+def _keep(users: Path, folder: Path, settings: Sequence[str]) -> int:
     """Runs the server until nobody uses it."""
     log = folder.with_suffix(".log")
     try:
         way = _prepare(folder)
-        settings = [
-            f"-c{name}={value}" for name, value in (SETTINGS | {"unix_socket_directories": str(folder)}).items()
-        ]
         server = subprocess.Popen([*way, _program("postgres"), "-D", str(folder / "data"), *settings])
         with users.open("a") as held:
             fcntl.flock(held, fcntl.LOCK_EX)
@@ -169,4 +168,4 @@ def _program(name: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(_keep(Path(sys.argv[1]), Path(sys.argv[2])))
+    sys.exit(_keep(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]))
