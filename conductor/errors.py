@@ -9,7 +9,7 @@
     │   ├── PreconditionError   (RUN_NOT_RUNNING, SOURCE_NOT_SETTLED, WORKSPACE_GONE …)
     │   ├── FetchNotAllowedError, FetchError
     │   └── RootNotAllowedError, SnapshotInvalidError, PushSupersededError
-    ├── ConfigurationError, BackupError   the operator must
+    ├── ConfigurationError, BackupError, MigrationError   the operator must
     └── ServiceError            the service must
         ├── NoCapacityError     ├── ShuttingDownError   ├── NotActiveError   ├── ProgramError (ProgramUnavailableError)
         ├── TooManyFailedTokensError
@@ -44,6 +44,7 @@ __all__ = [
     "ConfigurationError",
     "DatabaseDamagedError",
     "DatabaseInUseError",
+    "DatabaseMovedError",
     "DatabaseNotUpgradedError",
     "DatabaseTooNewError",
     "FetchError",
@@ -52,6 +53,7 @@ __all__ = [
     "FlowProblem",
     "HostExistsError",
     "InvalidRequestError",
+    "MigrationError",
     "NoCapacityError",
     "NotActiveError",
     "NotFoundError",
@@ -273,6 +275,14 @@ class DatabaseTooNewError(StorageError):
     """The database was written by a newer version of the software."""
 
 
+class DatabaseMovedError(StorageError):
+    """The content of this database is served from another place, or has not all come."""
+
+    code = "FAILED_PRECONDITION"
+    reason = "STORAGE_MOVED"
+    kind = "HUMAN_REQUIRED"
+
+
 class DatabaseNotUpgradedError(StorageError):
     """The database could not be upgraded, and is unchanged."""
 
@@ -295,6 +305,14 @@ class DatabaseDamagedError(StorageError):
     def __init__(self, message: str = "", *, hint: str = "", metadata: dict[str, str] | None = None) -> None:
         hint = hint or "conductor doctor shows what is damaged, and what to do"
         super().__init__(message, hint=hint, metadata=metadata)
+
+
+class MigrationError(StatusError):
+    """The store cannot be migrated as it is asked for."""
+
+    code = "FAILED_PRECONDITION"
+    reason = "MIGRATION_REFUSED"
+    kind = "HUMAN_REQUIRED"
 
 
 class BackupError(StatusError):

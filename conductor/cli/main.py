@@ -47,6 +47,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "tokens": ("tokens", "tokens", "Make, list or revoke the tokens of callers."),
     "doctor": ("doctor", "doctor", "Look for what is wrong, and say what to do."),
     "backup": ("upkeep.backups", "backup", "Back up a conductor's data, running or not."),
+    "migrate": ("upkeep.migrate", "migrate", "Move a conductor to another store, and keep its id."),
     "restore": ("upkeep.backups", "restore", "Restore a backup into a new data folder."),
     "handover": ("upkeep.handover", "handover", "Let another conductor of the same database take over, at once."),
     "certs": ("certs.group", "certs", "Issue the certificates of a pool on several machines."),

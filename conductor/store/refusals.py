@@ -2,7 +2,8 @@
 
 from datetime import UTC, datetime
 
-from conductor.errors import DatabaseDamagedError, NotFoundError, PreconditionError
+from conductor.errors import DatabaseDamagedError, DatabaseMovedError, NotFoundError, PreconditionError
+from conductor.store.raw import Move
 from conductor.store.records import StoredRequest
 
 
@@ -49,3 +50,14 @@ def damage_of(error: DatabaseDamagedError) -> str:
 def describe_deletion(time: float, why: str) -> str:
     """Says when and why a run was deleted."""
     return f"it was deleted on {datetime.fromtimestamp(time, UTC).strftime('%Y-%m-%d %H:%M UTC')}: {why}"
+
+
+def refuse_moved(move: Move | None, place: str) -> None:
+    """Raises DatabaseMovedError for a store that is not to be served: its rows went elsewhere, or have not all come."""
+    if move is None:
+        return
+    if move.is_arriving:
+        text = f"the migration from {move.place} to {place} is not finished"
+        raise DatabaseMovedError(text, hint="give the same `conductor migrate` again: it goes on where it stopped")
+    text = f"the conductor of {place} was moved to {move.place}"
+    raise DatabaseMovedError(text, hint=f"serve it from there, or bring it back:  conductor migrate --to {place}")

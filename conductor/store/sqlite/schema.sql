@@ -9,7 +9,8 @@ CREATE TABLE meta (
   only INTEGER PRIMARY KEY CHECK (only = 1),
   conductor_id TEXT NOT NULL,
   epoch INTEGER NOT NULL,    -- grows by one each time the database is opened
-  last_id INTEGER NOT NULL   -- of journal, chunks and deletions together; never goes back, even when rows are deleted
+  last_id INTEGER NOT NULL,  -- of journal, chunks and deletions together; never goes back, even when rows are deleted
+  moved TEXT NOT NULL DEFAULT '' -- JSON of Move: where the rows went or come from; empty where they are served here
 ) STRICT;
 
 -- The time of the newest process: the next one continues it (conductor/clock.py).

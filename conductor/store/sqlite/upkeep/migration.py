@@ -16,10 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from conductor.errors import DatabaseDamagedError, DatabaseNotUpgradedError, DatabaseTooNewError
+from conductor.store.raw import Move
+from conductor.store.refusals import refuse_moved
 from conductor.store.sqlite.connection import damaged, translate
 from conductor.store.sqlite.upkeep.copying import copy_database, make_durable
 
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 APPLICATION_ID = 0x434E4443  # "CNDC": marks the file as ours
 REWRITING_TAKES = 2  # times the database's size: the new file, and the log that carries it into the old one
 COPIES_KEPT = 2  # the newest of those made before upgrades
@@ -47,6 +49,12 @@ class Identity:
 
 def bring_up(connection: sqlite3.Connection, path: Path, schema: Schema) -> Identity:
     """Creates, upgrades or refuses the database, checks it, and counts this opening."""
+    prepare(connection, path, schema)
+    return _open_epoch(connection, path)
+
+
+def prepare(connection: sqlite3.Connection, path: Path, schema: Schema) -> None:
+    """Creates, upgrades or refuses the database, and checks it."""
     version = read_version(connection, path, schema)
     if version == 0:
         connection.execute(f"PRAGMA auto_vacuum = {_INCREMENTAL}").fetchall()  # only while the file has no page
@@ -59,7 +67,6 @@ def bring_up(connection: sqlite3.Connection, path: Path, schema: Schema) -> Iden
         if version < schema.version:
             _upgrade(connection, path, schema, version)
         _enable_shrinking(connection, path)
-    return _open_epoch(connection)
 
 
 def check(connection: sqlite3.Connection, path: Path) -> None:
@@ -97,6 +104,11 @@ def mint_identity(connection: sqlite3.Connection, conductor_id: str = "") -> str
     """Sets a new id, as one that was never opened, and returns the id: this one, or one of chance."""
     conductor_id = conductor_id or secrets.token_hex(13)
     connection.execute("UPDATE meta SET conductor_id = ?, epoch = 0", (conductor_id,))
+    columns = {row[1] for row in connection.execute("PRAGMA table_info(meta)").fetchall()}
+    moved = connection.execute("SELECT moved FROM meta").fetchone() if "moved" in columns else None
+    move = Move.decode(moved[0]) if moved else None
+    if move is not None and not move.is_arriving:  # under its new id it is another conductor
+        connection.execute("UPDATE meta SET moved = ''")
     return conductor_id
 
 
@@ -161,8 +173,10 @@ def _run_script(connection: sqlite3.Connection, script: str, version: int) -> No
         raise
 
 
-def _open_epoch(connection: sqlite3.Connection) -> Identity:
+def _open_epoch(connection: sqlite3.Connection, path: Path) -> Identity:
     connection.execute("PRAGMA synchronous = FULL").fetchall()
-    connection.execute("INSERT OR IGNORE INTO meta VALUES (1, ?, 0, 0)", (secrets.token_hex(13),))
+    new = "INSERT OR IGNORE INTO meta (only, conductor_id, epoch, last_id) VALUES (1, ?, 0, 0)"
+    connection.execute(new, (secrets.token_hex(13),))
+    refuse_moved(Move.decode(connection.execute("SELECT moved FROM meta").fetchone()[0]), str(path.parent))
     rows = connection.execute("UPDATE meta SET epoch = epoch + 1 RETURNING conductor_id, epoch").fetchall()
     return Identity(*rows[0])

@@ -16,7 +16,6 @@ from pathlib import Path
 
 from conductor.store.sqlite.upkeep.migration import SCHEMA_VERSION
 from conductor.v1 import run_service_pb2_grpc
-from conductor.v1.flow_service_pb2 import AgentWork, Flow
 from conductor.v1.run_service_pb2 import CancelRunRequest, WatchRunRequest
 from tests.kit import flows
 from tests.kit.services import running_pair
@@ -30,8 +29,8 @@ def make(folder: Path) -> Path:
     (workspace / "work.py").write_text("import os\n\n\ndef work() -> None:\n    os.system('ls ' + input())  # TODO\n")
     with running_pair(folder, hosts=("alpha",)) as pair, pair.channel() as channel:
         stub = run_service_pb2_grpc.RunServiceStub(channel)
-        risks = AgentWork(agents=["survey"], parameters={"lens": "risks"}, prompt="What can hurt?")
-        steps = (Flow.Step(id="risks", agent=risks), flows.scripted("talk", "say grüße→ to all"))
+        risks = flows.scripted("risks", "finding high work.py 5 5 It runs what a user types")
+        steps = (risks, flows.scripted("talk", "say grüße→ to all"))
         survey = flows.request(workspace, *steps, labels={"team": "blue"}, request_id=REQUEST_ID)
         failing = flows.request(workspace, flows.scripted("fails", "say so far\n", "exit 3"))
         talking = flows.request(workspace, flows.scripted("talks", "say word ", "sleep 600"))

@@ -1,0 +1,37 @@
+"""Opens the places that `conductor migrate` names: data folders, databases, and the blob stores beside them."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from conductor.blobs.opening import open_blobs
+from conductor.config import SNAPSHOTS_FOLDER
+from conductor.errors import MigrationError
+from conductor.maintenance.migrating.migration import Side
+from conductor.maintenance.migrating.snapshots import SnapshotSide
+from conductor.store.sqlite.upkeep.raw import SqliteRaw
+
+
+def refuse_same(source: str, target: str) -> None:
+    """Raises MigrationError where both are one folder, which could be locked only once."""
+    if "://" not in source and "://" not in target and _folder_of(source).resolve() == _folder_of(target).resolve():
+        raise MigrationError(f"--from and --to are the same folder, {source}", hint="name an empty one with --to")
+
+
+@asynccontextmanager
+async def opened(place: str, blobs: str, *, is_source: bool) -> AsyncIterator[Side]:
+    """Opens one side, with its lock or lease."""
+    async with AsyncExitStack() as stack:
+        folder = _folder_of(place)
+        store = await (SqliteRaw.open_source(folder) if is_source else SqliteRaw.open_target(folder))
+        stack.push_async_callback(store.close)
+        chosen = open_blobs(blobs) if blobs else None
+        if chosen is not None:
+            stack.push_async_callback(chosen.close)
+        yield Side(store, SnapshotSide(folder / SNAPSHOTS_FOLDER, chosen))
+
+
+def _folder_of(place: str) -> Path:
+    if "://" in place:
+        raise MigrationError(f"'{place}' is neither a data folder nor postgresql://USER@HOST/DB")
+    return Path(place).expanduser().absolute()
