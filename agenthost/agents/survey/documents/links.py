@@ -11,7 +11,7 @@ from posixpath import basename, dirname, join, normpath, relpath
 from typing import Any
 from urllib.parse import unquote
 
-from ...files import is_test, is_vendored
+from ...files import is_test, is_vendored, language
 from ...reading.history import deletions
 from ..finding import Finding, cite, sighting
 from ..survey import Survey
@@ -22,7 +22,6 @@ _SITE = re.compile(
     r"(^|/)(mkdocs\.ya?ml|docusaurus\.config\.\w+|conf\.py|book\.toml|_config\.yml|antora\.yml|hugo\.\w+|sidebars\.\w+"
     r"|\.vitepress|\.vuepress|_sidebar\.\w+|docs\.json|mint\.json|astro\.config\.\w+|[^/]+\.mdx)(/|$)"
 )
-_DOCUMENT = re.compile(r"\.(md|markdown)$", re.IGNORECASE)
 # Links of a changelog were right when they were written.
 _LEFT_ALONE = re.compile(r"(?i)template|(^|/)(changelog|changes|history|releases?|release[_-]notes|news)\b[^/]*$")
 _ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:|//|.*([{}$<>*|`\\]|\.\.\.|::)", re.IGNORECASE)
@@ -32,6 +31,9 @@ _OWN_PAGE = r"https?://github\.com/{}/(?:(?:tree|blob|raw)/(?:main|master|HEAD)(
 _WORKFLOW = re.compile(r"^actions/workflows/([\w.-]+\.ya?ml).*")
 _HTML = re.compile(r"<(?:a|img|source)\b[^>]*?\b(?:href|src|srcset)\s*=\s*[\"']([^\"'\s]+)[\"']", re.IGNORECASE)
 _IDENTIFIER = re.compile(r"\b(?:id|name)\s*=\s*[\"']?([^\"'\s>]+)")
+_CONTRIBUTORS = re.compile(
+    r"<!-- ALL-CONTRIBUTORS-LIST:START.*?ALL-CONTRIBUTORS-LIST:END", re.DOTALL
+)  # its anchors lead nowhere
 parser: Any
 try:
     parser = importlib.import_module("markdown_it").MarkdownIt("commonmark").enable("table")
@@ -50,7 +52,7 @@ def find_dead_links(survey: Survey) -> Iterator[Finding]:
     own = re.compile(_OWN_PAGE.format(re.escape(name)), re.IGNORECASE)
     for source in survey.read(paths, ()):
         survey.judge(source.path)
-        parts = list(dict.fromkeys(_parts(source.text)))
+        parts = list(dict.fromkeys(_parts(_CONTRIBUTORS.sub(lambda match: "\n" * match[0].count("\n"), source.text))))
         anchors = {_bare(text) for _, kind, text in parts if kind == "anchor"} | {"top", "readme"}
         anchors |= {f"{anchor}{number}" for anchor in anchors for number in range(1, 6)}
         for line, text in ((line, text) for line, kind, text in parts if kind == "link"):
@@ -65,8 +67,8 @@ def _documents(survey: Survey) -> tuple[str, ...]:
     # A site at the root is made of the folder of documents, and one that lies elsewhere may be, too.
     made = [*(re.escape(f"{site}/") for site in sites if site), "docs?/(?!.*readme)" if sites else "//"]
     other = re.compile("|".join(made), re.IGNORECASE)
-    found = (path for path in survey.snapshot.paths if _DOCUMENT.search(path) and not _LEFT_ALONE.search(path))
-    kept = (path for path in found if not (other.match(path) or is_vendored(path) or is_test(path)))
+    found = (path for path in survey.snapshot.paths if language(path) == "Markdown" and not other.match(path))
+    kept = (path for path in found if not (_LEFT_ALONE.search(path) or is_vendored(path) or is_test(path)))
     return tuple(sorted(kept, key=lambda path: (path.count("/"), path))[:MAX_DOCUMENTS])
 
 
@@ -86,13 +88,14 @@ def _judge(survey: Survey, document: str, target: str, anchors: set[str]) -> tup
     is_route = file.startswith("/") and "." not in basename(file)  # of the pages that it is shown in
     if is_route or may_exist(survey.snapshot, path):
         return None
-    same = [item for item in survey.snapshot.paths if basename(item).lower() == basename(path).lower()]
+    alike = ([one for one in survey.snapshot.paths if of(one.lower()) == of(path.lower())] for of in (str, basename))
+    same = next(filter(None, alike), [])
     near = (normpath(re.sub(r"^(\.{0,2}/)+", "", file)), join(folder, file.lstrip("/")))
     there = next(filter(survey.snapshot.has, near), same[0] if len(same) == 1 else "")
     if there:
         return "lens:moved-link", f"`{target}` should be `{relpath(there, folder)}`"
-    commit = deletions().get(path, "")
-    return "lens:dead-link", f"`{target}` leads to nothing{f', since {commit} deleted it' if commit else ''}"
+    since = f", since {commit} deleted it" if (commit := deletions().get(path)) else ""
+    return "lens:dead-link", f"`{target}` leads to nothing{since}"
 
 
 def _parts(text: str) -> Iterator[tuple[int, str, str]]:
@@ -117,7 +120,7 @@ def _inside(token: Any, line: int) -> Iterator[tuple[int, str, str]]:
         yield line, "text", token.content
     elif target := token.attrGet("href") or token.attrGet("src"):
         yield line, "link", str(target)
-    for child in token.children or ():
+    for child in () if token.type == "image" else token.children or ():
         yield from _inside(child, line)
         line += child.type in {"softbreak", "hardbreak"}
 

@@ -23,7 +23,7 @@ MAX_COLUMNS = 2000
 _KEYS = (
     (r"(^|/)pyproject\.toml$", "project.readme project.readme.file project.license.file project.license-files.*"),
     (r"(^|/)pyproject\.toml$", "tool.poetry.readme tool.poetry.include.*"),
-    (r"(^|/)package\.json$", "main bin bin.*"),
+    (r"(^|/)package\.json$", "bin bin.*"),
     (r"(^|/)tsconfig[\w.-]*\.json$", "references.*.path files.*"),
     (r"(^|/)turbo\.json$", "globalDependencies.*"),
     (r"^(docker-)?compose[\w.-]*\.ya?ml$", "services.*.build services.*.build.context"),

@@ -23,6 +23,7 @@ Looker = Callable[..., list[Finding]]
         ("[section](#no-such-section)", "dead-anchor", "`#no-such-section` names no section"),
         ("[a](guide.md)", "moved-link", "`guide.md` should be `manual/guide.md`"),
         ("[a](sub/COPYING)", "moved-link", "`sub/COPYING` should be `COPYING`"),
+        ("[a](Manual/Guide.md)", "moved-link", "`Manual/Guide.md` should be `manual/guide.md`"),
         ("[a]((https://a.b))", "malformed-link", "begins with a second bracket"),
         ("[a](me@a.org)", "malformed-link", "`mailto:` is missing"),
     ],
@@ -84,6 +85,8 @@ def test_an_own_address_that_leads_nowhere_is_found(look: Looker, line: str, cou
         "array[index]",
         "[route](/settings/search) [rustdoc](a::B)",
         "[link](linked/inside.md) [module](submodule/readme.md)",
+        "[badged](#badged-)\n\n## Badged ![one](docs/there.md)",
+        "<!-- ALL-CONTRIBUTORS-LIST:START -->\n<a href='#infra-me'>me</a>\n\n<!-- ALL-CONTRIBUTORS-LIST:END -->",
     ],
 )
 def test_a_living_link_is_left_alone(look: Looker, line: str, tmp_path: Path) -> None:
@@ -114,8 +117,8 @@ FILES = {"README.md": "", "LICENSE.txt": "x", "src/app/main.py": "", "compose.ym
         ("pyproject.toml", '[project]\nlicense = {file = "LICENSE"}\n', 2),
         ("pyproject.toml", '[tool.poetry]\ninclude = ["LICENSE", "README.md"]\n', 2),
         ("pyproject.toml", '[project]\nlicense = "MIT"\nreadme = "README.md"\nlicense-files = ["LICEN*"]\n', 0),
-        ("package.json", '{\n"name": "a",\n"main": "index.js"}', 3),
-        ("package.json", '{"main": "dist/index.js", "bin": {"a": "./src/app/main.py"}}', 0),
+        ("package.json", '{\n"name": "a",\n"bin": "index.js"}', 3),
+        ("package.json", '{"bin": {"a": "./src/app/main.py", "b": "dist/b.js"}}', 0),
         ("web/tsconfig.json", '{\n// one\n"references": [{"path": "../api"},],\n}', 3),
         ("turbo.json", '{"globalDependencies": [".env*", "gone.js"]}', 1),
         ("docker-compose.yml", "services:\n  a:\n    build: ./gone\n", 3),
