@@ -63,6 +63,7 @@ class Soak:
             show(verdict.faults)
             arguments = f"--short --seed {world.seed}" if asked.short else world.arguments
             how = ("" if asked.cables else " --no-cables") + (" --tls" if asked.tls else "")
+            how += " --store postgresql" if asked.store == "postgresql" else ""
             say(f"seed {world.seed} failed; again with: ./dev chaos {arguments}{how}")
         return not verdict.faults
 
@@ -90,7 +91,7 @@ class Soak:
 
 
 def _how(arguments: argparse.Namespace) -> dict[str, Any]:
-    return {"with_cables": arguments.cables, "with_tls": arguments.tls}
+    return {"with_cables": arguments.cables, "with_tls": arguments.tls, "is_shared": arguments.store == "postgresql"}
 
 
 async def run(arguments: argparse.Namespace) -> int:
@@ -139,6 +140,12 @@ def main() -> int:
         "--no-cables", dest="cables", action="store_false", help="hosts without network namespaces of their own"
     )
     parser.add_argument("--tls", action="store_true", help="all speak by TLS, with certificates of a pool of their own")
+    parser.add_argument(
+        "--store",
+        choices=("sqlite", "postgresql"),
+        default="sqlite",
+        help="postgresql: two conductors on a server of their own, which is killed, frozen and cut off, too",
+    )
     parser.add_argument("--keep", action="store_true", help="keep the folder of a world that failed")
     arguments = parser.parse_args()
     if arguments.short:

@@ -18,6 +18,7 @@ from conductor.core.model.work import WorkKind
 from conductor.engine.dispatcher import Dispatcher
 from conductor.evaluation import evaluator
 from conductor.hosts.attempt_stream import AttemptStream
+from conductor.store.postgresql.store import PostgresqlStore
 from conductor.store.sqlite.store import SqliteStore
 from conductor.store.sqlite.writing import transaction
 from tests.chaos.crash_points import Fuse, wrap
@@ -46,6 +47,7 @@ def lay_fuse(fuse: Fuse) -> None:
     wrap(AttemptStream, "_stream", lambda method: _counted(method, fuse))
     wrap(AttemptStream, "_take", lambda method: _reading(method, fuse))
     wrap(SqliteStore, "append", lambda method: _after_commit(method, fuse))
+    wrap(PostgresqlStore, "append", lambda method: _after_commit(_before_append(method, fuse), fuse))
     wrap(transaction, "_write_all", lambda method: _before_commit(method, fuse))
     wrap(Dispatcher, "send", lambda method: _sending(method, fuse))
     wrap(evaluator, "ask_worker", lambda method: _answering(method, fuse))
@@ -75,7 +77,7 @@ def _reading(method: Callable[..., Any], fuse: Fuse) -> Callable[..., Any]:
 
 
 def _after_commit(method: Callable[..., Any], fuse: Fuse) -> Callable[..., Any]:
-    async def append(self: SqliteStore, decision: Any, time: float) -> object:
+    async def append(self: Any, decision: Any, time: float) -> object:
         stored = await method(self, decision, time)
         for item in decision.to_store:
             if isinstance(item, Record) and (point := _COMMITTED.get(type(item.event))):
@@ -88,14 +90,28 @@ def _after_commit(method: Callable[..., Any], fuse: Fuse) -> Callable[..., Any]:
 def _before_commit(method: Callable[..., Any], fuse: Fuse) -> Callable[..., Any]:
     def write_all(connection: object, decision: Any, time: float) -> object:
         written = method(connection, decision, time)
-        for item in decision.to_store:
-            if isinstance(item, Output):
-                fuse.meet("K4")
-            elif point := _UNCOMMITTED.get(type(item.event)):
-                fuse.meet(point)
+        _meet_uncommitted(decision, fuse)
         return written
 
     return write_all
+
+
+def _before_append(method: Callable[..., Any], fuse: Fuse) -> Callable[..., Any]:
+    """On PostgreSQL a transaction is one round trip: what is not committed was not sent."""
+
+    async def append(self: Any, decision: Any, time: float) -> object:
+        _meet_uncommitted(decision, fuse)
+        return await method(self, decision, time)
+
+    return append
+
+
+def _meet_uncommitted(decision: Any, fuse: Fuse) -> None:
+    for item in decision.to_store:
+        if isinstance(item, Output):
+            fuse.meet("K4")
+        elif point := _UNCOMMITTED.get(type(item.event)):
+            fuse.meet(point)
 
 
 def _sending(method: Callable[..., Any], fuse: Fuse) -> Callable[..., Any]:

@@ -1,8 +1,10 @@
 """Reads what is left of a world when it is calm again, from the API and from the database. It judges nothing."""
 
+import asyncio
 import hashlib
 import sqlite3
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,7 @@ import grpc
 
 from agenthost.v1.host_service_pb2 import GetHostRequest
 from agenthost.v1.host_service_pb2_grpc import HostServiceStub
+from conductor.store.postgresql.sharing.store import SharedPostgresqlStore
 from conductor.store.records import StoredEvent, StoredOutput
 from conductor.store.sqlite.reading import history as reading
 from conductor.v1 import pool_service_pb2_grpc, run_service_pb2_grpc
@@ -110,10 +113,21 @@ async def slots_of(channel: grpc.aio.Channel) -> int:
 
 def stored_history(rig: Rig, run: str) -> list[StoredEvent | StoredOutput]:
     """A run's journal and transcript, out of the database itself."""
+    if rig.database is not None:
+        with ThreadPoolExecutor(1) as thread:  # this one's loop is at work
+            return thread.submit(asyncio.run, _read_shared(rig.database.url, run)).result()
     path = next(rig.data(CONDUCTOR).glob("*.db")).absolute()
     history: list[StoredEvent | StoredOutput] = []
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
         while page := reading.read_history(connection, run, history[-1].position if history else 0, 1 << 18):
+            history += page
+    return history
+
+
+async def _read_shared(url: str, run: str) -> list[StoredEvent | StoredOutput]:
+    history: list[StoredEvent | StoredOutput] = []
+    async with await SharedPostgresqlStore.open_shared(url) as store:
+        while page := await store.history(run, history[-1].position if history else 0, 1 << 18):
             history += page
     return history
 

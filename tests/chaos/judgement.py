@@ -20,12 +20,13 @@ from conductor.core.model.events.run_events import (
 from conductor.store.records import StoredEvent, StoredOutput
 from tests.chaos.evidence import Reference, Story, Told, spoken, stored_history
 from tests.chaos.rig import SLOTS, Rig
-from tests.chaos.schedule import CONDUCTOR, HOSTS
+from tests.chaos.schedule import HOSTS
 from tests.chaos.watchers import Watcher
 from tests.kit import histories
 
 _ENDS = {StepSucceeded: "succeeded", StepFailed: "failed", StepCancelled: "cancelled", StepSkipped: "skipped"}
 _STARTED = re.compile(r"service_started.*\bepoch=(\d+)")
+_LED = re.compile(r"role_changed.*\bepoch=(\d+) role=active")
 _BEGUN, _CANCELLED = " was cancelled after it had begun: ", " was cancelled: "
 _History = list[StoredEvent | StoredOutput]
 
@@ -54,7 +55,7 @@ def collect(case: Case) -> histories.Evidence:
         watches=tuple(watcher.watch() for watcher in case.watchers if watcher.run in case.stories),
         words=tuple(_words(case, stored, ends)),
         hosts=tuple(_host(case.rig, host, ends) for host in HOSTS),
-        epochs={"conductor": tuple(int(found) for found in _STARTED.findall(_log(case.rig)))},
+        epochs={"conductor": _epochs(case.rig)},
     )
 
 
@@ -158,5 +159,9 @@ def _host(rig: Rig, host: str, ends: Mapping[str, tuple[float, str]]) -> histori
     return histories.HostHistory(host, SLOTS, tuple(lives), tuple(rig.admissions(host)))
 
 
-def _log(rig: Rig) -> str:
-    return rig.services[CONDUCTOR].log.read_text(errors="replace")
+def _epochs(rig: Rig) -> tuple[int, ...]:
+    """Returns the epochs of a conductor's starts, or of all takeovers: the logs of two have no order, but no epoch comes twice."""
+    logs = [rig.services[name].log.read_text(errors="replace") for name in rig.addresses]
+    if rig.is_shared:
+        return tuple(sorted(int(found) for log in logs for found in _LED.findall(log)))
+    return tuple(int(found) for found in _STARTED.findall(logs[0]))

@@ -23,8 +23,10 @@ class NetworkTrouble:
 
     @property
     def proxies(self) -> Mapping[str, Proxy]:
-        """All of them: the hosts', and the one before the conductor."""
-        return {"front": self._rig.front, **self._rig.links}
+        """All of them: the hosts', those before the conductors, and those between them and their database."""
+        rig = self._rig
+        fronts = {f"front {number}" if number else "front": proxy for number, proxy in enumerate(rig.fronts.values())}
+        return {**fronts, **rig.links, **{f"database of {name}": proxy for name, proxy in rig.database_links.items()}}
 
     @property
     def disconnects(self) -> int:
@@ -43,7 +45,7 @@ class NetworkTrouble:
         """Writes down what was done."""
         figures, rig = self._figures, self._rig
         figures.link_disconnects = sum(proxy.disconnects for proxy in rig.links.values())
-        figures.watcher_disconnects = rig.front.disconnects
+        figures.watcher_disconnects = sum(proxy.disconnects for proxy in rig.fronts.values())
         for cable in rig.cables.values():
             await cable.count()
             figures.packets += cable.carried.carried

@@ -22,16 +22,18 @@ from typing import Self
 
 from tests.chaos.cable import Cable, CableRefusedError
 from tests.chaos.crash_points import ADMISSIONS, DEEDS
+from tests.chaos.database import Database
 from tests.chaos.kin import PARENT
 from tests.chaos.pool import Pool
 from tests.chaos.proxy import Proxy
-from tests.chaos.schedule import CONDUCTOR, HOSTS
+from tests.chaos.schedule import CONDUCTOR, DATABASE, HOSTS, OTHER
 from tests.chaos.service import Service
 from tests.chaos.twins import TWIN
 from tests.kit.services import free_port
 
 SHIM = "shim/__main__.py"
 SLOTS = 20
+LEASE_SECONDS = 2
 STOP_SECONDS = 20.0
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -49,29 +51,34 @@ class Rig:
     cables: dict[str, Cable] = field(default_factory=dict)
     services: dict[str, Service] = field(default_factory=dict)
     links: dict[str, Proxy] = field(default_factory=dict)
-    front: Proxy = field(init=False)
-    address: str = field(init=False)  # where the conductor listens; watchers come through `front`
+    is_shared: bool = False  # two conductors on one PostgreSQL
+    fronts: dict[str, Proxy] = field(default_factory=dict)
+    addresses: dict[str, str] = field(default_factory=dict)  # where conductors listen; watchers come through `fronts`
+    database: Database | None = None
+    database_links: dict[str, Proxy] = field(default_factory=dict)
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
     _laid: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     def __post_init__(self) -> None:
-        self.address = f"unix:{self.folder}/conductor.sock"
+        for name in (CONDUCTOR, OTHER) if self.is_shared else (CONDUCTOR,):
+            self.addresses[name] = f"unix:{self.folder}/{name}.sock"
 
     async def __aenter__(self) -> Self:
         _become_subreaper()
         pool = await asyncio.to_thread(Pool.make, self.data(CONDUCTOR)) if self.with_tls else None
         if pool is not None:
-            self.address = f"127.0.0.1:{free_port()}"
-        self.front = await self._stack.enter_async_context(Proxy(self.address, is_sealed=self.with_tls))
+            self.addresses[CONDUCTOR] = f"127.0.0.1:{free_port()}"
+        for name, address in self.addresses.items():
+            self.fronts[name] = await self._stack.enter_async_context(Proxy(address, is_sealed=self.with_tls))
         if pool is not None:
-            pool.secure_conductor(self.address, self.front.address)
+            pool.secure_conductor(self.address, self.front_address)
         environment = {
             DEEDS: str(self.deeds),
             TWIN: self.twin,
             PARENT: str(os.getpid()),
             "XDG_CONFIG_HOME": str(self.folder / "config"),
         }
-        conductor = ["tests.chaos.conductor", "serve", "--listen", self.address, "--data", str(self.data(CONDUCTOR))]
+        driven: list[str] = []
         await self._lay_cables()
         for host in HOSTS:
             cable, socket = self.cables.get(host), f"unix:{self.folder}/{host}.sock"
@@ -82,17 +89,49 @@ class Rig:
             if pool is not None:
                 await asyncio.to_thread(pool.join, host, self.data(host))
                 pool.secure_host(host, self.links[host].address)
-            conductor += ["--host", f"{host}={self.links[host].address}"]
+            driven += ["--host", f"{host}={self.links[host].address}"]
             listen = cable.host_address if cable else socket
             serve = ("tests.chaos.agenthost", "serve", "--listen", listen, "--data", str(self.data(host)))
             own = {**environment, ADMISSIONS: str(self._admissions(host))}
             self._add(host, (*serve, "--name", host, "--slots", str(SLOTS)), own)
             self.services[host].entrance = cable.entrance if cable else ()
-        self._add(CONDUCTOR, tuple(conductor), environment)
+        if self.is_shared:
+            await self._make_database()
+        for name, address in self.addresses.items():
+            serve = ("tests.chaos.conductor", "serve", "--listen", address, "--data", str(self.data(name)))
+            self._add(name, (*serve, *driven, *self._store_of(name)), environment)
         return self
 
+    async def _make_database(self) -> None:
+        database = self.database = Database(DATABASE, self.folder / "pg")
+        await asyncio.to_thread(database.prepare)
+        for name in self.addresses:
+            self.database_links[name] = await self._stack.enter_async_context(Proxy(database.socket))
+        (self.folder / "shared.toml").write_text(f"[limits]\nlease_seconds = {LEASE_SECONDS}\nstop_seconds = 2\n")
+
+    def _store_of(self, name: str) -> tuple[str, ...]:
+        if self.database is None:
+            return ()
+        url = self.database.url_at(self.database_links[name].address)
+        return ("--store", url, "--blobs", str(self.folder / "blobs"), "--config", str(self.folder / "shared.toml"))
+
+    @property
+    def address(self) -> str:
+        """Returns where conductors listen, with commas between them."""
+        return ",".join(self.addresses.values())
+
+    @property
+    def front_address(self) -> str:
+        """Returns where callers reach the conductors through bad networks."""
+        return ",".join(proxy.address for proxy in self.fronts.values())
+
+    @property
+    def everything(self) -> dict[str, Service]:
+        """Returns all services, and the database where the world has one."""
+        return self.services if self.database is None else {**self.services, DATABASE: self.database}
+
     async def __aexit__(self, *_: object) -> None:
-        for service in self.services.values():
+        for service in self.everything.values():
             service.signal(signal.SIGCONT)
             service.signal(signal.SIGKILL)
             if service.process is not None:
@@ -119,6 +158,8 @@ class Rig:
 
     def _add(self, name: str, arguments: tuple[str, ...], environment: Mapping[str, str]) -> None:
         self.services[name] = Service(name, arguments, self.folder / f"{name}.log", environment)
+        # A conductor whose database is away when it starts says so and ends; whoever supervises it starts it again.
+        self.services[name].may_fail = self.is_shared and name in self.addresses
 
     @property
     def deeds(self) -> Path:
@@ -134,14 +175,16 @@ class Rig:
 
     async def stop(self) -> None:
         """Asks all of them to end, the conductor first."""
-        for name in (CONDUCTOR, *HOSTS):
+        for name in (*self.addresses, *HOSTS):
             service = self.services[name]
             service.signal(signal.SIGTERM)
             assert await service.died(STOP_SECONDS), f"{name} does not stop: {service.tail()}"
 
     def left_over(self) -> list[int]:
         """Every process of this world that is there, beside those that hold cables."""
-        holders = {cable.pid for cable in self.cables.values()}
+        holders = {cable.pid for cable in self.cables.values()} | set(
+            self.database.processes() if self.database else ()
+        )
         return [pid for pid in left_over() if pid not in holders]
 
     def shims(self) -> Iterator[tuple[int, str]]:
@@ -154,7 +197,7 @@ class Rig:
 
     def wrong_ends(self) -> list[str]:
         """Returns services that ended without being killed or asked to, or that did not end when asked."""
-        return [wrong for service in self.services.values() for wrong in service.wrong_ends]
+        return [wrong for service in self.everything.values() for wrong in service.wrong_ends]
 
     def kept_folders(self, *hosts: str) -> list[Path]:
         """Folders of attempts that are still there, on these hosts or on all."""

@@ -5,7 +5,7 @@ other, whom a freeze meets and for how long: that is the same. Pure.
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from tests.chaos.crash_points import CONDUCTOR_POINTS, HOST_POINTS
@@ -14,6 +14,9 @@ from tests.chaos.wire import Condition
 
 HOSTS = ("alpha", "beta")
 CONDUCTOR = "conductor"
+# On PostgreSQL: a second conductor, and the database itself.
+OTHER = "other"
+DATABASE = "database"
 HOST = "host"  # any of them
 ADOPTING = "H-adopting"
 ALL_POINTS = (*CONDUCTOR_POINTS, *HOST_POINTS)
@@ -111,6 +114,23 @@ def acts(seed: int, kills: int, points: Collection[str] = ALL_POINTS) -> tuple[A
     return tuple(played)
 
 
+def shared(acts: tuple[Act, ...]) -> tuple[Act, ...]:
+    """Returns the same acts for two conductors, which die in turn; where all die anywhere, their database does, too."""
+    played: list[Act] = []
+    for act in acts:
+        deaths = act.get(CONDUCTOR, ())
+        if set(act) == {CONDUCTOR}:
+            played += [{(CONDUCTOR, OTHER)[number % 2]: (death,)} for number, death in enumerate(deaths)]
+        elif CONDUCTOR in act:
+            database = tuple(
+                replace(death, together=(), politely=number % 3 == 0) for number, death in enumerate(deaths)
+            )
+            played.append({**act, OTHER: deaths[::-1], DATABASE: database})
+        else:
+            played.append(act)
+    return tuple(played)
+
+
 def _adopting_first(points: Sequence[str]) -> Sequence[str]:
     """A host that was left alone for a while has most to adopt."""
     return sorted(points, key=lambda point: point != ADOPTING)
@@ -139,7 +159,7 @@ def _death(random: Random, name: str, point: str) -> Death:
 def weather(seed: int, network: str) -> Iterator[Spell]:
     """Yields the spells of one network, without end. A host's has more peace: where its streams hardly live, none feels a death."""
     random = Random(f"weather {seed} {network}")
-    cut, every, peace = _HOSTS_WEATHER if network in HOSTS else _WATCHERS_WEATHER
+    cut, every, peace = _WATCHERS_WEATHER if network.startswith("front") else _HOSTS_WEATHER
     while True:
         yield Spell(Mood.PASS, random.uniform(*cut), cut_every=random.uniform(*every))
         mood = random.choice((Mood.DELAY, Mood.BLACKHOLE, Mood.SLOW))
@@ -176,9 +196,10 @@ def _bad(random: Random) -> Condition:
     )
 
 
-def freezes(seed: int) -> Iterator[Freeze]:
-    """Yields the processes that stand still, without end."""
+def freezes(seed: int, *, is_shared: bool = False) -> Iterator[Freeze]:
+    """Yields the processes that stand still, without end. Of a shared database, at times for longer than the lease lasts."""
     random = Random(f"freezes {seed}")
+    others, longest = ((OTHER, CONDUCTOR, OTHER, DATABASE), 5.0) if is_shared else ((), 2.0)
     while True:
-        service = random.choice((CONDUCTOR, *HOSTS, "", ""))
-        yield Freeze(random.uniform(0.5, 2.5), random.uniform(0.2, 2.0), service)
+        service = random.choice((CONDUCTOR, *HOSTS, "", "", *others))
+        yield Freeze(random.uniform(0.5, 2.5), random.uniform(0.2, longest), service)

@@ -10,8 +10,12 @@ import contextlib
 import os
 import signal
 import time
+from functools import partial
 from random import Random
 
+import grpc
+
+from conductor.v1 import server_service_pb2, server_service_pb2_grpc
 from tests.chaos.crash_points import LEAST_STREAMS
 from tests.chaos.figures import Figures
 from tests.chaos.network_trouble import NetworkTrouble
@@ -19,6 +23,7 @@ from tests.chaos.rig import STOP_SECONDS, Rig
 from tests.chaos.schedule import ADOPTING, Act, Death, freezes
 from tests.chaos.service import Service
 from tests.chaos.superseded import Superseded
+from tests.chaos.watchers import open_channel
 
 PATIENCE_SECONDS = 20.0  # for a point that is not met: the process then dies where it is
 ADOPTING_SECONDS = 5.0
@@ -26,6 +31,8 @@ ADOPTIONS = 4
 ATTEMPTS_TO_ADOPT = LEAST_STREAMS + 2
 LIVING_TO_ADOPT = 2
 ENOUGH_TO_ADOPT_SECONDS = 10.0
+REVIVE_SECONDS = 1.0
+TURN_SECONDS = 10.0
 SHIM_DEATH_SECONDS = 5.0
 
 
@@ -47,20 +54,28 @@ class Trouble:
             parts = (self._network.make(), self._freeze(), self._kill_shims(), superseded.speak())
             endless = [tasks.create_task(part) for part in parts]
             for act in acts:
-                await asyncio.gather(*(self._die(rig.services[name], deaths) for name, deaths in act.items()))
+                await asyncio.gather(*(self._die(rig.everything[name], deaths) for name, deaths in act.items()))
                 self._start_the_dead()
             while self._network.disconnects < disconnects:
                 await asyncio.sleep(0.1)
             for task in endless:
                 task.cancel()
         await self._network.count()
-        for service in rig.services.values():
+        for service in rig.everything.values():
             service.signal(signal.SIGCONT)
         self._start_the_dead()
 
+    async def keep_reviving(self) -> None:
+        """Starts conductors again that ended because their database was away, until it is cancelled."""
+        while True:
+            await asyncio.sleep(REVIVE_SECONDS)
+            for name in self._rig.addresses:
+                if not self._rig.services[name].is_alive:
+                    self._rig.services[name].start()
+
     def _start_the_dead(self) -> None:
         """Starts those whom another's death took along when their own deaths had all come."""
-        for service in self._rig.services.values():
+        for service in self._rig.everything.values():
             if not service.is_alive:
                 self._figures.kills += 1
                 service.start()
@@ -76,7 +91,7 @@ class Trouble:
                 continue
             service.signal(signal.SIGKILL)
             for other in death.together:
-                self._rig.services[other].kill()
+                self._rig.everything[other].kill()
         if planned:
             await self._end(service)
             service.start()
@@ -88,7 +103,34 @@ class Trouble:
             return await self._has_died_adopting(service, death.count)
         await self._end(service)
         service.start(f"{death.point}:{death.count}" if death.point else "")
+        if death.point and service.name in self._rig.addresses:
+            await self._make_active(service)
         return await service.died(PATIENCE_SECONDS if death.point else death.seconds)
+
+    async def _make_active(self, service: Service) -> None:
+        """Has the other conductor hand over, until this one is the active one: a standby meets no point."""
+        others = [address for name, address in self._rig.addresses.items() if name != service.name]
+        deadline = time.monotonic() + TURN_SECONDS
+        while others and service.is_alive and time.monotonic() < deadline:
+            if await self._is_active(self._rig.addresses[service.name]):
+                return
+            await self._hand_over(others[0])
+            await asyncio.sleep(0.2)
+
+    async def _is_active(self, address: str) -> bool:
+        async with open_channel(address) as channel:
+            stub = server_service_pb2_grpc.ServerServiceStub(channel)
+            with contextlib.suppress(grpc.aio.AioRpcError):
+                info = await stub.GetServerInfo(server_service_pb2.GetServerInfoRequest(), timeout=2)
+                return bool(info.server_role == "active")
+        return False
+
+    async def _hand_over(self, address: str) -> None:
+        async with open_channel(address) as channel:
+            stub = server_service_pb2_grpc.ServerServiceStub(channel)
+            with contextlib.suppress(grpc.aio.AioRpcError):
+                await stub.HandOver(server_service_pb2.HandOverRequest(), timeout=3)
+                self._figures.hand_overs += 1
 
     async def _has_died_adopting(self, service: Service, count: int) -> bool:
         """The one point that is met or missed at the start: so it is waited for before that, and tried again."""
@@ -117,22 +159,18 @@ class Trouble:
         await service.died(5)
 
     async def _freeze(self) -> None:
-        for freeze in freezes(self._seed):
+        for freeze in freezes(self._seed, is_shared=self._rig.is_shared):
             await asyncio.sleep(freeze.after)
-            targets = [pid for pid, _ in self._rig.shims()]
-            if freeze.service and (process := self._rig.services[freeze.service].process):
-                targets = [process.pid]
-            if not targets:
+            shims = [pid for pid, _ in self._rig.shims()]
+            if not freeze.service and not shims:
                 continue
-            target = targets[0]
+            tell = self._rig.everything[freeze.service].signal if freeze.service else partial(_tell, shims[0])
             self._figures.freezes += 1
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(target, signal.SIGSTOP)
+            tell(signal.SIGSTOP)
             try:
                 await asyncio.sleep(freeze.seconds)
             finally:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(target, signal.SIGCONT)
+                tell(signal.SIGCONT)
 
     async def _kill_shims(self) -> None:
         """Kills an attempt's own keeper now and then: the one loss that is no fault of ours. Never twice in a step."""
@@ -148,3 +186,8 @@ class Trouble:
                         self.killed.add(attempt)
                     os.kill(pid, signal.SIGKILL)
                     self._figures.shim_kills += 1
+
+
+def _tell(pid: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)

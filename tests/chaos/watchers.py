@@ -17,6 +17,7 @@ from conductor.v1 import gate_service_pb2_grpc, run_service_pb2_grpc
 from conductor.v1.flow_service_pb2 import GateWork
 from conductor.v1.gate_service_pb2 import ListGatesRequest, ResolveGateRequest
 from conductor.v1.run_service_pb2 import CancelRunRequest, CreateRunRequest, Output, WatchRunRequest, WatchRunResponse
+from tests.chaos.several import SeveralChannel
 from tests.kit.histories import Entry, Fact, Speech, Visit, Watch
 
 AGAIN_SECONDS = 0.2
@@ -54,6 +55,9 @@ SECURED: dict[str, tuple[grpc.ChannelCredentials, str]] = {}
 
 
 def open_channel(address: str) -> grpc.aio.Channel:
+    """Opens a channel to an address, or to several with commas between them, whose servers share their store."""
+    if "," in address:
+        return SeveralChannel([open_channel(one) for one in address.split(",")])  # type: ignore[return-value] # stubs use no more of a channel than it has
     if address not in SECURED:
         return grpc.aio.insecure_channel(address, options=_OPTIONS)
     credentials, name = SECURED[address]

@@ -27,7 +27,7 @@ from tests.chaos.judgement import Case, collect, find_faults
 from tests.chaos.readiness import wait_until_ready
 from tests.chaos.rig import Rig, describe
 from tests.chaos.scenarios import SCENARIOS, Caller, Scenario, make_workspace
-from tests.chaos.schedule import Act
+from tests.chaos.schedule import Act, shared
 from tests.chaos.trouble import Trouble
 from tests.chaos.watchers import Watcher, cancel, create, decide_all, open_channel
 from tests.kit import histories
@@ -64,6 +64,7 @@ class Plan:
     scenarios: tuple[Scenario, ...] = SCENARIOS
     with_cables: bool = True
     with_tls: bool = False
+    is_shared: bool = False  # two conductors on one PostgreSQL
     reference: Reference | None = None  # how it all comes out undisturbed, where that is known
 
 
@@ -71,7 +72,8 @@ async def live(plan: Plan, *, keep: bool = False) -> Verdict:
     """Lives one world, and judges it."""
     began = time.monotonic()
     with _folder() as (folder, kept):
-        async with _settled(Rig(folder, plan.twin, plan.seed, plan.with_cables, plan.with_tls)) as rig:
+        made = Rig(folder, plan.twin, plan.seed, plan.with_cables, plan.with_tls, is_shared=plan.is_shared)
+        async with _settled(made) as rig:
             world = World(plan, rig, make_workspace(folder / "workspace"))
             reference = plan.reference or await world.undisturbed()
             faults = await world.live(reference)
@@ -100,12 +102,15 @@ class World:
         """Everything, in order; gives what is wrong."""
         async with asyncio.TaskGroup() as callers:
             calling = [callers.create_task(self._call(number)) for number in range(self.plan.callers)]
-            deciding = callers.create_task(decide_all(self.rig.front.address, Random(f"people {self.plan.seed}")))
-            await self.trouble.make(self.plan.acts, self.plan.disconnects)
+            deciding = callers.create_task(decide_all(self.rig.front_address, Random(f"people {self.plan.seed}")))
+            await self.trouble.make(
+                shared(self.plan.acts) if self.plan.is_shared else self.plan.acts, self.plan.disconnects
+            )
+            reviving = callers.create_task(self.trouble.keep_reviving())
             self.calm.set()
             _, pending = await asyncio.wait(calling, timeout=CALM_SECONDS)
             where = [_place(task) for task in pending]
-            for task in (*pending, deciding):
+            for task in (*pending, deciding, reviving):
                 task.cancel()
         if pending:
             unfinished = [watcher.run for watcher in self.watchers if not watcher.heard_end]
@@ -155,7 +160,7 @@ class World:
         mine = self._scenarios_of(number)
         while not self.calm.is_set():
             scenario = random.choice(mine)
-            run = await self._ask_for(self.rig.front.address, scenario, random)
+            run = await self._ask_for(self.rig.front_address, scenario, random)
             await self._see_to_its_end(run, scenario, random)
 
     def _scenarios_of(self, number: int) -> list[Scenario]:
@@ -170,10 +175,10 @@ class World:
                 pauses = {random.randint(1, 60): random.uniform(0.5, 3.0)} if number else {}
                 watcher = Watcher(f"{number}", run, pauses)
                 self.watchers.append(watcher)
-                tasks.create_task(watcher.follow(self.rig.front.address))
+                tasks.create_task(watcher.follow(self.rig.front_address))
             if scenario.to_be_cancelled:
                 await asyncio.sleep(random.uniform(0.5, 3.0))
-                await cancel(self.rig.front.address, run, _identity(random))
+                await cancel(self.rig.front_address, run, _identity(random))
 
     async def _judge(self, reference: Reference) -> None:
         """Looks at the services while they serve, stops them, and judges what they leave."""

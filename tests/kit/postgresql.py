@@ -134,7 +134,7 @@ def _keep(users: Path, folder: Path, settings: Sequence[str]) -> int:
     """Runs the server until nobody uses it."""
     log = folder.with_suffix(".log")
     try:
-        way = _prepare(folder)
+        way = prepare(folder)
         server = subprocess.Popen([*way, _program("postgres"), "-D", str(folder / "data"), *settings])
         with users.open("a") as held:
             fcntl.flock(held, fcntl.LOCK_EX)
@@ -146,7 +146,7 @@ def _keep(users: Path, folder: Path, settings: Sequence[str]) -> int:
     return 0
 
 
-def _prepare(folder: Path) -> list[str]:
+def prepare(folder: Path) -> list[str]:
     """Makes the data, and returns what to put before a program."""
     for way in list_ways():
         shutil.rmtree(folder / "data", ignore_errors=True)

@@ -1,0 +1,94 @@
+"""A PostgreSQL of a world's own, as one of its services: started, killed with all its processes, frozen and asked to end."""
+
+import contextlib
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+from tests.chaos.service import Service
+from tests.kit.postgresql import SETTINGS, USER, Server, find_programs, prepare
+
+NAME = "chaos"
+
+
+class Database(Service):
+    """The server, life after life. Its socket lies in its folder."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        super().__init__(name, (), folder.with_suffix(".log"), {})
+        self._folder = folder
+        self.server = Server(folder)
+
+    def prepare(self) -> None:
+        """Makes the data, and the database, and leaves the server running."""
+        self._folder.mkdir()
+        self._folder.chmod(0o711)
+        self._way = prepare(self._folder)
+        self.start()
+        while not self.server.is_up():
+            assert self.is_alive, self.tail()
+        self.server.execute(f"CREATE DATABASE {NAME}")
+
+    @property
+    def socket(self) -> str:
+        """Returns the address of its socket."""
+        return f"unix:{self._folder}/.s.PGSQL.5432"
+
+    def url_at(self, address: str) -> str:
+        """Returns the URL of the database at an address of TCP, such as that of a network in between."""
+        host, _, port = address.rpartition(":")
+        return f"postgresql://{USER}@{host}:{port}/{NAME}?sslmode=disable&gssencmode=disable"
+
+    @property
+    def url(self) -> str:
+        """Returns its URL without a network in between."""
+        return self.server.url(NAME)
+
+    def start(self, fuse: str = "") -> None:
+        if self.process is not None:
+            self._note_end(self.process.wait())
+        self.is_asked = False
+        programs = find_programs()
+        assert programs is not None
+        settings = [
+            f"-c{name}={value}" for name, value in (SETTINGS | {"unix_socket_directories": str(self._folder)}).items()
+        ]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*self._way, str(programs / "postgres"), "-D", str(self._folder / "data"), *settings],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def ask(self) -> None:
+        """Asks it to end without waiting for its clients, which it then must."""
+        self.is_asked = True
+        self._tell(signal.SIGINT)
+
+    def signal(self, number: int) -> None:
+        self._tell(number)
+
+    def processes(self) -> list[int]:
+        """Returns the server and everything that it started."""
+        if not self.is_alive:
+            return []
+        assert self.process is not None
+        parents: dict[int, int] = {}
+        for entry in Path("/proc").iterdir():
+            with contextlib.suppress(OSError, ValueError):
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+        found = [self.process.pid]
+        for pid in found:
+            found += [child for child, parent in parents.items() if parent == pid]
+        return found
+
+    def _tell(self, number: int) -> None:
+        processes = self.processes()
+        # A shutdown is the postmaster's business: the one process, or the one below what made it no root.
+        asked = processes[:2] if number == signal.SIGINT else processes
+        for pid in asked:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
