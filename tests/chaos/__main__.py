@@ -135,7 +135,9 @@ def main() -> int:
     parser.add_argument(
         "--short", action="store_true", help="one small world and no mistake made on purpose, as in ./dev test"
     )
-    parser.add_argument("--twins", nargs="*", default=list(TWINS), choices=list(TWINS), help="mistakes to be found")
+    parser.add_argument(
+        "--twins", nargs="*", choices=list(TWINS), help="mistakes to be found; else all of this store's"
+    )
     parser.add_argument(
         "--no-cables", dest="cables", action="store_false", help="hosts without network namespaces of their own"
     )
@@ -148,6 +150,8 @@ def main() -> int:
     )
     parser.add_argument("--keep", action="store_true", help="keep the folder of a world that failed")
     arguments = parser.parse_args()
+    if arguments.twins is None:
+        arguments.twins = [name for name, twin in TWINS.items() if twin.is_shared == (arguments.store == "postgresql")]
     if arguments.short:
         arguments.kills, arguments.disconnects, arguments.twins = SHORT_KILLS, SHORT_DISCONNECTS, ()
         arguments.each = 0

@@ -4,12 +4,45 @@ import contextlib
 import os
 import signal
 import subprocess
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
+import psycopg
+
+from conductor.store.postgresql.sharing.store import SharedPostgresqlStore
 from tests.chaos.service import Service
 from tests.kit.postgresql import SETTINGS, USER, Server, find_programs, prepare
 
 NAME = "chaos"
+
+
+# Told by the server, within the transaction of the takeover: was the lease free, one's own, or over?
+_AUDIT = """
+CREATE TABLE takeovers (epoch BIGINT, time TIMESTAMPTZ, holder TEXT, former TEXT, former_end TIMESTAMPTZ);
+CREATE FUNCTION note_takeover() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  INSERT INTO public.takeovers VALUES (NEW.epoch, clock_timestamp(), NEW.lease_holder, OLD.lease_holder, OLD.lease_end);
+  RETURN NULL;
+END $$;
+CREATE TRIGGER note_takeover AFTER UPDATE ON conductor.meta FOR EACH ROW WHEN (OLD.epoch <> NEW.epoch)
+  EXECUTE FUNCTION note_takeover();
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Takeover:
+    """A new epoch, at a time of the server's clock, and what it replaced."""
+
+    epoch: int
+    time: datetime
+    holder: str
+    former: str
+    former_end: datetime
+
+    @property
+    def is_early(self) -> bool:
+        """Returns whether another conductor held the lease at that time."""
+        return self.former not in ("", self.holder) and self.former_end > self.time
 
 
 class Database(Service):
@@ -29,6 +62,16 @@ class Database(Service):
         while not self.server.is_up():
             assert self.is_alive, self.tail()
         self.server.execute(f"CREATE DATABASE {NAME}")
+
+    async def audit(self) -> None:
+        """Makes the schema, and has the server write down every takeover with its own clock."""
+        await (await SharedPostgresqlStore.open_shared(self.url)).close()
+        self.server.execute(_AUDIT, NAME)
+
+    def takeovers(self) -> list[Takeover]:
+        """Returns every takeover, in order."""
+        with psycopg.connect(self.url) as connection:
+            return [Takeover(*row) for row in connection.execute("SELECT * FROM takeovers ORDER BY epoch").fetchall()]
 
     @property
     def socket(self) -> str:

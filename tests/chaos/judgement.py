@@ -62,9 +62,17 @@ def collect(case: Case) -> histories.Evidence:
 def find_faults(case: Case, evidence: histories.Evidence) -> Iterator[str]:
     """Yields a sentence for everything that is wrong."""
     yield from histories.find_faults(evidence)
+    yield from _find_early_takeovers(case.rig)
     yield from _find_lost_work(case, evidence)
     for story in case.stories.values():
         yield from _compare(case, story)
+
+
+def _find_early_takeovers(rig: Rig) -> Iterator[str]:
+    """Finds two holders of the lease, by the database's clock."""
+    for one in rig.database.takeovers() if rig.database else ():
+        if one.is_early:
+            yield f"epoch {one.epoch} was taken at {one.time}, and the lease of another conductor lasted until {one.former_end}"
 
 
 def _find_lost_work(case: Case, evidence: histories.Evidence) -> Iterator[str]:

@@ -105,6 +105,7 @@ class Rig:
     async def _make_database(self) -> None:
         database = self.database = Database(DATABASE, self.folder / "pg")
         await asyncio.to_thread(database.prepare)
+        await database.audit()
         for name in self.addresses:
             self.database_links[name] = await self._stack.enter_async_context(Proxy(database.socket))
         (self.folder / "shared.toml").write_text(f"[limits]\nlease_seconds = {LEASE_SECONDS}\nstop_seconds = 2\n")

@@ -124,15 +124,102 @@ def replay_one_too_few() -> None:
     Outbox.frames = skipping  # type: ignore[method-assign]
 
 
+def write_without_a_fence() -> None:
+    """Rule 1 of PostgreSQL: whoever holds a connection writes, whatever the epoch is."""
+    from conductor.store.postgresql import writer
+
+    writer.FENCE = _UNFENCED
+
+
+def look_at_the_fence_before_the_transaction() -> None:
+    """Rule 1: the epoch is right when it is looked at. What is stored a moment later, nothing compares."""
+    from conductor.errors import SupersededError
+    from conductor.store.postgresql import writer
+
+    store = writer.Writer.store
+
+    async def look_first(self: Any, statements: Any, **options: Any) -> None:
+        identity = self._identity
+        if not await self.ask(writer._IS_NEWEST, identity.conductor_id, identity.epoch):
+            raise SupersededError
+        await asyncio.sleep(SLOW_DISK_SECONDS)
+        await store(self, statements, **options)
+
+    writer.FENCE = _UNFENCED
+    writer.Writer.store = look_first  # type: ignore[method-assign]
+
+
+def repeat_a_broken_commit() -> None:
+    """Rule 2: what was not answered was not stored, so it is sent again."""
+    import psycopg
+
+    from conductor.store.postgresql import writer
+    from conductor.store.postgresql.connection import connect
+
+    store = writer.Writer.store
+
+    async def store_again(self: Any, statements: Any, **options: Any) -> None:
+        try:
+            await store(self, statements, **options)
+        except psycopg.Error:
+            if not self._connection.closed:
+                raise
+            self._connection, self._end = await connect(self._address), None
+            await store(self, statements, **options)
+
+    async def never_ask(self: Any, number: int, error: Exception) -> bool:
+        return False
+
+    writer.FENCE = _UNFENCED
+    writer.Writer.store = store_again  # type: ignore[method-assign]
+    writer.Writer._was_stored = never_ask  # type: ignore[method-assign]
+
+
+def judge_the_lease_by_the_own_clock() -> None:
+    """Rule 5: a lease has run out when one's own clock says so, which is ahead of the database's."""
+    from conductor.store.postgresql.sharing import lease
+
+    lease._TAKE = lease._TAKE.replace(
+        "lease_end <= clock_timestamp()", "lease_end <= clock_timestamp() + interval '3 s'"
+    )
+    look = lease.ask_lease
+
+    async def ask_lease(connection: Any, question: Any, claim: Any) -> Any:
+        from dataclasses import replace
+
+        seen = await look(connection, question, claim)
+        is_another = seen.holder != claim.holder
+        return replace(seen, left=max(seen.left - 3.0, 0.0)) if is_another else seen
+
+    from conductor.store.postgresql.sharing import store
+
+    store.ask_lease = ask_lease  # type: ignore[assignment]
+
+
+# As many values, and no condition.
+_UNFENCED = """
+WITH fence AS (
+  UPDATE meta SET last_id = greatest(last_id, %s), decision = %s WHERE conductor_id = %s AND (%s, %s) IS NOT NULL RETURNING 1
+) SELECT 1 / count(*), set_config('synchronous_commit', %s, true) FROM fence
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Twin:
-    """A mistake, in which service, and the point at which a service must die for it to show."""
+    """A mistake, in which service, and the point at which a service must die for it to show. `is_shared`: on PostgreSQL."""
 
     mistake: Callable[[], None]
     is_of_the_host: bool
     point: str
+    is_shared: bool = False
 
 
+_SHARED = (
+    write_without_a_fence,
+    look_at_the_fence_before_the_transaction,
+    repeat_a_broken_commit,
+    judge_the_lease_by_the_own_clock,
+)
 TWINS: Mapping[str, Twin] = {
     mistake.__name__: Twin(mistake, is_of_the_host=is_of_the_host, point=point)
     for mistake, is_of_the_host, point in (
@@ -143,4 +230,4 @@ TWINS: Mapping[str, Twin] = {
         (forget_the_cuts, True, "H-cut"),
         (replay_one_too_few, True, "H-cut"),
     )
-}
+} | {mistake.__name__: Twin(mistake, is_of_the_host=False, point="K4", is_shared=True) for mistake in _SHARED}
