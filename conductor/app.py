@@ -45,6 +45,7 @@ from conductor.store.port import Store
 from conductor.store.shared import Claim, SharedStore
 from conductor.store.sqlite.folder import DATABASE_NAME, LockedFolder
 from conductor.store.sqlite.store import SqliteStore
+from conductor.store.sqlite.upkeep.identity import read_unused_identity
 from conductor.telemetry.parts import Telemetry, make_telemetry
 from conductor.telemetry.sources import Sources
 from conductor.tenure import Part, Tenure
@@ -98,7 +99,8 @@ async def _open_shared(settings: Settings) -> Store:
     except ImportError as error:
         text = f"store: the driver of PostgreSQL cannot be loaded: {error}"
         raise ConfigurationError(text, hint="pip install 'conductor-agenthost[postgresql]'") from error
-    return await SharedPostgresqlStore.open_shared(settings.store)
+    # The id that the certificates of this folder name.
+    return await SharedPostgresqlStore.open_shared(settings.store, read_unused_identity(settings.data))
 
 
 @contextlib.asynccontextmanager

@@ -40,11 +40,11 @@ class Identity:
     epoch: int
 
 
-async def bring_up(connection: Connection, address: DatabaseAddress, schema: Schema) -> None:
-    """Creates, upgrades or refuses the schema."""
+async def bring_up(connection: Connection, address: DatabaseAddress, schema: Schema, conductor_id: str = "") -> None:
+    """Creates, upgrades or refuses the schema. A new one gets this id, or one of its own."""
     version = await read_version(connection, address, schema)
     if version == 0:
-        await _make(connection, schema)
+        await _make(connection, schema, conductor_id)
     elif version < schema.version:
         await _upgrade(connection, address, schema, version)
 
@@ -77,14 +77,14 @@ async def take_epoch(connection: Connection) -> Identity:
     return Identity(*rows[0])
 
 
-async def _make(connection: Connection, schema: Schema) -> None:
+async def _make(connection: Connection, schema: Schema, conductor_id: str) -> None:
     async with connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
         await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA_NAME}")
         if (await ask(connection, "SELECT to_regclass('meta') IS NOT NULL"))[0][0]:
             return  # another conductor was first
         await connection.execute(schema.script.read_text(), prepare=False)
-        row = (schema.version, secrets.token_hex(13))
+        row = (schema.version, conductor_id or secrets.token_hex(13))
         await connection.execute("INSERT INTO meta VALUES (1, %s, %s, 0, 0, 0, 0)", row)
 
 

@@ -117,6 +117,7 @@ def client(context: Context, /, name: str, role: str, data: Path | None, out: Pa
     "--address", "addresses", multiple=True, help="Name or IP address that clients reach that conductor by; repeatable."
 )
 @click.option("--id", "conductor_id", help="Its id, if its database holds runs already.  [default: a new one]")
+@click.option("--standby", is_flag=True, help="It shares this one's PostgreSQL database, and so has its id.")
 @data_option
 @out_option
 @click.pass_obj
@@ -127,18 +128,20 @@ def conductor(
     *,
     addresses: tuple[str, ...],
     conductor_id: str | None,
+    standby: bool,
     data: Path | None,
     out: Path,
 ) -> int:
     """Write the bundle of another conductor to FILE. It is to share this pool's hosts."""
-    from conductor.maintenance.certificates.identity import new_conductor_id
+    from conductor.maintenance.certificates.identity import conductor_id_of, new_conductor_id
     from servicekit.tls.identity import Kind
 
     reached_at = with_port(addresses, CONDUCTOR_PORT)
     with issuing(data, out) as certificates:
         there = certificates.register.member(Kind.CONDUCTOR, name, certificates.now)
         known = there.entry.id if there and not there.is_revoked else new_conductor_id()
-        delivery = certificates.conductor(name, conductor_id or known, reached_at)
+        own = conductor_id_of(folder_of(data, None)) if standby else ""
+        delivery = certificates.conductor(name, conductor_id or own or known, reached_at)
         write_bundle_file(delivery, out)
     with verdict(0):
         tell(delivery, out, is_json=context.is_json)

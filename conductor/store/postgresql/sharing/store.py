@@ -68,22 +68,22 @@ class SharedPostgresqlStore(PostgresqlStore, SharedStore):
         stack.push_async_callback(self.follow)
 
     @classmethod
-    async def open_shared(cls, url: str, schema: Schema | None = None) -> Self:
-        """Opens the database to read; makes the schema where there is none. Raises what `open` raises."""
+    async def open_shared(cls, url: str, conductor_id: str = "", schema: Schema | None = None) -> Self:
+        """Opens the database to read; makes the schema where there is none, with this id. Raises what `open` raises."""
         async with AsyncExitStack() as stack:
             address, schema = DatabaseAddress.read(url), schema or Schema()
             connection = await connect(address)
             try:
                 if await read_version(connection, address, schema) == 0:
-                    await bring_up(connection, address, schema)
-                conductor_id = str((await ask(connection, "SELECT conductor_id FROM meta"))[0][0])
+                    await bring_up(connection, address, schema, conductor_id)
+                own_id = str((await ask(connection, "SELECT conductor_id FROM meta"))[0][0])
             except psycopg.Error as error:
                 raise translate(error, address) from error
             finally:
                 await connection.close()
             readers = ReaderPool(address)
             stack.push_async_callback(readers.close)
-            return cls(Identity(conductor_id, 0), address, readers, stack.pop_all(), schema)
+            return cls(Identity(own_id, 0), address, readers, stack.pop_all(), schema)
 
     async def ask_lease(self, ask: Ask, claim: Claim) -> Lease:
         async def carry_out(connection: Connection) -> Lease:

@@ -20,6 +20,16 @@ def read_identity(folder: Path) -> str:
         raise translate(error, path) from error
 
 
+def read_unused_identity(folder: Path) -> str:
+    """Returns the id in the database of a data folder, where it has no runs; empty where it has some, or there is no database."""
+    path = folder / DATABASE_NAME
+    if not path.exists():
+        return ""
+    with closing(connect_reader(path)) as connection:
+        has_runs = connection.execute("SELECT count(*) FROM runs").fetchone()[0]
+    return "" if has_runs else read_identity(folder)
+
+
 def give_identity(folder: Path, conductor_id: str) -> bool:
     """Sets the id of a database that has no runs; returns False, and changes nothing, where it has some.
 
