@@ -47,7 +47,7 @@ from conductor.store.sqlite.folder import DATABASE_NAME, LockedFolder
 from conductor.store.sqlite.store import SqliteStore
 from conductor.store.sqlite.upkeep.identity import read_unused_identity
 from conductor.telemetry.parts import Telemetry, make_telemetry
-from conductor.telemetry.sources import Sources
+from conductor.telemetry.sources import Sources, Standing
 from conductor.tenure import Part, Tenure
 from servicekit.addresses import AddressError, refuse_taken
 from servicekit.logs import configure_logs
@@ -296,6 +296,9 @@ class Conductor:
         )
         return await start(admit=Admission(tokens, without_token, now, refuse=self._refuse))
 
+    def _standing(self) -> Standing:
+        return self._lead.standing()
+
     def _refusal(self) -> NotActiveError:
         return self._lead.refusal()
 
@@ -330,6 +333,7 @@ class Conductor:
             watchers=lambda: opened.store.watcher_count,
             database=settings.data / DATABASE_NAME,
             version=release_number(),
+            role=self._standing,
         )
         return make_telemetry(
             settings,

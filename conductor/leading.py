@@ -15,6 +15,7 @@ from conductor.lease.following import Following
 from conductor.lease.keeper import LeaseKeeper
 from conductor.registrations import Opened
 from conductor.store.shared import Claim, SharedStore
+from conductor.telemetry.sources import Standing
 from conductor.tenure import Tenure
 
 # How long a takeover waits for hosts to hear its epoch; those that are away hear it when they are back.
@@ -41,6 +42,9 @@ class Lead(Protocol):
 
     def role(self) -> ServerRole:
         """Returns the role of this conductor."""
+
+    def standing(self) -> Standing:
+        """Returns the same for metrics."""
 
     def refusal(self) -> NotActiveError:
         """Returns the error of what only the active conductor does."""
@@ -82,6 +86,10 @@ class SoleLead:
     def role(self) -> ServerRole:
         """Returns the active role."""
         return ServerRole(is_active=True, epoch=self._epoch, active_address=self._address)
+
+    def standing(self) -> Standing:
+        """Returns the active role."""
+        return Standing(is_active=True)
 
     def refusal(self) -> NotActiveError:
         """Returns the error of requests before the engine works."""
@@ -152,8 +160,14 @@ class SharedLead:
     def role(self) -> ServerRole:
         """Returns the role of this conductor, and what it knows of the active one."""
         told = self._keeper.told
-        is_active = self._seat.engine is not None and self._keeper.role is Role.ACTIVE
+        is_active = self._seat.engine is not None and self._keeper.role is Role.ACTIVE and self._keeper.may_send()
         return ServerRole(is_active=is_active, epoch=told.epoch, active_address=told.address if told.left > 0 else "")
+
+    def standing(self) -> Standing:
+        """Returns the role, the lease and how old is what is followed."""
+        role = self.role()
+        lag = 0.0 if role.is_active else self._following.lag()
+        return Standing(is_active=role.is_active, lease_seconds=self._keeper.lease_left(), lag_seconds=lag)
 
     def refusal(self) -> NotActiveError:
         """Returns the error of requests, which names the active conductor."""

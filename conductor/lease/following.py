@@ -4,6 +4,7 @@ It knows what is stored: runs and their gates. What hosts do at this moment only
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
@@ -40,6 +41,11 @@ class Following:
         self._runs: dict[str, tuple[int, Run]] = {}  # with the position of the last event
         self.state = ConductorState(limits=limits)
         self.presence = b""
+        self._known_at = time.monotonic()
+
+    def lag(self) -> float:
+        """Returns how long ago everything that was stored was known here."""
+        return time.monotonic() - self._known_at
 
     async def run(self) -> None:
         """Follows until it is cancelled."""
@@ -82,6 +88,7 @@ class Following:
         ongoing = {name: Ongoing(run) for name, (_, run) in self._runs.items()}
         self.state = ConductorState(ongoing=ongoing, registry=registry, limits=self.limits)
         self.presence = await self._store.presence()
+        self._known_at = time.monotonic()
 
     async def _take(self, entry: FeedEntry) -> None:
         if entry.stored is None:

@@ -70,6 +70,7 @@ class LeaseKeeper:
         self._moved = asyncio.Event()  # the role is another one
         self._tenure: asyncio.Task[None] | None = None
         self._is_stopping = False
+        self._told_at = now()
 
     @property
     def role(self) -> Role:
@@ -80,6 +81,10 @@ class LeaseKeeper:
     def told(self) -> Lease:
         """Returns the lease as the database told it last."""
         return self._standing.told
+
+    def lease_left(self) -> float:
+        """Returns how long the lease of the active conductor still lasts, as far as it was told."""
+        return max(0.0, self.told.left - (self._now() - self._told_at))
 
     def may_send(self) -> bool:
         """Returns whether the lease is held at this moment."""
@@ -157,6 +162,7 @@ class LeaseKeeper:
             _log.warning("lease_unanswered", question=str(ask.question), error=str(error) or "no answer in time")
             self._hear(Unanswered(ask.question))
         else:
+            self._told_at = asked_at
             self._hear(Answered(ask.question, asked_at, lease))
 
     async def _lead(self, epoch: int) -> None:

@@ -14,7 +14,7 @@ from conductor.core.model.conductor_state import ConductorState
 from conductor.core.model.states import SETTLED_RUN, RunState, WaitKind
 from conductor.core.placing.standing import PoolUse, list_uses
 from conductor.hosts.host_view import HostState
-from conductor.telemetry.sources import Sources
+from conductor.telemetry.sources import Sources, Standing
 from servicekit.metrics.families import gauge, gauges
 from servicekit.metrics.names import MAX_NAME_CHARACTERS
 
@@ -32,6 +32,7 @@ class PresentMetrics:
         """Yields the metrics of this moment."""
         state = self._sources.state()
         yield gauges("conductor_info", "The conductor's version.", "version", {self._sources.version: 1})
+        yield from _gather_role(self._sources.role())
         yield from _gather_work(state)
         yield from self._gather_hosts(state)
         yield from _gather_pools(list_uses(state, self._sources.now())[:MAX_POOLS])
@@ -53,6 +54,14 @@ class PresentMetrics:
         yield gauges(
             "conductor_host_sandbox_proven", "1 where a host has proven that it confines agents.", "host", proven
         )
+
+
+def _gather_role(role: Standing) -> Iterator[Metric]:
+    roles = {"active": role.is_active, "standby": not role.is_active}
+    yield gauges("conductor_role", "1 for the role of this conductor.", "role", roles)
+    text = "How long the active conductor still holds its lease, as the database told it last."
+    yield gauge("conductor_lease_seconds", text, role.lease_seconds)
+    yield gauge("conductor_standby_lag_seconds", "How old is what a standby shows.", role.lag_seconds)
 
 
 def _gather_work(state: ConductorState) -> Iterator[Metric]:

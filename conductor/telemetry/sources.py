@@ -18,3 +18,13 @@ class Sources:
     watchers: Callable[[], int]
     database: Path
     version: str
+    role: Callable[[], "Standing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Whether this conductor is the active one, how long the lease still lasts, and how old is what a standby shows."""
+
+    is_active: bool
+    lease_seconds: float = 0.0
+    lag_seconds: float = 0.0
