@@ -16,6 +16,7 @@ import click
 import grpc
 
 from conductor.cli.commands.flows import bad_files
+from conductor.cli.commands.upkeep.examining import look_at_database
 from conductor.cli.connection import Connection, connected
 from conductor.cli.local_data import LOOK_SECONDS, again, data_option, folder_of, usual_is_meant
 from conductor.cli.main import Context
@@ -59,17 +60,22 @@ class Look:
 
 @click.command()
 @data_option
+@click.option(
+    "--store",
+    metavar="URL",
+    help="The conductor's PostgreSQL database.  [default: what the conductor at --address says]",
+)
 @click.pass_obj
-def doctor(context: Context, data: Path | None) -> int:
+def doctor(context: Context, data: Path | None, store: str | None) -> int:
     """Look for what is wrong, and say what to do."""
-    looks, bad, doubts = _looks(context, data), 0, 0
+    looks, bad, doubts = _looks(context, data, store), 0, 0
     try:
         for look in looks:
             bad += not look.good
             doubts += look.is_doubt
             _tell(context, look)
         if not context.is_json:
-            _say_verdict(context, bad, doubts, data)
+            _say_verdict(context, bad, doubts, ("--data", data), ("--store", store))
     except OutputLostError as lost:
         bad += sum(not look.good for look in looks)
         lost.verdict = RUN_FAILED if bad else 0
@@ -89,11 +95,9 @@ def _tell(context: Context, look: Look) -> None:
         say(f"    {line}", 6)
 
 
-def _say_verdict(context: Context, bad: int, doubts: int, data: Path | None) -> None:
+def _say_verdict(context: Context, bad: int, doubts: int, *named: tuple[str, object]) -> None:
     if bad:
-        say(
-            f"\n{counted(bad, 'thing')} to mend; then try again:  conductor doctor{again(context.address, ('--data', data))}"
-        )
+        say(f"\n{counted(bad, 'thing')} to mend; then try again:  conductor doctor{again(context.address, *named)}")
         return
     if doubts:
         say("\nnothing is seen to be wrong now, but the newest run failed; see the line with ? above")
@@ -101,15 +105,18 @@ def _say_verdict(context: Context, bad: int, doubts: int, data: Path | None) -> 
     say("\nall good; try:  conductor run ask PATH --question …\nwithout a model:  conductor run survey PATH")
 
 
-def _looks(context: Context, data: Path | None) -> Iterator[Look]:
+def _looks(context: Context, data: Path | None, store: str | None) -> Iterator[Look]:
     version = ".".join(str(part) for part in sys.version_info[:3])
     yield Look(sys.version_info >= (3, 11), f"Python {version}", ("Python 3.11 or newer is needed",))
     git = shutil.which("git")
     yield Look(git is not None, f"git at {git}" if git else "git is missing", ("install it:  apt install git",))
     with connected(context.address, LOOK_SECONDS) as connection:
         info, failure = _greet(connection, context.address)
-        is_known = failure is None or data is not None or usual_is_meant()
-        if is_known:
+        told = info.settings.get("store", "") if info.store == "postgresql" else ""
+        is_known = failure is None or data is not None or store is not None or usual_is_meant()
+        if url := store or told:
+            yield from (Look(*seen) for seen in look_at_database(url, info.conductor_id, is_named=store is not None))
+        elif is_known:
             yield from _storage_looks(folder_of(data, info), info, is_named=data is not None)
         if failure is not None:
             unasked = () if is_known else (UNASKED,)

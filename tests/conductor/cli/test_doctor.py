@@ -1,5 +1,6 @@
 """The doctor's lines about a host that answers and needs mending. Keeps K2."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from agenthost.packages.prefix import missing
 from conductor.cli.commands.doctor import host_looks, model_doubts
+from conductor.cli.commands.upkeep.examining import look_at_database
 from conductor.cli.views.hosts import agent_lines, host_line, say_host
 from conductor.cli.views.models import TO_INSTALL, agents_over, choice_line, model_facts
+from conductor.store.postgresql.store import PostgresqlStore
 from conductor.v1 import pool_service_pb2 as pb
 from conductor.v1 import run_service_pb2
 
@@ -189,3 +192,25 @@ def test_a_run_that_lately_failed_for_its_model_is_a_doubt(reason: str, seconds_
     for look in looks:
         assert reason in look.text
         assert look.advice[0] == "see why:  conductor show 01k look"
+
+
+@pytest.mark.processes
+def test_a_database_in_postgresql_is_looked_through_without_its_conductor(database: str) -> None:
+    """Keeps K2: what cannot be reached, what is not this conductor's, and what the server may lose."""
+
+    async def make() -> None:
+        await (await PostgresqlStore.open(database)).close()
+
+    asyncio.run(make())
+    rows, fsync, pages, other = look_at_database(database, "another id")
+    (away,) = look_at_database("postgresql://ann@127.0.0.1:9/flows", "")
+    (locked,) = look_at_database("postgresql://ann:hidden@127.0.0.1:9/flows", "")
+
+    assert rows[0]
+    assert rows[1].startswith("database 't")
+    assert rows[1].endswith("0 runs, every row can be read")
+    assert [seen[0] for seen in (fsync, pages, other, away, locked)] == [False] * 5
+    assert "fsync is off" in fsync[1]
+    assert "another" not in other[1]
+    assert "cannot connect to the database 'flows' at 127.0.0.1:9" in away[1]
+    assert "hidden" not in str(locked)

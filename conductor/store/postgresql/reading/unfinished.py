@@ -12,7 +12,7 @@ RUNS_AT_ONCE = 20
 
 _RUNS = "SELECT key, run FROM runs WHERE end_time IS NULL ORDER BY create_time, run"
 _EVENTS = "SELECT run, position, time, type, data FROM journal WHERE run = ANY(%s) ORDER BY run, position"
-_CURSORS = "SELECT run, attempt, cursor FROM attempts WHERE run = ANY(%s) ORDER BY run"
+CURSORS = "SELECT run, attempt, cursor FROM attempts WHERE run = ANY(%s) ORDER BY run"
 GAPS = """
 SELECT k, greatest((SELECT coalesce(max(position), 0) FROM journal WHERE run = k),
   (SELECT coalesce(max(position), 0) FROM chunks WHERE run = k),
@@ -34,12 +34,12 @@ async def read_unfinished(connection: Connection) -> list[StoredRun]:
 
 async def _read_some(connection: Connection, runs: list[Row]) -> list[StoredRun]:
     keys = ([key for key, _ in runs],)
-    events, cursors, gaps = await run_together(connection, (_EVENTS, keys), (_CURSORS, keys), (GAPS, keys))
+    events, cursors, gaps = await run_together(connection, (_EVENTS, keys), (CURSORS, keys), (GAPS, keys))
     events_of = {run: [row[1:] for row in rows] for run, rows in groupby(events, itemgetter(0))}
     cursors_of: dict[int, dict[str, int]] = {
         run: dict(row[1:] for row in rows) for run, rows in groupby(cursors, itemgetter(0))
     }
-    gap_of = {run: _describe_gap(last, found) for run, last, found in gaps}
+    gap_of = {run: describe_gap(last, found) for run, last, found in gaps}
     return [_make(run, events_of.get(key, []), cursors_of.get(key, {}), gap_of[key]) for key, run in runs]
 
 
@@ -53,5 +53,6 @@ def _make(run: str, rows: list[Row], cursors: dict[str, int], damage: str) -> St
     return StoredRun(run, tuple(events), cursors, damage or find_wrong_cursor(cursors))
 
 
-def _describe_gap(last: int, found: int) -> str:
+def describe_gap(last: int, found: int) -> str:
+    """Returns how many positions of a run are missing, as a text; empty where it is whole."""
     return "" if found == last else f"journal and chunks hold {found} rows where the last position is {last}"
