@@ -35,6 +35,8 @@ _CATEGORIES = {
     "GitHub action": "workflows",
     "TypeScript": "javascript",
     "Markdown": "documents",
+    # Of these only manifests are read, by rules of our own.
+    **dict.fromkeys((".mod", "TOML", "Text", "JSON"), "dependencies"),
 }
 
 
