@@ -54,7 +54,7 @@ class Recipes:
         self._left = MAX_EXPANDED
 
     @cached_property
-    def targets(self) -> dict[str, list[str]]:
+    def _targets(self) -> dict[str, list[str]]:
         """Maps the targets of the root's Makefile to their recipes, with `make` before each prerequisite."""
         source = self._snapshot.read("Makefile") or self._snapshot.read("GNUmakefile")
         found: dict[str, list[str]] = {}
@@ -68,18 +68,14 @@ class Recipes:
                 current.append(line.strip().lstrip("@-"))
         return found
 
-    def scripts(self, path: str = "package.json") -> dict[str, str]:
-        """Returns the scripts of a package."""
-        own = _parsed(self._snapshot.read(path)).get("scripts")
-        return {key: value for key, value in own.items() if isinstance(value, str)} if isinstance(own, dict) else {}
-
     @cached_property
-    def _all_scripts(self) -> dict[str, list[str]]:
+    def _scripts(self) -> dict[str, list[str]]:
         """Maps the names of scripts to what they run in any package: which one is meant, a command does not tell."""
         found: dict[str, list[str]] = {}
         for path in [path for path in self._snapshot.paths if f"/{path}".endswith("/package.json")][:MAX_PACKAGES]:
-            for name, command in self.scripts(path).items():
-                found.setdefault(name, []).append(command)
+            own = _parsed(self._snapshot.read(path)).get("scripts")
+            for name, command in own.items() if isinstance(own, dict) else ():
+                found.setdefault(name, []).append(str(command))
         return found
 
     def expand(self, commands: Iterable[str]) -> list[str]:
@@ -108,10 +104,10 @@ class Recipes:
     def _started(self, command: str) -> list[str]:
         if match := _MAKE.match(command):
             words = [word for word in match["words"].split() if "=" not in word and not word.startswith("-")]
-            return [line for word in words or list(self.targets)[:1] for line in self.targets.get(word, ())]
+            return [line for word in words or list(self._targets)[:1] for line in self._targets.get(word, ())]
         if match := _SCRIPT_RUN.match(command):
             names = [f"{stage}{word}" for word in match["words"].split() for stage in ("pre", "", "post")]
-            return [line for name in names for line in self._all_scripts.get(name, ())]
+            return [line for name in names for line in self._scripts.get(name, ())]
         match = _FILE_RUN.match(command)
         return self._lines(match["path"]) if match else []
 
