@@ -147,9 +147,10 @@ def _is_to_do(finding: Mapping[str, Any]) -> bool:
 
 
 def _thing(finding: Mapping[str, Any]) -> dict[str, Any]:
-    # A table's reason is the same for each of a rule's findings; of a single one what its tool says belongs to it.
+    # A table gives a reason for all findings of a rule; of a single one what its tool says belongs to it, where it is short.
     is_single = finding.get("calibrated") and finding.get("count", 0) <= 1
-    why = _why(finding["claim"], 2 if is_single else 1)
+    paragraphs = 2 if is_single and len(_joined(finding["claim"], 2)) <= MAX_WHY_CHARACTERS else 1
+    why = _why(finding["claim"], paragraphs)
     # A tool of the user's own may say one sentence only: once is enough.
     return {
         **line_of(finding),
@@ -179,9 +180,13 @@ def other_places(finding: Mapping[str, Any]) -> list[str]:
 
 def _why(claim: str, paragraphs: int) -> str:
     """Returns the first paragraphs of a claim, on one line, cut at the end of a sentence where they are long."""
-    text = " ".join(" ".join(claim.strip().split("\n\n")[:paragraphs]).split())
+    text = _joined(claim, paragraphs)
     if len(text) <= MAX_WHY_CHARACTERS:
         return text
     head = text[:MAX_WHY_CHARACTERS]
     sentence = head.rfind(". ")
     return head[: sentence + 1] if sentence > MAX_WHY_CHARACTERS // 3 else f"{head.rstrip()}…"
+
+
+def _joined(claim: str, paragraphs: int) -> str:
+    return " ".join(" ".join(claim.strip().split("\n\n")[:paragraphs]).split())
