@@ -5,8 +5,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from conductor.blobs.opening import open_blobs
+from conductor.blobs.port import BlobStore
 from conductor.config import SNAPSHOTS_FOLDER
-from conductor.errors import MigrationError
+from conductor.errors import ConfigurationError, MigrationError
 from conductor.maintenance.migrating.migration import Side
 from conductor.maintenance.migrating.snapshots import SnapshotSide
 from conductor.store.sqlite.upkeep.raw import SqliteRaw
@@ -20,15 +21,31 @@ def refuse_same(source: str, target: str) -> None:
 
 @asynccontextmanager
 async def opened(place: str, blobs: str, *, is_source: bool) -> AsyncIterator[Side]:
-    """Opens one side, with its lock or lease."""
+    """Opens one side, with its lock or lease. The copies of a database's snapshots lie in it, where no other place is named."""
     async with AsyncExitStack() as stack:
-        folder = _folder_of(place)
-        store = await (SqliteRaw.open_source(folder) if is_source else SqliteRaw.open_target(folder))
-        stack.push_async_callback(store.close)
         chosen = open_blobs(blobs) if blobs else None
         if chosen is not None:
             stack.push_async_callback(chosen.close)
+        if place.startswith(("postgresql://", "postgres://")):
+            yield await _open_database(stack, place, chosen, is_source=is_source)
+            return
+        folder = _folder_of(place)
+        store = await (SqliteRaw.open_source(folder) if is_source else SqliteRaw.open_target(folder))
+        stack.push_async_callback(store.close)
         yield Side(store, SnapshotSide(folder / SNAPSHOTS_FOLDER, chosen))
+
+
+async def _open_database(stack: AsyncExitStack, url: str, blobs: BlobStore | None, *, is_source: bool) -> Side:
+    try:
+        from conductor.store.postgresql.blobs import PostgresqlBlobs  # noqa: PLC0415 (an extra)
+        from conductor.store.postgresql.raw import PostgresqlRaw  # noqa: PLC0415
+    except ImportError as error:
+        hint = "pip install 'conductor-agenthost[postgresql]'"
+        raise ConfigurationError(f"the driver of PostgreSQL cannot be loaded: {error}", hint=hint) from error
+    raw = await (PostgresqlRaw.open_source(url) if is_source else PostgresqlRaw.open_target(url))
+    stack.push_async_callback(raw.close)
+    own = PostgresqlBlobs(raw.address, raw.readers, raw.commit)
+    return Side(raw, SnapshotSide(None, blobs or own))
 
 
 def _folder_of(place: str) -> Path:

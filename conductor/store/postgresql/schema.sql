@@ -16,7 +16,8 @@ CREATE TABLE meta (
   writer_pid INTEGER NOT NULL, -- of the backend that writes for this epoch
   lease_holder TEXT COLLATE "C" NOT NULL DEFAULT '', -- a name that no two processes have; empty where the lease is free
   lease_address TEXT NOT NULL DEFAULT '',            -- where clients reach the holder
-  lease_end TIMESTAMPTZ NOT NULL DEFAULT '-infinity' -- by this server's clock_timestamp()
+  lease_end TIMESTAMPTZ NOT NULL DEFAULT '-infinity', -- by this server's clock_timestamp()
+  moved TEXT NOT NULL DEFAULT ''                     -- JSON of Move: where the rows went or come from; then no lease is given
 ) WITH (fillfactor = 10);
 
 CREATE TABLE clock (
@@ -202,3 +203,24 @@ CREATE TABLE host_requests (
   host TEXT NOT NULL,
   time DOUBLE PRECISION NOT NULL
 );
+
+-- Blobs of others than runs (conductor/blobs/port.py): copies of snapshots.
+CREATE TABLE blob_objects (
+  name TEXT COLLATE "C" PRIMARY KEY,
+  upload BIGINT NOT NULL,      -- 0 without content
+  chunks INTEGER NOT NULL
+);
+CREATE INDEX blob_objects_by_upload ON blob_objects (upload);
+
+CREATE TABLE blob_uploads ( -- all of them: those that no object names were cut
+  upload BIGINT PRIMARY KEY,
+  time TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp()
+);
+
+CREATE TABLE blob_chunks (
+  upload BIGINT NOT NULL,
+  number INTEGER NOT NULL,
+  data BYTEA NOT NULL,
+  PRIMARY KEY (upload, number)
+);
+ALTER TABLE blob_chunks ALTER COLUMN data SET STORAGE EXTERNAL; -- compressed already

@@ -36,6 +36,7 @@ from conductor.store.postgresql.writing.compaction import list_uncompacted, make
 from conductor.store.postgresql.writing.deletion import list_deleted, mark_deleted, purge
 from conductor.store.postgresql.writing.known import Known
 from conductor.store.postgresql.writing.transaction import write
+from conductor.store.raw import Move
 from conductor.store.recent import Recent
 from conductor.store.records import (
     Deletion,
@@ -53,6 +54,7 @@ from conductor.store.records import (
     StoredRun,
     Usage,
 )
+from conductor.store.refusals import refuse_moved
 from conductor.store.rows.hosts import read_host
 from conductor.store.wakeups import ALL_RUNS, Wakeups, Watcher
 
@@ -83,6 +85,7 @@ class PostgresqlStore(Store):
             stack.push_async_callback(connection.close)
             try:
                 await bring_up(connection, address, schema or Schema())
+                refuse_moved(Move.decode((await ask(connection, "SELECT moved FROM meta"))[0][0]), url)
                 identity = await take_epoch(connection)
                 writer = Writer(address, connection, identity)
                 await writer.read_last_id()

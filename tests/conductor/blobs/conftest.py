@@ -9,6 +9,7 @@ import pytest
 from conductor.blobs.folder import FolderBlobs
 from conductor.blobs.port import BlobStore
 from conductor.blobs.s3 import S3Blobs
+from tests.kit.leader import leading
 from tests.kit.s3_server import ENVIRONMENT, S3Server, s3_server
 
 
@@ -24,10 +25,14 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-@pytest.fixture(params=["folder", "s3"])
+@pytest.fixture(params=["folder", "s3", "postgresql"])
 async def blobs(request: pytest.FixtureRequest, tmp_path: Path, keys: None) -> AsyncIterator[BlobStore]:
     if request.param == "folder":
         store: BlobStore = FolderBlobs(tmp_path / "blobs")
+    elif request.param == "postgresql":
+        async with leading(request.getfixturevalue("database")) as leader:
+            yield leader.open_blobs()
+        return
     else:
         # A prefix for each test: this server takes long to delete.
         store = S3Blobs(replace(request.getfixturevalue("server").bucket, prefix=tmp_path.name.replace("_", "-")))

@@ -15,7 +15,7 @@ LOCK_SECONDS = 1
 _TAKE = """
 UPDATE meta SET epoch = epoch + 1, decision = 0, lease_holder = %s, lease_address = %s,
   lease_end = clock_timestamp() + make_interval(secs => %s)
-WHERE epoch = %s AND (lease_holder IN ('', %s) OR lease_end <= clock_timestamp())
+WHERE epoch = %s AND (lease_holder IN ('', %s) OR lease_end <= clock_timestamp()) AND moved = ''
 """
 _RENEW = """
 UPDATE meta SET lease_end = clock_timestamp() + make_interval(secs => %s)

@@ -11,7 +11,8 @@ from conductor.core.lease.model import Ask, Lease
 from conductor.core.model.commands import Decision
 from conductor.errors import StorageError, StoreLostError, SupersededError
 from conductor.store.postgresql.address import DatabaseAddress
-from conductor.store.postgresql.connection import Connection, ReaderPool, ask, connect
+from conductor.store.postgresql.blobs import PostgresqlBlobs
+from conductor.store.postgresql.connection import Connection, ReaderPool, Statement, ask, connect
 from conductor.store.postgresql.failures import translate
 from conductor.store.postgresql.schema import Identity, Schema, bring_up, read_version
 from conductor.store.postgresql.sharing.lease import LOCK_SECONDS, ask_lease
@@ -19,6 +20,8 @@ from conductor.store.postgresql.sharing.line import Line, cut
 from conductor.store.postgresql.sharing.notices import Listener, Teller
 from conductor.store.postgresql.store import PostgresqlStore
 from conductor.store.postgresql.writer import Writer
+from conductor.store.raw import Move
+from conductor.store.refusals import refuse_moved
 from conductor.store.shared import Claim, SharedStore
 
 Result = TypeVar("Result")
@@ -76,7 +79,8 @@ class SharedPostgresqlStore(PostgresqlStore, SharedStore):
             try:
                 if await read_version(connection, address, schema) == 0:
                     await bring_up(connection, address, schema, conductor_id)
-                own_id = str((await ask(connection, "SELECT conductor_id FROM meta"))[0][0])
+                own_id, moved = (await ask(connection, "SELECT conductor_id, moved FROM meta"))[0]
+                refuse_moved(Move.decode(moved), url)
             except psycopg.Error as error:
                 raise translate(error, address) from error
             finally:
@@ -141,6 +145,14 @@ class SharedPostgresqlStore(PostgresqlStore, SharedStore):
                 self._wakeups.wake(runs)
             else:
                 self._wakeups.wake_all()
+
+    def open_blobs(self) -> PostgresqlBlobs:
+        """Opens the blobs of the database, which this store writes behind its fence while it leads."""
+
+        async def commit(statements: Sequence[Statement]) -> None:
+            await self._writer.run(lambda writer: writer.store(statements, is_durable=True))
+
+        return PostgresqlBlobs(self._address, self._readers, commit)
 
     async def now(self) -> float:
         async def read(connection: Connection) -> float:

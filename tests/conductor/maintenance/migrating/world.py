@@ -3,9 +3,11 @@
 import random
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
+
+import psycopg
 
 from conductor.core.access.roles import Role
 from conductor.core.access.tokens import Token
@@ -17,6 +19,7 @@ from conductor.errors import DatabaseDamagedError, NotFoundError
 from conductor.maintenance.migrating.migration import Migrated, Side, migrate
 from conductor.maintenance.migrating.places import opened
 from conductor.store.port import Store
+from conductor.store.postgresql.store import PostgresqlStore
 from conductor.store.raw import RawStore
 from conductor.store.records import Deletion, RunFilter
 from conductor.store.sqlite.store import SqliteStore
@@ -32,6 +35,7 @@ from tests.conductor.store.material import (
     said,
     settlement,
 )
+from tests.kit import leader
 
 ODD = "NUL \0, half a pair \ud83d, → and 𝄞"
 
@@ -112,12 +116,21 @@ async def _read_run(store: Store, run: str) -> Any:
     return history, found.rows, channels, blobs
 
 
-def damage(folder: Path, run: str) -> None:
-    with sqlite3.connect(folder / "conductor.db") as connection:
-        connection.execute(
-            "UPDATE journal SET data = '{' WHERE run = (SELECT key FROM runs WHERE run = ?) AND position = 2", (run,)
-        )
-    connection.close()
+_DAMAGE = "UPDATE journal SET data = '{' WHERE run = (SELECT key FROM runs WHERE run = '%s') AND position = 2"
+
+
+def damage(place: str, run: str) -> None:
+    change(place, _DAMAGE % run)
+
+
+def change(place: str, statement: str) -> None:
+    """Changes a store behind the back of its conductor."""
+    if "://" in place:
+        with psycopg.connect(place, options="-c search_path=conductor") as connection:
+            connection.execute(statement.encode())
+        return
+    with closing(sqlite3.connect(Path(place) / "conductor.db", isolation_level=None)) as database:
+        database.execute(statement)
 
 
 class KilledError(BaseException):
@@ -165,5 +178,17 @@ async def moved(source: str, target: str, *, budget: int = 0, blobs: tuple[str, 
 
 @asynccontextmanager
 async def served(place: str) -> AsyncIterator[Store]:
-    async with await SqliteStore.open(Path(place)) as store:
+    opening = PostgresqlStore.open(place) if "://" in place else SqliteStore.open(Path(place))
+    async with await opening as store:
+        yield store
+
+
+@asynccontextmanager
+async def leading(place: str) -> AsyncIterator[Store]:
+    """As `serve` does: on a database with its lease."""
+    if "://" not in place:
+        async with served(place) as store:
+            yield store
+        return
+    async with leader.leading(place) as store:
         yield store
