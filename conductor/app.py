@@ -18,7 +18,9 @@ import structlog
 from conductor.api.access.admission import Admission, loopback_callers, socket_callers
 from conductor.api.access.token_book import TokenBook
 from conductor.api.presence import PresenceKeeper, StoredHosts, SwitchedHosts
-from conductor.blobs.opening import open_blobs
+from conductor.blobs.folder import FolderBlobs
+from conductor.blobs.opening import DATABASE, open_blobs
+from conductor.blobs.port import BlobStore
 from conductor.clock import SystemClock, read_clocks
 from conductor.config import FETCHED_FOLDER, PUSHED_FOLDER, SNAPSHOTS_FOLDER, Settings
 from conductor.core.access.roles import is_read
@@ -118,7 +120,7 @@ async def serving(
         store = await open_store(settings)
         stack.push_async_callback(store.close)
         roots = WorkspaceRoots(settings.roots)
-        blobs = open_blobs(settings.blobs) if settings.blobs else None
+        blobs = _open_blobs(settings, store)
         if blobs is not None:
             stack.push_async_callback(blobs.close)
         snapshots = await SnapshotStore.open(
@@ -133,6 +135,20 @@ async def serving(
         host_channels = _host_channels(settings, store.conductor_id)
         opened = Opened(store, snapshots, fetching, roots, clock, host_channels, tokens)
         yield Conductor(settings, opened, state, new_worker)
+
+
+def _open_blobs(settings: Settings, store: Store) -> BlobStore | None:
+    """Opens where the copies of snapshots lie. Those of conductors that share a database lie in it, where nothing else is set."""
+    if not isinstance(store, SharedStore):
+        return open_blobs(settings.blobs) if settings.blobs else None
+    if settings.blobs in ("", DATABASE):
+        return store.open_blobs()
+    blobs = open_blobs(settings.blobs)
+    if isinstance(blobs, FolderBlobs) and not settings.shared_data:
+        text = f"blobs: the folder {settings.blobs} serves one machine, and a standby on another could not take over"
+        hint = "leave --blobs out, for copies in the database, or say with --shared-data that every machine has this folder"
+        raise ConfigurationError(text, hint=hint)
+    return blobs
 
 
 def _configured(settings: Settings) -> dict[str, str]:

@@ -7,6 +7,7 @@ from conductor.blobs.folder import FolderBlobs
 from conductor.blobs.port import BlobStore
 from conductor.errors import ConfigurationError
 
+DATABASE = "database"  # that of the store; which the app opens
 FORMS = "a whole path of a folder, or s3://BUCKET/PREFIX?endpoint=URL"
 
 
@@ -19,6 +20,8 @@ def open_blobs(url: str) -> BlobStore:
             return S3Blobs(Bucket.parse(url))
         except ValueError as error:
             raise ConfigurationError(f"blobs: '{_without_keys(url)}' {error}") from error
+    if url == DATABASE:
+        raise ConfigurationError("blobs: only a store in PostgreSQL has room for copies", hint=f"give {FORMS}")
     path = Path(unquote(urlsplit(url).path) if url.startswith("file:///") else url)
     if not path.is_absolute():
         raise ConfigurationError(f"blobs: '{_without_keys(url)}' is neither {FORMS}")

@@ -38,7 +38,16 @@ from conductor.config.tables import (
     read_traces,
     split_host,
 )
-from conductor.config.values import choose, read_address, read_document, read_folder, read_paths, read_table, read_text
+from conductor.config.values import (
+    choose,
+    read_address,
+    read_document,
+    read_folder,
+    read_paths,
+    read_switch,
+    read_table,
+    read_text,
+)
 from conductor.errors import ConfigurationError
 from servicekit.addresses import Address
 from servicekit.errors import there_are
@@ -48,7 +57,20 @@ from servicekit.tls.settings import TlsSettingError, TlsSettings, read_tls
 
 _KEYS = frozenset(
     {
-        *("listen", "data", "store", "blobs", "roots", "project", "hosts", "logs", "limits", "clocks", "retention"),
+        *(
+            "listen",
+            "data",
+            "store",
+            "blobs",
+            "shared_data",
+            "roots",
+            "project",
+            "hosts",
+            "logs",
+            "limits",
+            "clocks",
+            "retention",
+        ),
         *("metrics", "traces", "tls", "pushes", "access", "fetch"),
     }
 )
@@ -62,6 +84,7 @@ def load(
     data: Path | None = None,
     store: str | None = None,
     blobs: str | None = None,
+    shared_data: bool = False,
     config: Path | None = None,
     hosts: Sequence[str] = (),
     roots: Sequence[Path] = (),
@@ -91,6 +114,7 @@ def load(
         data=folder,
         store=found_store,
         blobs=blobs or read_text(document, "blobs", "", problems),
+        shared_data=shared_data or read_switch(document, "shared_data", problems),
         hosts=tuple(read_hosts(named, problems)),
         roots=tuple(read_roots(roots or read_paths(document, "roots", problems), problems)),
         project=read_project(project or read_text(document, "project", "", problems), problems),

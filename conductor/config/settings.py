@@ -103,7 +103,10 @@ class Settings:
     listen: Address
     data: Path
     store: str = ""  # URL of a PostgreSQL database, which conductors share; empty: SQLite in the data folder
-    blobs: str = ""  # where the copies of runs' snapshots lie; empty: nowhere but in the data folder
+    blobs: str = (
+        ""  # where the copies of runs' snapshots lie; empty: in the store, where conductors share it, else nowhere
+    )
+    shared_data: bool = False  # every machine has the folder of `blobs`
     hosts: tuple[HostSetting, ...] = ()
     roots: tuple[Path, ...] = ()
     project: Path | None = None
@@ -125,7 +128,7 @@ class Settings:
             "listen": self.listen.text,
             "data": readable(self.data),
             "store": self.store or "(SQLite in the data folder)",
-            "blobs": self.blobs or "(the data folder alone)",
+            "blobs": self.blobs or ("database" if self.store else "(the data folder alone)"),
             "roots": os.pathsep.join(map(readable, self.roots)) or "(every folder that the service can read)",
             "project": readable(self.project) if self.project else "",
             "logs.format": self.log_format,

@@ -37,6 +37,15 @@ def read_text(document: Mapping[str, Any], key: str, default: str, problems: lis
     return default
 
 
+def read_switch(document: Mapping[str, Any], key: str, problems: list[str]) -> bool:
+    """Returns the switch of a key; False where it is absent."""
+    given = document.get(key, False)
+    if isinstance(given, bool):
+        return given
+    problems.append(f"'{key}' must be true or false, not {shown(given)}")
+    return False
+
+
 def read_table(document: Mapping[str, Any], key: str, problems: list[str]) -> Mapping[str, Any]:
     """Returns the table of a key; an empty one where it is absent."""
     table = document.get(key, {})

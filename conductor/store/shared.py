@@ -8,6 +8,7 @@ SupersededError end this.
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from conductor.blobs.port import BlobStore
 from conductor.core.lease.model import Ask, Lease
 from conductor.store.port import Store
 
@@ -39,6 +40,9 @@ class SharedStore(Store, Protocol):
 
     async def hear_others(self) -> None:
         """Wakes watchers of what others store, until it is cancelled."""
+
+    def open_blobs(self) -> BlobStore:
+        """Opens the blobs beside the runs, which this store writes while it leads."""
 
     async def now(self) -> float:
         """Returns the time of the database's clock, in seconds since 1970."""

@@ -114,6 +114,7 @@ async def running_conductor(
     listen: str = "unix:{0}/conductor.sock",
     loopback_role: str = "",
     blobs: str = "",
+    store: str = "",
 ) -> AsyncIterator[Running]:
     """Starts a conductor in `folder`; the same folder again is a restart. `absent` hosts are configured and not there.
 
@@ -137,6 +138,7 @@ async def running_conductor(
             listen=Address.parse(listen.format(folder)),
             data=folder / "data",
             blobs=blobs,
+            store=store,
             hosts=tuple(named),
             roots=roots,
             project=project,

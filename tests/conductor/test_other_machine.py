@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from conductor.errors import ConfigurationError
 from conductor.v1 import run_service_pb2 as pb
 from tests.conductor.running_conductor import agent_step, refusal, running_conductor
 from tests.fakes.execution_host import ExecutionHost, finding, started, with_findings
@@ -14,27 +15,33 @@ from tests.kit.s3_server import ENVIRONMENT, s3_server
 pytestmark = pytest.mark.processes
 
 
-@pytest.fixture(params=["folder", "s3"])
-def blobs(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+Places = dict[str, str]
+
+
+@pytest.fixture(params=["folder", "s3", "database"])
+def places(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Places]:
     if request.param == "folder":
-        yield str(tmp_path / "blobs")
+        yield {"blobs": str(tmp_path / "blobs")}
+        return
+    if request.param == "database":
+        yield {"store": request.getfixturevalue("database")}
         return
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     with s3_server(tmp_path / "s3") as server:
-        yield server.url
+        yield {"blobs": server.url}
 
 
 async def test_a_run_is_made_again_where_neither_its_workspace_nor_its_snapshot_folder_is(
-    tmp_path: Path, blobs: str
+    tmp_path: Path, places: Places
 ) -> None:
     script = (started(), with_findings(finding("t", "high", 2, "two")))
-    async with running_conductor(tmp_path, hosts={"alpha": ExecutionHost(script)}, blobs=blobs) as running:
+    async with running_conductor(tmp_path, hosts={"alpha": ExecutionHost(script)}, **places) as running:
         run = await running.create(agent_step("look"))
         await running.settled(run.name)
-    shutil.rmtree(tmp_path / "data" / "snapshots")
+    shutil.rmtree(tmp_path / "data" / ("" if "store" in places else "snapshots"))
     (tmp_path / "workspace").rename(tmp_path / "elsewhere")
-    async with running_conductor(tmp_path, hosts={"alpha": ExecutionHost(script)}, blobs=blobs) as running:
+    async with running_conductor(tmp_path, hosts={"alpha": ExecutionHost(script)}, **places) as running:
         (tmp_path / "workspace" / "a.txt").write_text("other\n")
         again = await running.runs.RetryRun(pb.RetryRunRequest(name=run.name, all=True))
         ended = await running.settled(again.name)
@@ -52,3 +59,11 @@ async def test_without_a_place_for_the_copy_no_run_is_made(tmp_path: Path) -> No
 
     assert (refused.code, refused.reason) == ("UNAVAILABLE", "BLOBS_UNAVAILABLE")
     assert not listed.runs
+
+
+async def test_a_folder_of_one_machine_serves_no_shared_store(tmp_path: Path, database: str) -> None:
+    with pytest.raises(ConfigurationError, match="serves one machine") as caught:
+        async with running_conductor(tmp_path, store=database, blobs=str(tmp_path / "blobs")):
+            pass
+
+    assert "--shared-data" in caught.value.hint

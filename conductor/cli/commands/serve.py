@@ -31,8 +31,10 @@ def usual_data() -> Path | None:
 @click.option(
     "--blobs",
     metavar="URL",
-    help="Copy the runs' snapshots to s3://BUCKET/PREFIX?endpoint=URL or a folder, for a conductor on another machine.",
+    help="Where copies of the runs' snapshots go: s3://BUCKET/PREFIX?endpoint=URL, or a folder.  [default: with --store"
+    " postgresql:// the database, else nowhere]",
 )
+@click.option("--shared-data", is_flag=True, help="The folder of --blobs is the same on every machine.")
 @click.option(
     "--host",
     "hosts",
@@ -75,6 +77,7 @@ def serve(context: Context, /, **options: Any) -> int:
             data=options["data"],
             store=options["store"],
             blobs=options["blobs"],
+            shared_data=options["shared_data"],
             default_listen=context.address,
             default_data=usual_data(),
             hosts=options["hosts"],
