@@ -9,6 +9,7 @@ the inputs that wait; the database closes. A failure in any part ends the proces
 import asyncio
 import contextlib
 import signal
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from functools import partial
@@ -51,7 +52,7 @@ from conductor.store.sqlite.upkeep.identity import read_unused_identity
 from conductor.telemetry.parts import Telemetry, make_telemetry
 from conductor.telemetry.sources import Sources, Standing
 from conductor.tenure import Part, Tenure
-from servicekit.addresses import AddressError, refuse_taken
+from servicekit.addresses import Address, AddressError, refuse_taken
 from servicekit.logs import configure_logs
 from servicekit.release import release_number
 from servicekit.runtime.memory import MemoryReturn, limit_arenas
@@ -185,6 +186,11 @@ def _telling_of_taken() -> Iterator[None]:
         raise ConfigurationError(str(error), hint="give another address:  conductor serve --listen ADDRESS") from error
 
 
+def _reached_at(address: Address) -> str:
+    """Returns where callers reach this conductor: one that listens on every interface names its machine."""
+    return f"{socket.gethostname()}:{address.text.rpartition(':')[2]}" if address.is_wildcard else address.text
+
+
 def _limits(settings: Settings) -> Limits:
     limits = settings.limits
     return Limits(
@@ -288,7 +294,7 @@ class Conductor:
         with _telling_of_taken():
             server = await self._serve()
         self.address = server.address.text
-        self._lead.listen(self.address)
+        self._lead.listen(_reached_at(server.address))
         _log.info(
             "service_started",
             address=self.address,

@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import time
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,17 +16,18 @@ from tests.chaos.service import Service
 from tests.kit.postgresql import SETTINGS, USER, Server, find_programs, prepare
 
 NAME = "chaos"
+BURY_SECONDS = 5.0
 
 
 # Told by the server, within the transaction of the takeover: was the lease free, one's own, or over?
 _AUDIT = """
-CREATE TABLE takeovers (epoch BIGINT, time TIMESTAMPTZ, holder TEXT, former TEXT, former_end TIMESTAMPTZ);
-CREATE FUNCTION note_takeover() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+CREATE TABLE public.takeovers (epoch BIGINT, time TIMESTAMPTZ, holder TEXT, former TEXT, former_end TIMESTAMPTZ);
+CREATE FUNCTION public.note_takeover() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
   INSERT INTO public.takeovers VALUES (NEW.epoch, clock_timestamp(), NEW.lease_holder, OLD.lease_holder, OLD.lease_end);
   RETURN NULL;
 END $$;
 CREATE TRIGGER note_takeover AFTER UPDATE ON conductor.meta FOR EACH ROW WHEN (OLD.epoch <> NEW.epoch)
-  EXECUTE FUNCTION note_takeover();
+  EXECUTE FUNCTION public.note_takeover();
 """
 
 
@@ -71,7 +73,7 @@ class Database(Service):
     def takeovers(self) -> list[Takeover]:
         """Returns every takeover, in order."""
         with psycopg.connect(self.url) as connection:
-            return [Takeover(*row) for row in connection.execute("SELECT * FROM takeovers ORDER BY epoch").fetchall()]
+            return [Takeover(*row) for row in connection.execute("SELECT * FROM public.takeovers ORDER BY epoch").fetchall()]
 
     @property
     def socket(self) -> str:
@@ -92,6 +94,7 @@ class Database(Service):
         if self.process is not None:
             self._note_end(self.process.wait())
         self.is_asked = False
+        self._bury()
         programs = find_programs()
         assert programs is not None
         settings = [
@@ -105,6 +108,25 @@ class Database(Service):
                 stderr=log,
                 start_new_session=True,
             )
+
+    def _bury(self) -> None:
+        """Waits for the last process of the life before, and forgets its number, which may be another process's by now."""
+        deadline = time.monotonic() + BURY_SECONDS
+        while self._left() and time.monotonic() < deadline:
+            for pid in self._left():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.01)
+        (self._folder / "data/postmaster.pid").unlink(missing_ok=True)
+
+    def _left(self) -> list[int]:
+        """Returns the processes that work in the folder of the data, as each of a server does."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            with contextlib.suppress(OSError, ValueError):
+                if (entry / "cwd").readlink() == self._folder / "data":
+                    found.append(int(entry.name))
+        return found
 
     def ask(self) -> None:
         """Asks it to end without waiting for its clients, which it then must."""

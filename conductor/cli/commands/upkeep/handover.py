@@ -24,7 +24,7 @@ def handover(context: Context) -> int:
     with connected(context.address) as connection:
         before = connection.server.HandOver(pb.HandOverRequest(), timeout=CALL_SECONDS)
         info = _wait_for_other(connection, before)
-    has_followed = bool(info.active_address) and info.active_address != info.address
+    has_followed = _has_followed(info)
     if context.is_json:
         put(as_json(info))
     elif has_followed:
@@ -35,10 +35,14 @@ def handover(context: Context) -> int:
     return 0 if has_followed else RUN_FAILED
 
 
+def _has_followed(info: pb.ServerInfo) -> bool:
+    return info.server_role == "standby" and bool(info.active_address)
+
+
 def _wait_for_other(connection: Connection, info: pb.ServerInfo) -> pb.ServerInfo:
     """Returns what the conductor knows once another one is active, or at the end of its patience."""
     until = time.monotonic() + TAKEOVER_SECONDS
-    while info.active_address in ("", info.address) and time.monotonic() < until:
+    while not _has_followed(info) and time.monotonic() < until:
         time.sleep(PAUSE_SECONDS)
         info = connection.server.GetServerInfo(pb.GetServerInfoRequest(), timeout=CALL_SECONDS)
     return info
