@@ -68,7 +68,23 @@ def own_calls(words: Sequence[str]) -> Iterator[list[str]]:
 
 
 STARTERS = {"--", "conductor", "host"}  # what stands before our program in an engine's call
+# The examples with two conductors on PostgreSQL: one over the compose file, one in the place of a manifest.
+PAIR = dict(
+    yaml.safe_load((CONTAINERFILE.parent / "compose.postgresql.yaml").read_text().replace("!override", ""))["services"]
+)
+STANDBYS = next(
+    each["spec"]
+    for each in yaml.safe_load_all((DEPLOY / "kubernetes/postgresql/conductors.yaml").read_text())
+    if each["kind"] == "StatefulSet"
+)
+PAIR_COMMANDS = [
+    PAIR["conductor"]["command"],
+    PAIR["standby"]["command"],
+    STANDBYS["template"]["spec"]["containers"][0]["args"],
+]
 COMMANDS = [
+    *PAIR_COMMANDS,
+    *(words for each in STANDBYS["template"]["spec"]["initContainers"] for words in own_calls(each["command"])),
     *(words for each in compose().values() for words in own_calls(each["command"])),
     *(words for each in containers() for words in own_calls(each.get("command") or each["args"])),
     *(
@@ -93,6 +109,16 @@ def test_the_command_lines_accept_every_call(words: list[str], tmp_path: Path, m
         assert found is not None, rest[0]
         command, rest = found, rest[1:]
     command.make_context(words[0], list(rest), parent=context)
+
+
+def test_two_conductors_share_their_store_and_their_copies_and_no_folder() -> None:
+    """Keeps K15."""
+    for option in ("--store", "--blobs", "--host"):
+        assert value(PAIR_COMMANDS[0], option) == value(PAIR_COMMANDS[1], option)
+    volumes = [{each for each in PAIR[name]["volumes"] if each.endswith(":/data")} for name in ("conductor", "standby")]
+    assert volumes[0] & volumes[1] == set()
+    assert all("--store" in words and "--blobs" in words for words in PAIR_COMMANDS)
+    assert STANDBYS["replicas"] == 2
 
 
 def test_every_kind_of_call_is_among_them() -> None:

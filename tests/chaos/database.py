@@ -73,7 +73,9 @@ class Database(Service):
     def takeovers(self) -> list[Takeover]:
         """Returns every takeover, in order."""
         with psycopg.connect(self.url) as connection:
-            return [Takeover(*row) for row in connection.execute("SELECT * FROM public.takeovers ORDER BY epoch").fetchall()]
+            return [
+                Takeover(*row) for row in connection.execute("SELECT * FROM public.takeovers ORDER BY epoch").fetchall()
+            ]
 
     @property
     def socket(self) -> str:
