@@ -14,7 +14,7 @@ from agenthost.sandbox.analyzers import TO_HAVE_ANALYZERS
 from servicekit.printing.cells import cells, padded
 
 SHOWN_FILES = 5
-HEADINGS = ("AGENT", "INSTALLED", "TESTED", "MODEL", "LAST TRIAL", "FEATURES")
+HEADINGS = ("AGENT", "INSTALLED", "TESTED", "MODEL", "TRIAL", "FEATURES")
 
 
 def listing(agents: Mapping[str, Agent]) -> list[str]:

@@ -7,6 +7,7 @@ import pytest
 
 from conductor.core.model.plan import SnapshotPlan
 from conductor.snapshots import SnapshotStore, WorkspaceMode
+from conductor.snapshots.storing.pin import CONVERTED
 from tests.conductor.snapshots.pinned import content
 from tests.kit.repositories import UserRepository, git
 
@@ -94,12 +95,13 @@ async def test_a_file_that_a_filter_changed_on_its_way_in_counts_as_it_lies_ther
     """Large-file storage works so: the commit holds a pointer, the tree the content."""
     user.add_config('[filter "pointer"]\n\tclean = echo pointer\n')
     user.write(".gitattributes", "*.bin filter=pointer\n")
-    user.write("data.bin", b"\x00content")
+    os.utime(user.write("data.bin", b"\x00content"), (1e9, 1e9))  # git believes the stamps of what is old
     user.commit("with a filter")
     plan = await store.pin(user.folder)
 
     assert content(tmp_path, plan.commit)[b"data.bin"] == ("100644", b"\x00content")
-    assert plan.dirty_paths == ("data.bin",)
+    assert plan.dirty_paths == ()
+    assert plan.notes == (f"{CONVERTED}: 1 (data.bin)",)
 
 
 async def test_links_and_executable_bits_are_kept_and_links_are_not_followed(
