@@ -28,6 +28,7 @@ MIN_LINES_A_BRANCH = 2
 MAX_KEPT = 20_000  # imports, and functions
 MAX_NAME_CHARACTERS = 120
 _RULE = re.compile(r"(?!TS\()[\w-]+\(([\w/-]+)\)")  # eslint(no-dupe-keys)
+STEP = "\u2b07"  # the arrow between the files of a cycle
 _IMPORTED = re.compile(r"\n[^\n]* \((/[^\n]*)\)(?:\n|$)")  # ╭──▶ ./b (/workspace/src/b.ts)
 _NAME = re.compile(r"`([^`]+)`")
 _GIVEN_NAME = re.compile(r"([\w$]+)\s*(?::[^=]*)?[:=]\s*(?:async\b)?\s*$")  # const a =
@@ -58,7 +59,8 @@ class _Gathered:
             match = _IMPORTED.search(str(diagnostic.get("note")))
             if match and len(self.cycles) < MAX_KEPT:
                 importer, imported = (path.removeprefix(f"{self.root}/") for path in (result.path, match[1]))
-                self.cycles.append(Import(importer, result.start_line, imported))
+                files = str(diagnostic["note"]).count(STEP) + 1
+                self.cycles.append(Import(importer, result.start_line, imported, cycle=files))
         elif result.rule in {BRANCHES, LINES}:
             place = result.path, result.start_line, int(_span(diagnostic)["column"])
             if (number := _NUMBER.search(result.message)) and (

@@ -17,6 +17,8 @@ RULE, SMALL_RULE = "import-ring", "small-import-ring"
 SMALL = 4
 LARGE = 10
 MAX_CHOICES = 300
+# Near to the bound of oxlint's search (configurations/oxlint.json) cycles are missed, and nothing can be said of what ends a ring.
+MAX_CYCLE = 36
 MAX_MOVES = 4
 MAX_NAMES = 4
 
@@ -33,6 +35,10 @@ class Move:
 def find_rings(root: Path, cycles: Iterable[Import]) -> Iterator[Result]:
     """Yields the rings of some cycles of the product's files. Paths begin at the root."""
     among = [item for item in cycles if not (_is_apart(item.importer) or _is_apart(item.imported))]
+    longest = max(among, key=lambda item: item.cycle, default=None)
+    if longest and longest.cycle >= MAX_CYCLE:
+        yield _endless(longest)
+        return
     files = RingFiles(root, among)
     graph = ImportGraph.of(files.imports())
     for group in graph.groups():
@@ -103,6 +109,14 @@ def _result(files: RingFiles, group: Sequence[str], moves: Sequence[Move], left:
         + (f"only {left} of the {count} files would stay in one." if left else "no ring would be left.")
     )
     return Result(RULE, "note", text, first.path, line, line)
+
+
+def _endless(item: Import) -> Result:
+    text = (
+        f"Files import each other in rings of {MAX_CYCLE} and more\n"
+        f"This import leads over {item.cycle} files back to its own. Where so many files need each other, no few names end it."
+    )
+    return Result(RULE, "note", text, item.importer, item.line, item.line)
 
 
 def _users(move: Move) -> int:

@@ -8,12 +8,16 @@ Edge = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Import:
-    """One file imports another in a statement. `names` pairs what the other calls them with what they are called here."""
+    """One file imports another in a statement. `names` pairs what the other calls them with what they are called here.
+
+    `cycle` is the number of files over which it leads back to its own, where that was told.
+    """
 
     importer: str
     line: int
     imported: str
     names: tuple[tuple[str, str], ...] = ()
+    cycle: int = 0
 
 
 @dataclass(slots=True)

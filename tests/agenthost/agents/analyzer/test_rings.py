@@ -88,6 +88,15 @@ def test_a_large_ring_tells_what_to_move(tmp_path: Path) -> None:
 
 
 @pytest.mark.processes
+def test_of_a_ring_that_is_too_long_to_follow_no_end_is_told(tmp_path: Path) -> None:
+    files = {f"a{n}.ts": f"import {{ a }} from './a{(n + 1) % 38}';\nexport const a = 1;\na();\n" for n in range(38)}
+
+    ((title, place),) = rings(tmp_path, files)
+
+    assert (title, place[:1]) == ("Files import each other in rings of 36 and more", "a")
+
+
+@pytest.mark.processes
 def test_without_grammars_no_ring_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(grammars, "load", lambda _: None)
     assert rings(tmp_path, {"a.js": f"import {{ b }} from './b.js';\n{A}", "b.js": B}) == []
