@@ -31,6 +31,8 @@ def contradict(one: Finding, other: Finding) -> bool:
     first, second = _words(one.title), _words(other.title)
     if _denies(first) != _denies(second) and _share(first - _DENIALS, second - _DENIALS) >= MAX_SIMILAR_SHARE:
         return True
+    if one.calibrated and other.calibrated:
+        return False  # one table has rated both: they speak of different things
     gap = abs(SEVERITIES.index(one.severity) - SEVERITIES.index(other.severity))
     return one.category == other.category and gap >= MIN_GAP and _share(first, second) < MAX_SIMILAR_SHARE
 

@@ -181,6 +181,13 @@ def test_what_only_looks_like_a_contradiction_is_none(one: tuple[str, str], othe
     assert not any(finding.contradicts for finding in merged)
 
 
+def test_two_rules_of_a_table_may_rate_one_place_differently() -> None:
+    rights = finding("Too many rights", "medium", category="workflows", calibrated=True)
+    limit = finding("No time limit", "info", "two", category="workflows", calibrated=True)
+
+    assert not any(found.contradicts for found in merge([rights, limit], 50).findings)
+
+
 def test_agreement_counts_distinct_models_and_not_steps() -> None:
     steps = [("one", "a"), ("two", "a"), ("three", "b")]
     (merged,) = merge([finding("Same", step=step, models=(model,)) for step, model in steps], 50).findings
