@@ -4,6 +4,7 @@ import fcntl
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ HOST = "local"
 # A unix socket's path holds 107 bytes, and a host makes some below its data.
 LONGEST_SOCKET_BYTES = 80
 LONGEST_PLACE = 24
+TOLD_SECONDS = 3.0  # a folder that is removed sooner is not told
 LOGS = "conductor-up"
 
 _OF_THE_HOST = ("model_name", "key_env", "config")  # options that the host takes, too
@@ -120,7 +122,13 @@ def temporary_folder(prefix: str, *, keep: bool = False) -> Iterator[Path]:
         if keep:
             say(f"kept: {folder}", err=True)
         else:
+            telling = threading.Timer(
+                TOLD_SECONDS, say, [f"removing the copy of the code in {folder} …"], {"err": True}
+            )
+            telling.daemon = True
+            telling.start()
             _remove(folder)
+            telling.cancel()
 
 
 def _remove(folder: Path) -> None:

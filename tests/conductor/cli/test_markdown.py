@@ -33,3 +33,14 @@ def test_a_word_of_a_table_is_whole_beside_a_long_cell(columns: int) -> None:
 
     assert written.getvalue().split().count("succeeded") == 2
     assert max(cells(line.rstrip()) for line in written.getvalue().splitlines()) <= columns
+
+
+def test_quoted_lines_stand_close_and_an_address_once() -> None:
+    written = io.StringIO()
+    show_markdown(
+        "See <https://example.org/a_b>.\n\n`a.py:1`\n\n```text\n  two\n\nthree\n```\n", Console(file=written, width=60)
+    )
+
+    assert [line.rstrip() for line in written.getvalue().splitlines()] == [
+        *("See https://example.org/a_b.", "", "a.py:1", "", "    two", "", "  three"),
+    ]

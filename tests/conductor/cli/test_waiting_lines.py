@@ -15,10 +15,12 @@ from conductor.v1.run_service_pb2 import (
     Evidence,
     Failure,
     Finding,
+    FindingCounts,
     Output,
     Progress,
     Repair,
     Step,
+    Wait,
     WatchRunResponse,
 )
 from servicekit.printing.cells import abridged
@@ -183,6 +185,35 @@ def test_steps_that_are_not_drawn_are_counted_as_what_they_are_and_work_is_drawn
     assert "4 more waiting for a place" in shown
     assert "at work" not in shown
     assert shown.splitlines()[0].split()[1] == "works"
+
+
+def test_of_steps_that_wait_for_a_slot_one_is_drawn_and_the_others_are_counted() -> None:
+    waiting = [step(f"ask {name}", Step.STATE_QUEUED) for name in ("ruff", "typos", "zizmor")]
+    for one in waiting:
+        one.wait.CopyFrom(Wait(kind=Wait.KIND_SLOT, text=f"Every slot that can run {one.name} is taken."))
+    shown = drawn(run_of(*waiting), width=120)
+
+    assert "ask ruff" in shown
+    assert "typos" not in shown
+    assert "2 more waiting for a place" in shown
+
+
+def test_a_step_without_findings_says_what_it_looked_at_as_far_as_that_fits() -> None:
+    looked = step("ruff", Step.STATE_SUCCEEDED, finding_counts=FindingCounts())
+    said = WatchRunResponse(output=Output(step=looked.name, text="ruff 0.17: 0 results over files: Python 38."))
+    screens = []
+    for width in (100, 60, 30):
+        screen = io.StringIO()
+        view = LiveView("stops it", Console(file=screen, width=width, force_terminal=False))
+        view.show(run_of(step("ruff", Step.STATE_RUNNING)))
+        view.show(said)
+        view.show(WatchRunResponse(step=looked))
+        screens.append(screen.getvalue())
+
+    assert "no findings  ruff 0.17: 0 results over files: Python 38." in screens[0]
+    assert "no findings  ruff 0.17: 0 results over" in screens[1]
+    assert "…" in screens[1]
+    assert "0.17" not in screens[2]
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 10), (60, 14), (50, 12), (40, 5)])

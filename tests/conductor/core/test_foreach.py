@@ -204,10 +204,11 @@ def test_a_panel_asks_each_of_its_agents_without_a_list_to_wait_for() -> None:
     bench = Bench()
     bench.host("h1", 8, "survey", "scripted", features=frozenset({PATH_IDS}))
 
-    bench.launch(each("all", inner=(asks("ask"),), agents=("survey", "scripted"), shown_as="panel"))
+    bench.launch(each("all", inner=(asks("ask", label="Look"),), agents=("survey", "scripted"), shown_as="panel"))
     bench.queue("all.0.ask", "all.1.ask")
 
     assert [bench.attempt(f"all.{index}.ask").agent for index in range(2)] == ["survey", "scripted"]
+    assert [bench.step(f"all.{index}.ask").plan.label for index in range(2)] == ["Look survey", "Look scripted"]
     assert bench.step("all").plan.shown_kind == "panel"
 
 
