@@ -46,6 +46,7 @@ __all__ = [
     "DatabaseInUseError",
     "DatabaseMovedError",
     "DatabaseNotUpgradedError",
+    "DatabaseRestoredError",
     "DatabaseTooNewError",
     "FetchError",
     "FetchNotAllowedError",
@@ -293,6 +294,10 @@ class StoreLostError(StorageError):
 
 class SupersededError(StoreLostError):
     """Another conductor took over the database; this one stores nothing more."""
+
+
+class DatabaseRestoredError(StorageError):
+    """The database was restored, copied or promoted since its conductor wrote it."""
 
 
 class DatabaseDamagedError(StorageError):

@@ -50,6 +50,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "migrate": ("upkeep.migrate", "migrate", "Move a conductor to another store, and keep its id."),
     "restore": ("upkeep.backups", "restore", "Restore a backup into a new data folder."),
     "handover": ("upkeep.handover", "handover", "Let another conductor of the same database take over, at once."),
+    "store": ("upkeep.renewing", "store", "Give a restored PostgreSQL database a new id."),
     "certs": ("certs.group", "certs", "Issue the certificates of a pool on several machines."),
     "up": ("up", "up", "Run a conductor and one agent host on this machine."),
     "serve": ("serve", "serve", "Run the conductor."),
@@ -61,7 +62,7 @@ _ADDRESS = "The conductor; with commas between them, the conductors of one datab
 OUTPUTS = ("auto", "plain", "json")
 
 # Commands that ask no conductor: they know no --address.
-_WITHOUT_CONDUCTOR = frozenset({"init", "validate", "serve", "up", "demo", "restore", "certs"})
+_WITHOUT_CONDUCTOR = frozenset({"init", "validate", "serve", "up", "demo", "restore", "certs", "store"})
 # Commands that run services or write files, and print no result: they know no --output.
 _WITHOUT_RESULT = frozenset({"init", "serve", "up"})
 

@@ -81,9 +81,9 @@ class Server:
         return True
 
     @contextlib.contextmanager
-    def database(self, name: str) -> Iterator[str]:
+    def database(self, name: str, template: str = "template0") -> Iterator[str]:
         """Makes a database, and removes it at the end, whoever is connected to it."""
-        self.execute(f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY file_copy")
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
         try:
             yield self.url(name)
         finally:

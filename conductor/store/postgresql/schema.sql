@@ -224,3 +224,11 @@ CREATE TABLE blob_chunks (
   PRIMARY KEY (upload, number)
 );
 ALTER TABLE blob_chunks ALTER COLUMN data SET STORAGE EXTERNAL; -- compressed already
+
+-- Where the database was when a conductor led it last (conductor/store/postgresql/place.py).
+CREATE TABLE place (
+  number SMALLINT PRIMARY KEY CHECK (number = 1),
+  server TEXT NOT NULL,        -- the server's own id, and the number of the database in it
+  timeline BIGINT NOT NULL,
+  is_synchronous BOOLEAN NOT NULL -- a COMMIT waited for a replica
+);

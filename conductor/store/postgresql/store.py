@@ -21,6 +21,7 @@ from conductor.store.postgresql.address import DatabaseAddress
 from conductor.store.postgresql.connection import ReaderPool, connect
 from conductor.store.postgresql.failures import translate
 from conductor.store.postgresql.pipeline import Connection, ask
+from conductor.store.postgresql.place import note_place
 from conductor.store.postgresql.reading.feed import read_feed, read_last_id
 from conductor.store.postgresql.reading.history import read_channel, read_events, read_history
 from conductor.store.postgresql.reading.listing import list_findings, list_runs, read_run
@@ -85,6 +86,7 @@ class PostgresqlStore(Store):
             stack.push_async_callback(connection.close)
             try:
                 await bring_up(connection, address, schema or Schema())
+                await note_place(connection, address)
                 refuse_moved(Move.decode((await ask(connection, "SELECT moved FROM meta"))[0][0]), url)
                 identity = await take_epoch(connection)
                 writer = Writer(address, connection, identity)

@@ -14,6 +14,7 @@ from conductor.store.postgresql.address import DatabaseAddress
 from conductor.store.postgresql.blobs import PostgresqlBlobs
 from conductor.store.postgresql.connection import Connection, ReaderPool, Statement, ask, connect
 from conductor.store.postgresql.failures import translate
+from conductor.store.postgresql.place import check_place, note_place
 from conductor.store.postgresql.schema import Identity, Schema, bring_up, read_version
 from conductor.store.postgresql.sharing.lease import LOCK_SECONDS, ask_lease
 from conductor.store.postgresql.sharing.line import Line, cut
@@ -79,6 +80,7 @@ class SharedPostgresqlStore(PostgresqlStore, SharedStore):
             try:
                 if await read_version(connection, address, schema) == 0:
                     await bring_up(connection, address, schema, conductor_id)
+                await check_place(connection, address)
                 own_id, moved = (await ask(connection, "SELECT conductor_id, moved FROM meta"))[0]
                 refuse_moved(Move.decode(moved), url)
             except psycopg.Error as error:
@@ -101,6 +103,7 @@ class SharedPostgresqlStore(PostgresqlStore, SharedStore):
             stack.push_async_callback(connection.close)
             try:
                 await bring_up(connection, self._address, self._schema)
+                await note_place(connection, self._address)
                 rows = await ask(connection, _LEAD, epoch)
             except psycopg.Error as error:
                 raise translate(error, self._address) from error
