@@ -121,15 +121,8 @@ def _summary(lens: str, findings: Sequence[Finding], left_out: int, judged: int)
     places = [finding.evidence[0] for finding in findings]
     lines = [f"- {one.title} ({at.path}:{at.start_line})" for one, at in zip(findings, places, strict=True)]
     lines += [f"- {left_out:,} more"] if left_out else []
-    return "\n".join(
-        [
-            f"### {lens.capitalize()}",
-            "",
-            *(lines or [f"Its checks ran over {named(judged, 'file')}, and none matched."]),
-            "",
-            "",
-        ]
-    )
+    lines = lines or [f"Its checks ran over {named(judged, 'file')}, and none matched."]
+    return "\n".join([f"### {lens.capitalize()}", "", *lines, "", ""])
 
 
 def _by_language(paths: Iterable[str]) -> dict[str, int]:

@@ -34,17 +34,16 @@ _IDENTIFIER = re.compile(r"\b(?:id|name)\s*=\s*[\"']?([^\"'\s>]+)")
 _CONTRIBUTORS = re.compile(
     r"<!-- ALL-CONTRIBUTORS-LIST:START.*?ALL-CONTRIBUTORS-LIST:END", re.DOTALL
 )  # its anchors lead nowhere
-parser: Any
-try:
-    parser = importlib.import_module("markdown_it").MarkdownIt("commonmark").enable("table")
-except ImportError:  # the sandbox was given no packages
-    parser = None
 
 
 def find_dead_links(survey: Survey) -> Iterator[Finding]:
     """Yields the dead links, anchors and badges."""
     paths = _documents(survey)
-    if paths and parser is None:
+    if not paths:
+        return
+    try:
+        markdown = importlib.import_module("markdown_it").MarkdownIt("commonmark").enable("table")
+    except ImportError:  # the sandbox was given no packages
         survey.miss("Links of documents were not judged: the host has no markdown-it-py.")
         return
     manifests = filter(None, map(survey.snapshot.read, _MANIFESTS))
@@ -52,7 +51,7 @@ def find_dead_links(survey: Survey) -> Iterator[Finding]:
     own = re.compile(_OWN_PAGE.format(re.escape(name)), re.IGNORECASE)
     for source in survey.read(paths, ()):
         survey.judge(source.path)
-        parts = list(dict.fromkeys(_parts(_CONTRIBUTORS.sub(lambda match: "\n" * match[0].count("\n"), source.text))))
+        parts = list(dict.fromkeys(_parts(markdown, source.text)))
         anchors = {_bare(text) for _, kind, text in parts if kind == "anchor"} | {"top", "readme"}
         anchors |= {f"{anchor}{number}" for anchor in anchors for number in range(1, 6)}
         for line, text in ((line, text) for line, kind, text in parts if kind == "link"):
@@ -98,10 +97,10 @@ def _judge(survey: Survey, document: str, target: str, anchors: set[str]) -> tup
     return "lens:dead-link", f"`{target}` leads to nothing{since}"
 
 
-def _parts(text: str) -> Iterator[tuple[int, str, str]]:
+def _parts(markdown: Any, text: str) -> Iterator[tuple[int, str, str]]:
     """Yields line, kind and text of the links and anchors of a document."""
     line, is_heading = 1, False
-    for token in parser.parse(text):
+    for token in markdown.parse(_CONTRIBUTORS.sub(lambda match: "\n" * match[0].count("\n"), text)):
         line = token.map[0] + 1 if token.map else line
         found = list(_inside(token, line))
         yield from (part for part in found if part[1] != "text")

@@ -66,7 +66,7 @@ def find_missing(survey: Survey) -> Iterator[Finding]:
         is_known = kind != "key" and basename(value.rstrip("/")) in known
         if not is_known and (services if kind == "service" else not _stands(survey.snapshot, value, folder)):
             rule = "lens:missing-command" if kind in {"file", "service"} else "lens:missing-configured-path"
-            what = kind if kind == "service" else "file or folder"
+            what = kind if kind in {"file", "service"} else "file or folder"
             yield sighting(rule, cite(source, number), f"there is no {what} `{value}`, which {source.path} names")
 
 

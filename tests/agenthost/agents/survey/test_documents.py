@@ -144,13 +144,13 @@ def test_a_path_that_configuration_names_and_that_is_missing_is_found(
 @pytest.mark.parametrize(
     ("path", "text", "missing"),
     [
-        ("setup.sh", "set -e\npip install -r requirements/dev.txt\n", "file or folder `requirements/dev.txt`"),
+        ("setup.sh", "set -e\npip install -r requirements/dev.txt\n", "file `requirements/dev.txt`"),
         (
             ".github/workflows/a.yml",
             "jobs:\n  a:\n    steps:\n    - run: ruby test/all.rb\n",
-            "file or folder `test/all.rb`",
+            "file `test/all.rb`",
         ),
-        ("package.json", '{"scripts": {"a": "node scripts/a.js --fast"}}', "file or folder `scripts/a.js`"),
+        ("package.json", '{"scripts": {"a": "node scripts/a.js --fast"}}', "file `scripts/a.js`"),
         ("Makefile", "build:\n\tdocker compose build --pull worker\n", "service `worker`"),
         ("Makefile", "build:\n\tdocker compose build web\n\tpython src/app/main.py\n", ""),
         ("setup.sh", "git clone https://a.b/c\npython infra/helper.py\n", ""),
