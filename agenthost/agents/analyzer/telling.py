@@ -36,7 +36,7 @@ _CATEGORIES = {
     "TypeScript": "javascript",
     "Markdown": "documents",
     # Of these only manifests are read, by rules of our own.
-    **dict.fromkeys((".mod", "TOML", "Text", "JSON"), "dependencies"),
+    **dict.fromkeys((".mod", ".properties", "TOML", "Text", "JSON"), "dependencies"),
 }
 
 
