@@ -37,8 +37,9 @@ class PresentMetrics:
         yield from self._gather_hosts(state)
         yield from _gather_pools(list_uses(state, self._sources.now())[:MAX_POOLS])
         yield gauge("conductor_watchers", "Open watches of runs.", self._sources.watchers())
-        sizes = {part: _size(Path(f"{self._sources.database}{end}")) for part, end in _FILES.items()}
-        yield gauges("conductor_database_bytes", "Size of the database's files.", "file", sizes)
+        if self._sources.database.exists():  # else a server has it, and tells its size itself
+            sizes = {part: _size(Path(f"{self._sources.database}{end}")) for part, end in _FILES.items()}
+            yield gauges("conductor_database_bytes", "Size of the database's files.", "file", sizes)
 
     def _gather_hosts(self, state: ConductorState) -> Iterator[Metric]:
         views = list(self._sources.hosts())[:MAX_HOSTS]

@@ -29,7 +29,7 @@ STEPS = 4
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(150)]
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
 def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     """Services for all tests here: a conductor that was killed serves again before a test ends."""
     extra: tuple[str, ...] = ()

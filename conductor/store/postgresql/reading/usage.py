@@ -5,12 +5,15 @@ from conductor.store.records import SettledRun, Usage
 
 PAGE_RUNS = 200
 
-# Dead rows count as room that is used again: a database that was purged does not grow.
+# Not of pages: room that deleted rows left is used again and never given back, so it would look as if deleting did not help.
 _SIZES = """
-SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint,
-  coalesce(sum(pg_total_relation_size(c.oid) * coalesce(s.n_live_tup::float8 / nullif(s.n_live_tup + s.n_dead_tup, 0), 1)), 0)
-FROM pg_class c LEFT JOIN pg_stat_user_tables s ON s.relid = c.oid
-WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace
+SELECT (SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::bigint FROM pg_class
+    WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace),
+  ((SELECT coalesce(sum(octet_length(data)), 0) FROM journal) + (SELECT coalesce(sum(octet_length(data)), 0) FROM blobs)
+  + (SELECT coalesce(sum(greatest(
+       (SELECT coalesce(max(c.end_byte), 0) FROM chunks c WHERE c.attempt = a.key AND c.channel = n.channel),
+       (SELECT coalesce(max(s.end_byte), 0) FROM strips s WHERE s.attempt = a.key AND s.channel = n.channel))), 0)
+     FROM attempts a, unnest(ARRAY['answer', 'reasoning', 'log', 'activity']) n(channel)))::bigint
 """
 _COUNTS = "SELECT count(*), count(end_time) FROM runs WHERE delete_time IS NULL AND root = ''"
 # An index knows the length of a channel; no text is read. What a run's sub-runs hold is deleted with it, and counts with it.
@@ -30,10 +33,9 @@ ORDER BY r.end_time, r.run LIMIT %s
 
 
 async def read_usage(connection: Connection) -> Usage:
-    """Returns the size of the conductor's tables, and how many runs they hold."""
+    """Returns the size of the conductor's tables, of what they hold, and how many runs that is."""
     sizes, counts = await run_together(connection, (_SIZES, ()), (_COUNTS, ()))
-    size, used = sizes[0]
-    return Usage(size, int(used), *counts[0])
+    return Usage(*sizes[0], *counts[0])
 
 
 async def list_settled(connection: Connection, after: tuple[float, str], limit: int = PAGE_RUNS) -> list[SettledRun]:

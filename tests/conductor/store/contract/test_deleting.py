@@ -119,3 +119,17 @@ async def test_sizes_are_those_of_what_only_a_run_holds(store: Store) -> None:
     assert (first.run, second.run) == (DOOMED, OTHER)
     assert len(WORDS) < first.bytes < len(WORDS) + 4096
     assert await store.settled_runs((first.end_time, first.run)) == [second]
+
+
+async def test_what_is_used_falls_when_a_run_is_purged(store: Store) -> None:
+    """B12: retention by size deletes until that is enough, and must see that it was."""
+    await live(store, DOOMED, 1)
+    await live(store, OTHER, 2)
+    before = await store.usage()
+    await store.delete(Deletion(DOOMED, 9.0, "it was a test"))
+    while await store.purge(DOOMED):
+        pass
+    after = await store.usage()
+
+    assert (before.runs, after.runs, after.settled_runs) == (2, 1, 1)
+    assert before.used_bytes - after.used_bytes > len(WORDS) / 2
