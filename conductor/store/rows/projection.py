@@ -45,6 +45,9 @@ class NewRun(NamedTuple):
     root: str
 
 
+# Most events change no list, and their way here is short.
+_PROJECTED = frozenset({RunCreated, RunCancelRequested, RunPaused, RunResumed, GateResolved, RunStarted, RunSettled})
+
 ADD_FINDER = "INSERT INTO finders (run, step, verified, moved, missing) VALUES (?, ?, ?, ?, ?)"
 DROP_FINDINGS = "DELETE FROM findings WHERE run = ? AND step = ?"
 COUNT_FINDINGS = "UPDATE runs SET verified = ?, moved = ?, missing = ? WHERE key = ?"
@@ -68,8 +71,10 @@ def describe_run(created: RunCreated, time: float) -> NewRun:
     )
 
 
-def list_changes(run: int, event: Event, time: float) -> list[Statement]:
+def list_changes(run: int, event: Event, time: float) -> Sequence[Statement]:
     """Returns what an event changes of its run, whose key this is."""
+    if type(event) not in _PROJECTED:
+        return ()
     changes: list[Statement] = []
     match event:
         case RunCreated() | RunCancelRequested() | RunPaused() | RunResumed() | GateResolved() if event.request_id:
