@@ -74,7 +74,10 @@ class Database(Service):
         """Returns every takeover, in order."""
         with psycopg.connect(self.url) as connection:
             return [
-                Takeover(*row) for row in connection.execute("SELECT * FROM public.takeovers ORDER BY epoch").fetchall()
+                Takeover(*row)
+                for row in connection.execute(
+                    "SELECT epoch, time, holder, former, greatest(former_end, 'epoch') FROM public.takeovers ORDER BY epoch"
+                ).fetchall()
             ]
 
     @property
