@@ -111,13 +111,12 @@ def test_the_command_lines_accept_every_call(words: list[str], tmp_path: Path, m
     command.make_context(words[0], list(rest), parent=context)
 
 
-def test_two_conductors_share_their_store_and_their_copies_and_no_folder() -> None:
+def test_two_conductors_share_their_store_and_no_folder() -> None:
     """Keeps K15."""
-    for option in ("--store", "--blobs", "--host"):
+    for option in ("--store", "--host"):
         assert value(PAIR_COMMANDS[0], option) == value(PAIR_COMMANDS[1], option)
-    volumes = [{each for each in PAIR[name]["volumes"] if each.endswith(":/data")} for name in ("conductor", "standby")]
-    assert volumes[0] & volumes[1] == set()
-    assert all("--store" in words and "--blobs" in words for words in PAIR_COMMANDS)
+    assert set(PAIR["standby"]["volumes"]) & set(compose()["conductor"]["volumes"]) == {"bundles:/bundles"}
+    assert all("--store" in words for words in PAIR_COMMANDS)
     assert STANDBYS["replicas"] == 2
 
 

@@ -114,7 +114,7 @@ class Rig:
         if self.database is None:
             return ()
         url = self.database.url_at(self.database_links[name].address)
-        return ("--store", url, "--blobs", str(self.folder / "blobs"), "--config", str(self.folder / "shared.toml"))
+        return ("--store", url, "--config", str(self.folder / "shared.toml"))
 
     @property
     def address(self) -> str:
