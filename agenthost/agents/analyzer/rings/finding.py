@@ -4,7 +4,7 @@ A ring that only a new design ends is known to its authors, and not told. Nor is
 files outside of it.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +32,7 @@ class Move:
     imports: tuple[Import, ...]
 
 
-def find_rings(root: Path, cycles: Iterable[Import]) -> Iterator[Result]:
+def find_rings(root: Path, cycles: Collection[Import]) -> Iterator[Result]:
     """Yields the rings of some cycles of the product's files. Paths begin at the root."""
     among = [item for item in cycles if not (_is_apart(item.importer) or _is_apart(item.imported))]
     longest = max(among, key=lambda item: item.cycle, default=None)
@@ -41,7 +41,12 @@ def find_rings(root: Path, cycles: Iterable[Import]) -> Iterator[Result]:
         return
     files = RingFiles(root, among)
     graph = ImportGraph.of(files.imports())
+    # What a file on a cycle imports is told, too, but where its author silences it, or where it is in another batch.
+    silent = {item.imported for item in cycles} - {item.importer for item in cycles}
+    unsure = {item.importer for item in cycles if item.imported in silent}
     for group in graph.groups():
+        if unsure.intersection(group):
+            continue
         part = graph.inside(group)
         moves, left = relieve(part, files)
         if moves and left <= (len(group) // 2 if len(group) >= LARGE else 0):

@@ -61,6 +61,8 @@ def test_rings_are_followed_through_aliases_and_barrels(files: dict[str, str], t
         {"a.ts": "import { b } from './b';\nexport const a = () => b;\n", "b.ts": B},
         {"a.ts": f"import {{ b }} from './b';\n{A}", "b.ts": f"{B}import {{ c }} from './a';\nc();\n"},
         {"a.ts": "import { b } from './b';\nexport const a = () => b;\nexport type a = typeof a;\n", "b.ts": B},
+        {"a.ts": f"import {{ b }} from './b';\nimport {{ c as d }} from './c';\nd();\n{A}", "b.ts": B}
+        | {"c.ts": "/* eslint-disable */\nimport { c as a } from './a';\nexport const c = () => a;\n"},
         {"tests/a.ts": f"import {{ b }} from './b';\n{A}", "tests/b.ts": B},
         {"a.ts": "import { x } from './barrel';\nexport const a = x;\n", "x.ts": "export const x = 1;\n"}
         | {"barrel.ts": "export * from './x';\nexport * from './a';\n"},
