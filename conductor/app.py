@@ -120,7 +120,7 @@ async def serving(
             stack.callback(LockedFolder.acquire(settings.data).release)
         store = await open_store(settings)
         stack.push_async_callback(store.close)
-        roots = WorkspaceRoots(settings.roots)
+        roots = WorkspaceRoots(settings.roots, may_lack=bool(settings.store))
         blobs = _open_blobs(settings, store)
         if blobs is not None:
             stack.push_async_callback(blobs.close)

@@ -116,7 +116,7 @@ def load(
         blobs=blobs or read_text(document, "blobs", "", problems),
         shared_data=shared_data or read_switch(document, "shared_data", problems),
         hosts=tuple(read_hosts(named, problems)),
-        roots=tuple(read_roots(roots or read_paths(document, "roots", problems), problems)),
+        roots=tuple(read_roots(roots or read_paths(document, "roots", problems), problems, may_lack=bool(found_store))),
         project=read_project(project or read_text(document, "project", "", problems), problems),
         log_format=choose("logs.format", logs.get("format", "plain"), LOG_FORMATS, problems),
         log_level=choose("logs.level", logs.get("level", "info"), LOG_LEVELS, problems),

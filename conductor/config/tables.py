@@ -62,11 +62,11 @@ def read_store(url: str, default_data: Path | None, problems: list[str]) -> tupl
     return "", usual
 
 
-def read_roots(roots: Sequence[Path], problems: list[str]) -> Iterable[Path]:
-    """Yields the folders that workspaces may be in."""
+def read_roots(roots: Sequence[Path], problems: list[str], *, may_lack: bool) -> Iterable[Path]:
+    """Yields the folders that workspaces may be in. With `may_lack` they need not be on this machine."""
     for root in roots:
         path = read_folder("roots", root, problems)
-        if not is_folder(path):
+        if not (may_lack or is_folder(path)):
             problems.append(f"roots: '{root}' is not a directory")
         yield path
 

@@ -22,9 +22,10 @@ _KERNELS = (Path("/proc"), Path("/sys"))
 class WorkspaceRoots:
     """The allowed roots. Without any, everything that the service can read is allowed."""
 
-    def __init__(self, roots: Sequence[Path] = ()) -> None:
+    def __init__(self, roots: Sequence[Path] = (), *, may_lack: bool = False) -> None:
+        """Takes the roots. `may_lack`: conductors share a store, and one machine may not have them all."""
         for root in roots:
-            if not root.is_absolute() or not root.is_dir():
+            if not root.is_absolute() or not (may_lack or root.is_dir()):
                 raise ConfigurationError(f"the workspace root {root} is not an absolute path of a directory")
         # A root may be named through a link (/home -> /data/home); callers may use either name.
         self._named = tuple(Path(os.path.normpath(root)) for root in roots)
@@ -46,11 +47,18 @@ class WorkspaceRoots:
         except OSError as error:
             raise InvalidRequestError(Violation(FIELD, f"cannot be looked at: {error.strerror}")) from error
         if not is_folder:
-            raise InvalidRequestError(Violation(FIELD, "is not a directory that the conductor can see"))
+            raise InvalidRequestError(
+                Violation(FIELD, f"is not a directory that the conductor can see{self._lack(real)}")
+            )
         if real == Path("/") or _is_below(real, _KERNELS):
             raise InvalidRequestError(Violation(FIELD, "holds files of the kernel; name a folder with code"))
         refuse_inside(real)
         return real
+
+    def _lack(self, real: Path) -> str:
+        """Says which root above a path is missing here."""
+        lacking = next((root for root in self._real if _is_below(real, (root,)) and not root.is_dir()), None)
+        return f": {lacking} is not on this machine" if lacking else ""
 
     def contains(self, real: Path) -> bool:
         """A path without links lies below a root."""

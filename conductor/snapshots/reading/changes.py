@@ -65,6 +65,8 @@ async def compared(comparison: Comparison) -> WorkspaceChanges | None:
     except TimeoutError:
         return WorkspaceChanges(note=f"looking at the workspace took more than {MAX_SECONDS:g} s")
     except (StatusError, OSError) as error:
+        if not await asyncio.to_thread(os.path.lexists, comparison.path):
+            return WorkspaceChanges(note="the workspace is not on this machine")
         why = str(error).replace(f"{FIELD}: ", "it ", 1)
         return WorkspaceChanges(note=f"the workspace could not be looked at: {why}")
 

@@ -262,7 +262,7 @@ async def test_a_workspace_that_cannot_be_looked_at_is_a_note(
     assert all(told.count == 0 and told.paths == () for told in (outside, damaged, gone))
     assert "allowed" in outside.note
     assert "a repository that git cannot read" in damaged.note
-    assert gone.note == "the workspace could not be looked at: it is not a directory that the conductor can see"
+    assert gone.note == "the workspace is not on this machine"
 
 
 @pytest.mark.parametrize(

@@ -95,3 +95,13 @@ def test_a_root_must_be_an_absolute_folder(root: Path) -> None:
     for bad in (Path("relative"), root / "nothing"):
         with pytest.raises(ConfigurationError):
             WorkspaceRoots((bad,))
+
+
+def test_a_root_that_this_machine_lacks_is_named_where_conductors_share_a_store(tmp_path: Path) -> None:
+    """Keeps K15."""
+    lacking = tmp_path / "mounted elsewhere"
+    with pytest.raises(ConfigurationError):
+        WorkspaceRoots((lacking,))
+
+    with pytest.raises(InvalidRequestError, match=f"can see: {lacking} is not on this machine"):
+        WorkspaceRoots((lacking,), may_lack=True).resolve(str(lacking / "project"))
