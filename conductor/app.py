@@ -125,7 +125,11 @@ async def serving(
         if blobs is not None:
             stack.push_async_callback(blobs.close)
         snapshots = await SnapshotStore.open(
-            settings.data / SNAPSHOTS_FOLDER, roots, blobs=blobs, epoch=lambda: store.epoch
+            settings.data / SNAPSHOTS_FOLDER,
+            roots,
+            blobs=blobs,
+            epoch=lambda: store.epoch,
+            cache_bytes=settings.limits.snapshots_bytes,
         )
         await snapshots.sweep(store.known_runs)
         fetching = await Fetching.open(settings.data / FETCHED_FOLDER, snapshots, settings.fetch)

@@ -29,6 +29,7 @@ class Limits:
     attempts_per_run: int = 1000
     hosts: int = 100
     creations_at_once: int = 4
+    snapshots_bytes: int = 20 * 1024**3
     silence_seconds: int = 6
     progress_seconds: int = 5
     stop_seconds: int = 10

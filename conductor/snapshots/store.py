@@ -19,7 +19,7 @@ from conductor.snapshots.copies.copies import SnapshotCopies
 from conductor.snapshots.git import DiskFullError
 from conductor.snapshots.keyed_locks import KeyedLocks
 from conductor.snapshots.pushed.adoption import adopt, scoped_again
-from conductor.snapshots.pushed.caller_store import CallerStore
+from conductor.snapshots.pushed.caller_store import CallerStore, size_of
 from conductor.snapshots.pushed.records import Record
 from conductor.snapshots.reading.changes import Comparison, compared
 from conductor.snapshots.reading.entries import shown
@@ -48,6 +48,7 @@ WHOLE = Scope()
 RECENT = "refs/recent"
 RECENT_SECONDS = 3600.0
 COPIES_FOLDER = "copies"
+CACHE_BYTES = 20 * 1024**3
 
 _log = structlog.get_logger(__name__)
 
@@ -75,6 +76,7 @@ class SnapshotStore:
         self._turns = Turns()
         self._pinned_at: dict[str, float] = {}
         self._copies: SnapshotCopies | None = None
+        self._cache_bytes = CACHE_BYTES
 
     @classmethod
     async def open(
@@ -85,10 +87,12 @@ class SnapshotStore:
         history_commits: int = MAX_HISTORY_COMMITS,
         blobs: BlobStore | None = None,
         epoch: Callable[[], int] = int,
+        cache_bytes: int = CACHE_BYTES,
     ) -> "SnapshotStore":
         """Opens the store in a folder of the conductor's data directory. With `blobs`, the runs' snapshots lie there too."""
         store = cls(folder, roots or WorkspaceRoots(), history_commits)
         await store._objects.open()
+        store._cache_bytes = cache_bytes
         if blobs is not None:
             store._copies = SnapshotCopies(blobs, store._objects, store._folder / COPIES_FOLDER, epoch)
         return store
@@ -234,10 +238,8 @@ class SnapshotStore:
         await self._objects.point(f"{RUNS}/{run}", commit)
         if base:
             await self._objects.point(f"{BASES}/{run}", base)
-        if self._copies is None:
-            return
-        within = base and base in (await self._objects.history(commit)).parents
-        await self._copies.keep(run, [commit, base] if base and not within else [commit])
+        if self._copies is not None:
+            await self._copy(run, commit, base, self._copies)
 
     async def release(self, run: str) -> None:
         """Keeps both for this run no longer. Idempotent."""
@@ -290,9 +292,7 @@ class SnapshotStore:
         may be about to begin.
         """
         async with self._turns.alone():
-            oldest = monotonic() - RECENT_SECONDS
-            self._pinned_at = {commit: time for commit, time in self._pinned_at.items() if time > oldest}
-            recent = {f"{RECENT}/{commit}": commit for commit in self._pinned_at}
+            recent = {f"{RECENT}/{commit}": commit for commit in self._forget_old_pins()}
             needed = {*(await self._objects.named(RUNS)).values(), *recent.values()}
             folders: dict[str, set[str]] = {}
             for name, commit in (await self._objects.named(WORKSPACES)).items():
@@ -305,9 +305,41 @@ class SnapshotStore:
             await self._copies.prune()
 
     async def tend_copies(self, known: Callable[[Collection[str]], Awaitable[Collection[str]]]) -> None:
-        """Removes what killed conductors left in the blob store, once for each epoch. `known` is as for `sweep`."""
-        if self._copies is not None:
-            await self._copies.sweep_once(known)
+        """Looks after the copies in the blob store, and after the folder, which is a cache then. `known` is as for `sweep`.
+
+        Once for each epoch: removes what killed conductors left, and copies what was kept before there was a place for copies.
+        """
+        if self._copies is None:
+            return
+        if await self._copies.sweep_once(known):
+            bases = await self._objects.named(BASES)
+            for ref, commit in (await self._objects.named(RUNS)).items():
+                run = ref.rpartition("/")[2]
+                await self._copy(run, commit, bases.get(f"{BASES}/{run}", ""), self._copies)
+        if await in_thread(size_of, self._folder) > self._cache_bytes:
+            await self._shrink(self._copies)
+
+    async def _copy(self, run: str, commit: str, base: str, copies: SnapshotCopies) -> None:
+        within = base and base in (await self._objects.history(commit)).parents
+        await copies.keep(run, [commit, base] if base and not within else [commit])
+
+    async def _shrink(self, copies: SnapshotCopies) -> None:
+        """Drops what was not used lately, and can be brought again."""
+        async with self._turns.alone():
+            recent = self._forget_old_pins()
+            unused = {
+                ref: commit for ref, commit in (await self._objects.named("refs")).items() if commit not in recent
+            }
+            copied = {commit for commit in sorted(set(unused.values())) if await copies.has(commit)}
+            drop = [ref for ref, commit in unused.items() if commit in copied]
+            await self._objects.sweep({f"{RECENT}/{commit}": commit for commit in recent}, drop)
+        _log.info("snapshots_dropped", snapshots=len(copied))
+
+    def _forget_old_pins(self) -> Collection[str]:
+        """Returns the commits that were pinned or used lately."""
+        oldest = monotonic() - RECENT_SECONDS
+        self._pinned_at = {commit: time for commit, time in self._pinned_at.items() if time > oldest}
+        return self._pinned_at
 
     async def read_files(
         self, commit: str, paths: Sequence[str], max_bytes_each: int = MAX_READ_BYTES

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.processes
 Places = dict[str, str]
 
 
-@pytest.fixture(params=["folder", "s3", "database"])
+@pytest.fixture(params=[pytest.param("folder", marks=pytest.mark.long), "s3", "database"])
 def places(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Places]:
     if request.param == "folder":
         yield {"blobs": str(tmp_path / "blobs")}

@@ -107,10 +107,13 @@ class SnapshotCopies:
         _log.info("snapshot_fetched", commit=copy.commit)
         return True
 
-    async def sweep_once(self, known: Callable[[Collection[str]], Awaitable[Collection[str]]]) -> None:
-        """Removes the needs of runs that do not exist, then the copies that no run needs; once for each epoch."""
+    async def sweep_once(self, known: Callable[[Collection[str]], Awaitable[Collection[str]]]) -> bool:
+        """Removes the needs of runs that do not exist, then the copies that no run needs; once for each epoch.
+
+        Returns whether it was this time.
+        """
         if self._swept == self._epoch():
-            return
+            return False
         removed, epoch = 0, self._epoch()
         async for names in self._pages(NEEDS):
             needs = read_needs(names)
@@ -121,6 +124,7 @@ class SnapshotCopies:
         self._swept = epoch
         if removed:
             _log.info("snapshot_copies_swept", removed=removed)
+        return True
 
     async def prune(self) -> int:
         """Removes the copies that no run needs; returns how many. Those that are kept meanwhile stay."""

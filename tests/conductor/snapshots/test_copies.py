@@ -9,6 +9,7 @@ import pytest
 from conductor.blobs.folder import FolderBlobs
 from conductor.errors import BlobsUnavailableError, SnapshotLostError
 from conductor.snapshots import SnapshotStore
+from conductor.snapshots import store as snapshot_store
 from conductor.snapshots.copies.names import Copy, Need, read_copies, read_needs
 from conductor.snapshots.scopes.scope import Scope, ScopeKind
 from tests.kit.repositories import UserRepository, git, snapshot_content
@@ -217,3 +218,27 @@ def test_only_names_of_ours_are_read_and_the_epoch_is_a_number() -> None:
     assert max(read_copies(names)) == Copy(10, A, digest)
     assert [copy.name for copy in read_copies(names)] == names[:2]
     assert read_needs([f"runs/r-1/7-{B}", "runs/r-1/7", "runs/R/7-" + B]) == [Need("r-1", 7, B)]
+
+
+async def test_the_folder_is_a_cache_that_drops_only_what_can_be_brought_again(
+    pool: Pool, user: UserRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = await SnapshotStore.open(pool.git_folder(1))
+    before = await plain.pin(user.folder)
+    await plain.keep("old", before.commit)
+    pool.epoch = 1
+    store = await SnapshotStore.open(pool.git_folder(1), blobs=pool.blobs, epoch=lambda: 1, cache_bytes=1)
+    user.write("src/app.py", "print('edited')\n")
+    after = await store.pin(user.folder)
+    await store.keep("new", after.commit)
+    user.write("src/app.py", "print('twice')\n")
+    uncopied = await store.pin(user.folder)
+    monkeypatch.setattr(snapshot_store, "RECENT_SECONDS", -1.0)
+    await store.tend_copies(none_known)
+    kept = git(pool.git_folder(1), "for-each-ref", "--format=%(objectname)").decode().split()
+
+    assert pool.needs == ["new", "old"]  # what was there before it had a place for copies is copied, too
+    assert kept == [uncopied.commit]
+    monkeypatch.undo()
+    for plan in (before, after):
+        assert await store.renew(plan)

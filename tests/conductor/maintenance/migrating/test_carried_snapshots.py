@@ -51,6 +51,7 @@ async def test_they_go_into_a_database_and_back_into_a_folder(
     git(back / "snapshots", "fsck", "--full", "--strict")
 
 
+@pytest.mark.long
 async def test_they_go_from_one_folder_into_another_and_into_copies(tmp_path: Path, user: UserRepository) -> None:
     home, there = tmp_path / "home", tmp_path / "there"
     commits = await pinned(home, user)

@@ -14,7 +14,13 @@ from tests.conductor.store.material import creation, run_name
 pytestmark = pytest.mark.processes
 
 
-@pytest.fixture(params=["sqlite sqlite", "sqlite postgresql", "postgresql sqlite"])
+@pytest.fixture(
+    params=[
+        "sqlite postgresql",
+        pytest.param("postgresql sqlite", marks=pytest.mark.long),
+        pytest.param("sqlite sqlite", marks=pytest.mark.long),
+    ]
+)
 def places(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str]:
     """The source and the target, of each pair of engines that matters."""
     engines = request.param.split()

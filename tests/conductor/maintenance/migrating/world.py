@@ -2,7 +2,7 @@
 
 import random
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,11 @@ async def fill(store: Store, runs: int = 12) -> None:
 
 async def read(store: Store) -> dict[str, Any]:
     """All that can be read through the port."""
-    listed = (await store.runs(RunFilter(sub_runs=True), 500)).rows
+    found = await store.runs(RunFilter(sub_runs=True), 500)
+    listed = list(found.rows)
+    while found.next is not None:
+        found = await store.runs(RunFilter(sub_runs=True), 500, found.next)
+        listed += found.rows
     page, feed = await store.feed(0), []
     while page.entries:
         feed += page.entries
@@ -102,18 +106,25 @@ async def read(store: Store) -> dict[str, Any]:
     }
 
 
-async def _read_run(store: Store, run: str) -> Any:
+async def _read_run(store: Store, run: str) -> list[Any]:
+    history: list[Any] = []
+    while page := await _told(store.history(run, history[-1].position if history else 0)):
+        if isinstance(page, str):
+            history.append(page)
+            break
+        history += page
+    places = [(attempt_name(run, step), channel.value) for step in ("risks", "docs", "merge") for channel in Channel]
+    channels = [await _told(store.channel(*place, 0, 0)) for place in places]
+    digest = (await store.run(run)).plan.inputs
+    return [history, await _told(store.findings(run, 500)), channels, await _told(store.blob(run, digest))]
+
+
+async def _told(read: Awaitable[Any]) -> Any:
+    """What is read, or the error."""
     try:
-        history = await store.history(run, 0)
-        while page := await store.history(run, history[-1].position):
-            history += page
-        found = await store.findings(run, 500)
-        places = [(attempt_name(run, step), channel) for step in ("risks", "docs", "merge") for channel in Channel]
-        channels = {place: await store.channel(place[0], place[1].value, 0, 0) for place in places}
-        blobs = await store.blob(run, (await store.run(run)).plan.inputs)
+        return await read
     except (DatabaseDamagedError, NotFoundError) as error:
-        return type(error), str(error)
-    return history, found.rows, channels, blobs
+        return f"{type(error).__name__}: {error}"
 
 
 _DAMAGE = "UPDATE journal SET data = '{' WHERE run = (SELECT key FROM runs WHERE run = '%s') AND position = 2"
