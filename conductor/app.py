@@ -272,7 +272,8 @@ class Conductor:
         if state is not None:
             return SoleLead(self._make_tenure(state), store.epoch)
         assert isinstance(store, SharedStore)  # noqa: S101 - `serving` reads no state of such a store
-        following = Following(store, lambda: self._seat.engine is None, _limits(settings), _configured(settings))
+        is_standby, refresh = lambda: self._seat.engine is None, self._opened.tokens.reload
+        following = Following(store, is_standby, refresh, limits=_limits(settings), configured=_configured(settings))
         claim = Claim(
             read_holder(settings.data, read_clocks().boot), settings.limits.lease_seconds, settings.listen.text
         )

@@ -5,7 +5,7 @@ It knows what is stored: runs and their gates. What hosts do at this moment only
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 
 import structlog
@@ -28,12 +28,19 @@ _log = structlog.get_logger(__name__)
 
 
 class Following:
-    """Follows while `is_needed`. `configured` holds the hosts of the configuration, by address."""
+    """Follows while `is_needed`. `refresh` reads what others follow; `configured` holds the configured hosts, by address."""
 
     def __init__(
-        self, store: SharedStore, is_needed: Callable[[], bool], limits: Limits, configured: Mapping[str, str]
+        self,
+        store: SharedStore,
+        is_needed: Callable[[], bool],
+        refresh: Callable[[], Awaitable[None]],
+        *,
+        limits: Limits,
+        configured: Mapping[str, str],
     ) -> None:
         self._store = store
+        self._refresh = refresh
         self._is_needed = is_needed
         self.limits = limits
         self.configured = configured
@@ -88,6 +95,7 @@ class Following:
         ongoing = {name: Ongoing(run) for name, (_, run) in self._runs.items()}
         self.state = ConductorState(ongoing=ongoing, registry=registry, limits=self.limits)
         self.presence = await self._store.presence()
+        await self._refresh()
         self._known_at = time.monotonic()
 
     async def _take(self, entry: FeedEntry) -> None:

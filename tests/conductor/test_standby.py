@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+import grpc
 import pytest
 
 from conductor.app import serving
@@ -16,6 +17,7 @@ from conductor.cli.main import main
 from conductor.config import HostSetting, Limits, Settings
 from conductor.store.postgresql.sharing.store import SharedPostgresqlStore
 from conductor.store.shared import SharedStore
+from conductor.v1 import access_service_pb2 as access_pb
 from conductor.v1 import pool_service_pb2 as pool_pb
 from conductor.v1 import run_service_pb2 as pb
 from conductor.v1 import server_service_pb2 as server_pb
@@ -183,6 +185,32 @@ async def test_the_command_handover_says_who_is_active_now(pair: Pair, capsys: p
     assert told in capsys.readouterr().out
     await asyncio.to_thread(main, ["--address", active.target, "doctor"])
     assert f"it is a standby; the active conductor is at {standby.target}" in capsys.readouterr().out
+
+
+async def test_a_token_that_the_active_conductor_made_and_revoked_counts_on_the_standby(pair: Pair) -> None:
+    """Keeps K12 and K15."""
+    active = await pair.start("a")
+    await until_active(active)
+    standby = await pair.start("b")
+    made = await active.access.CreateToken(access_pb.CreateTokenRequest(name="ci", role=access_pb.ROLE_VIEWER))
+    bearer = {"metadata": (("authorization", f"Bearer {made.secret}"),)}
+
+    async def is_known() -> bool:
+        try:
+            await standby.server.GetServerInfo(server_pb.GetServerInfoRequest(), **bearer)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.UNAUTHENTICATED:
+                raise
+            return False
+        return True
+
+    async with asyncio.timeout(5):
+        while not await is_known():
+            await asyncio.sleep(0.5)  # too many failed tokens are refused in another way
+    await active.access.RevokeToken(access_pb.RevokeTokenRequest(name="ci"))
+    async with asyncio.timeout(5):
+        while await is_known():
+            await asyncio.sleep(0.5)
 
 
 async def test_an_active_conductor_that_is_stopped_gives_the_lease_away_at_once(real: Pair) -> None:
