@@ -31,6 +31,8 @@ _LONG_PULLS = 0.15
 # For how long connections are cut, how often, and how long there is peace then. There are far more watchers than hosts.
 _HOSTS_WEATHER = (0.5, 1.5), (0.08, 0.3), (2.0, 4.0)
 _WATCHERS_WEATHER = (1.5, 3.0), (0.2, 0.7), (0.5, 1.5)
+# Each cut costs the active conductor a new epoch, and for some time no stream lives.
+_DATABASES_WEATHER = (0.1, 0.4), (0.1, 0.3), (5.0, 9.0)
 _NARROW_WAYS = 0.3
 
 
@@ -159,7 +161,8 @@ def _death(random: Random, name: str, point: str) -> Death:
 def weather(seed: int, network: str) -> Iterator[Spell]:
     """Yields the spells of one network, without end. A host's has more peace: where its streams hardly live, none feels a death."""
     random = Random(f"weather {seed} {network}")
-    cut, every, peace = _WATCHERS_WEATHER if network.startswith("front") else _HOSTS_WEATHER
+    others = {"front": _WATCHERS_WEATHER, "database": _DATABASES_WEATHER}
+    cut, every, peace = others.get(network.partition(" ")[0], _HOSTS_WEATHER)
     while True:
         yield Spell(Mood.PASS, random.uniform(*cut), cut_every=random.uniform(*every))
         mood = random.choice((Mood.DELAY, Mood.BLACKHOLE, Mood.SLOW))
