@@ -6,12 +6,19 @@ from pathlib import Path
 
 import pytest
 
+from agenthost.api.snapshot_servicer import SnapshotServicer
+from agenthost.snapshots.store import SnapshotStore as HostStore
+from agenthost.v1 import snapshot_service_pb2_grpc as rpc
 from conductor.blobs.folder import FolderBlobs
 from conductor.errors import BlobsUnavailableError, SnapshotLostError
+from conductor.hosts.snapshots import SnapshotLink, SnapshotPushError
 from conductor.snapshots import SnapshotStore
 from conductor.snapshots import store as snapshot_store
 from conductor.snapshots.copies.names import Copy, Need, read_copies, read_needs
 from conductor.snapshots.scopes.scope import Scope, ScopeKind
+from servicekit.addresses import Address
+from servicekit.channels import open_channel
+from servicekit.server import Server
 from tests.kit.repositories import UserRepository, git, snapshot_content
 
 pytestmark = pytest.mark.processes
@@ -242,3 +249,23 @@ async def test_the_folder_is_a_cache_that_drops_only_what_can_be_brought_again(
     monkeypatch.undo()
     for plan in (before, after):
         assert await store.renew(plan)
+
+
+async def test_another_machine_pushes_the_snapshot_to_a_host(pool: Pool, user: UserRepository, tmp_path: Path) -> None:
+    """Keeps K15: a standby that takes over pushes every snapshot."""
+    first = await pool.takes_over()
+    plan = await first.pin(user.folder)
+    await first.keep("run-1", plan.commit)
+    second = await pool.takes_over()
+    host = await HostStore.open(tmp_path / "host")
+    registrations = [(rpc.add_SnapshotServiceServicer_to_server, SnapshotServicer(host))]
+    server = await Server.start(Address.parse(f"unix:{tmp_path}/host.sock"), registrations, service="agenthost")
+    async with open_channel(server.target) as channel:
+        link = SnapshotLink(channel, second)
+        await link.ensure(plan.commit)
+        with pytest.raises(SnapshotPushError) as caught:
+            await link.ensure(A)
+    await server.stop(0)
+
+    assert (host.locate(plan.commit).tree / "README.md").exists()
+    assert not caught.value.is_retryable

@@ -1,7 +1,9 @@
 """`conductor migrate`: moves a conductor with all of its runs from one store to another, while none serves them."""
 
 import asyncio
+import logging
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -13,6 +15,8 @@ from servicekit.printing.output_lost import verdict
 from servicekit.printing.page import put_json, say
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from conductor.maintenance.migrating.migration import Migrated
 
 TOLD_RUNS = 5
@@ -43,11 +47,9 @@ def migrate(
     Stop the conductor first. After a kill or an error the same command goes on where it stopped.
     """
     from conductor.cli.local_data import folder_of, of_the_service
-    from servicekit.logs import configure_logs
 
-    configure_logs("plain", "error")
     leaving = source or str(folder_of(None, None))
-    with of_the_service(RUN_FAILED):
+    with of_the_service(RUN_FAILED), _without_log():
         moved = asyncio.run(_migrate((leaving, from_blobs or ""), (target, to_blobs or ""), is_rehearsal=dry_run))
     with verdict(0):
         _tell(context, moved, target, is_rehearsal=dry_run)
@@ -64,6 +66,19 @@ async def _migrate(source: tuple[str, str], target: tuple[str, str], *, is_rehea
         if is_rehearsal:
             return await rehearse(leaving, entering)
         return await migrate_store(leaving, entering, _Progress())
+
+
+@contextmanager
+def _without_log() -> "Iterator[None]":
+    """Keeps the log of what is done out of the answer: errors come as sentences."""
+    import structlog
+
+    before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
 
 
 class _Progress:
@@ -100,7 +115,7 @@ def _tell(context: Context, moved: "Migrated", target: str, *, is_rehearsal: boo
     say(f"conductor {moved.conductor_id}: {counted(moved.runs, 'run')} with {counted(rows, 'row')} {says} to {target}")
     say("every list follows from the journal" + ("" if is_rehearsal else ", and every row is equal on both sides"))
     _tell_runs(f"damaged, and {'would be' if is_rehearsal else 'were'} copied as they are", moved.damaged)
-    _tell_runs("lack their snapshot, which was lost before", moved.lost_snapshots)
+    _tell_runs("whose snapshot was lost before", moved.lost_snapshots)
     if not is_rehearsal:
         say("serve it from there; what is left here says that it was moved", err=True)
 
