@@ -35,6 +35,7 @@ from conductor.hosts.channels import HostChannels
 from conductor.leading import Lead, SharedLead, SoleLead
 from conductor.lease.following import Following
 from conductor.lease.holder import read_holder
+from conductor.lease.holding import Holding
 from conductor.maintenance.compaction import Compaction
 from conductor.maintenance.pushed import PushedRetention
 from conductor.maintenance.retention import Retention
@@ -292,7 +293,7 @@ class Conductor:
         )
         upkeep: list[Part] = [self._retention, Compaction(opened.store, opened.clock), opened.tokens]
         if isinstance(opened.store, SharedStore):
-            upkeep.append(PresenceKeeper(opened.store, self._view))
+            upkeep += (PresenceKeeper(opened.store, self._view), Holding(opened.store))
         return Tenure(ground, state, self._seat, self._evaluator, upkeep=upkeep, observers=self.telemetry.parts)
 
     async def _start_server(self) -> Server:

@@ -30,10 +30,14 @@ data_option = click.option(
 
 @dataclass(frozen=True, slots=True)
 class LocalData:
-    """A data folder, and the id of the conductor that was asked: empty where none was asked, or none answered."""
+    """A data folder, and the id of the conductor that was asked: empty where none was asked, or none answered.
+
+    `store` is the URL of that conductor's database, where it is none in the folder.
+    """
 
     folder: Path
     conductor_id: str = ""
+    store: str = ""
 
     def check(self, address: str, database_id: str) -> None:
         """Raises a CommandError where the conductor that was asked has another database than this folder."""
@@ -72,7 +76,10 @@ def local_data(address: str, given: Path | None, *, folder_is_enough: bool = Fal
             lines=("name the folder:  --data DIR",),
             code=UNREACHABLE,
         )
-    return LocalData(folder_of(given, info), info.conductor_id if info is not None else "")
+    if info is None:
+        return LocalData(folder_of(given, info))
+    store = info.settings.get("store", "") if info.store == "postgresql" and given is None else ""
+    return LocalData(folder_of(given, info), info.conductor_id, store)
 
 
 def usual_is_meant() -> bool:

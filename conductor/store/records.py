@@ -180,3 +180,12 @@ class SettledRun:
     run: str
     end_time: float
     bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """The content of a database. `settled` are its settled runs, those first that ended first."""
+
+    conductor_id: str
+    usage: Usage
+    settled: tuple[SettledRun, ...]

@@ -35,6 +35,9 @@ class SharedStore(Store, Protocol):
     async def lead(self, epoch: int) -> None:
         """Writes with the epoch of a lease that was taken; upgrades an older schema."""
 
+    async def hold(self) -> None:
+        """Looks whether this conductor still writes, until it is cancelled; raises StoreLostError or SupersededError if not."""
+
     async def follow(self) -> None:
         """Writes nothing more. What the last holder of the lease held in memory is forgotten."""
 

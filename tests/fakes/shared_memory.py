@@ -73,6 +73,9 @@ class SharedMemoryStore(MemoryStore, SharedStore):
     async def follow(self) -> None:
         self._epoch = 0
 
+    async def hold(self) -> None:
+        await asyncio.Event().wait()
+
     async def hear_others(self) -> None:
         await asyncio.Event().wait()
 

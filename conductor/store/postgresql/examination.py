@@ -7,6 +7,7 @@ was told.
 
 import json
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import psycopg
@@ -20,9 +21,9 @@ from conductor.store.postgresql.pipeline import Connection, Row, ask, run_togeth
 from conductor.store.postgresql.reading.history import read_events, read_history
 from conductor.store.postgresql.reading.listing import read_run
 from conductor.store.postgresql.reading.unfinished import CURSORS, GAPS, describe_gap
-from conductor.store.postgresql.reading.usage import read_usage
+from conductor.store.postgresql.reading.usage import list_settled, read_usage
 from conductor.store.postgresql.schema import Schema, read_version
-from conductor.store.records import Usage
+from conductor.store.records import SettledRun, Survey, Usage
 from conductor.store.refusals import damage_of
 from conductor.store.rows.history import find_wrong_cursor
 
@@ -64,20 +65,36 @@ class Examination:
 
 async def examine(url: str) -> Examination:
     """Examines the database at a URL. StorageError: there is none, or it cannot be reached."""
+    async with _opened(url) as (connection, conductor_id, shown):
+        safety = await ask(connection, _SAFETY)
+        damages = [found async for found in _damages(connection)]
+        usage = await read_usage(connection)
+    return Examination(shown, conductor_id, usage, tuple(damages[:MAX_DAMAGES]), tuple(_doubts(safety[0])))
+
+
+async def survey(url: str) -> Survey:
+    """Reads the size of the database at a URL, and of each of its settled runs."""
+    async with _opened(url) as (connection, conductor_id, _):
+        settled: list[SettledRun] = []
+        while page := await list_settled(connection, (settled[-1].end_time, settled[-1].run) if settled else (0.0, "")):
+            settled += page
+        return Survey(conductor_id, await read_usage(connection), tuple(settled))
+
+
+@asynccontextmanager
+async def _opened(url: str) -> AsyncIterator[tuple[Connection, str, str]]:
+    """Opens a database to read; yields its conductor's id and its name, too."""
     address = DatabaseAddress.read(url)
     connection = await connect(address, READING)
     try:
         if await read_version(connection, address, Schema()) != Schema().version:
             text = f"the {address.shown} has no conductor's schema, or an older one"
             raise StorageError(text, hint="start its conductor once, which makes or upgrades it")
-        identity, safety = await run_together(connection, ("SELECT conductor_id FROM meta", ()), (_SAFETY, ()))
-        damages = [found async for found in _damages(connection)]
-        usage = await read_usage(connection)
+        yield connection, str((await ask(connection, "SELECT conductor_id FROM meta"))[0][0]), address.shown
     except psycopg.Error as error:
         raise translate(error, address) from error
     finally:
         await connection.close()
-    return Examination(address.shown, identity[0][0], usage, tuple(damages[:MAX_DAMAGES]), tuple(_doubts(safety[0])))
 
 
 async def _damages(connection: Connection) -> AsyncIterator[tuple[str, str]]:

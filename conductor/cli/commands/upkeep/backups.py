@@ -8,7 +8,7 @@ import click
 
 from conductor.cli.local_data import data_option, local_data, of_the_service
 from conductor.cli.main import Context
-from conductor.cli.text.failure import RUN_FAILED
+from conductor.cli.text.failure import RUN_FAILED, CommandError
 from conductor.cli.text.wording import counted, size
 from servicekit.printing.output_lost import verdict
 from servicekit.printing.page import put_json, say
@@ -26,6 +26,15 @@ def backup(context: Context, file: Path, data: Path | None) -> int:
     from conductor.maintenance.backup import make_backup
 
     source = local_data(context.address, data, folder_is_enough=True)
+    if source.store:
+        raise CommandError(
+            f"the conductor at {context.address} keeps its runs in PostgreSQL: back that up with its own tools",
+            lines=(
+                f"for example:  pg_dump --format custom --file {shlex.quote(str(file))} {shlex.quote(source.store)}",
+                "after a restore:  conductor store renew URL",
+            ),
+            code=RUN_FAILED,
+        )
     with of_the_service(RUN_FAILED):
         made = make_backup(source.folder, file, lambda conductor_id: source.check(context.address, conductor_id))
     if context.is_json:

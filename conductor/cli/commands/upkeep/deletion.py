@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from conductor.cli.commands.upkeep.examining import survey_database
 from conductor.cli.connection import CALL_SECONDS, Connection, connected
 from conductor.cli.local_data import LocalData, again, data_option, local_data, of_the_service
 from conductor.cli.main import Context
@@ -165,7 +166,7 @@ def _choose(source: LocalData, address: str, policy: "Retention") -> Chosen:
     from conductor.store.sqlite.upkeep.survey import survey
 
     with of_the_service(RUN_FAILED):
-        found = survey(source.folder)
+        found = survey_database(source.store) if source.store else survey(source.folder)
     source.check(address, found.conductor_id)
     expired = list(choose(found.settled, found.usage.used_bytes, policy, time.time()))
     left = found.usage.used_bytes - sum(one.run.bytes for one in expired)

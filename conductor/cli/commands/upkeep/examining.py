@@ -4,13 +4,16 @@ import asyncio
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from conductor.cli.text.failure import CommandError
 from conductor.cli.text.wording import counted, size
 from servicekit.printing.terminal_text import printable
 
 if TYPE_CHECKING:
     from conductor.store.postgresql.examination import Examination
+    from conductor.store.records import Survey
 
 SHOWN_DAMAGES = 10
+_INSTALL = "install it:  pip install 'conductor-agenthost[postgresql]'"
 
 # (whether it is good, what, what to do, details)
 Seen = tuple[bool, str, tuple[str, ...], tuple[str, ...]]
@@ -29,7 +32,7 @@ def look_at_database(url: str, told_id: str, *, is_named: bool = True) -> Iterat
         found = asyncio.run(examine(url))
     except ImportError as error:
         text = f"the driver of PostgreSQL cannot be loaded: {error}"
-        yield False, text, ("install it:  pip install 'conductor-agenthost[postgresql]'",), ()
+        yield False, text, (_INSTALL,), ()
         return
     except StatusError as error:
         text, hint = printable(str(error)), printable(error.hint)
@@ -44,6 +47,15 @@ def look_at_database(url: str, told_id: str, *, is_named: bool = True) -> Iterat
     if told_id not in ("", found.conductor_id):
         advice = "name the database with --store, or the conductor with --address"
         yield False, "this is not the database of the conductor that answers", (advice,), ()
+
+
+def survey_database(url: str) -> "Survey":
+    """Surveys the database at a URL. Raises the service's errors, and CommandError without the driver."""
+    try:
+        from conductor.store.postgresql.examination import survey
+    except ImportError as error:
+        raise CommandError(f"the driver of PostgreSQL cannot be loaded: {error}", lines=(_INSTALL,), code=1) from error
+    return asyncio.run(survey(url))
 
 
 def _rows_look(found: "Examination") -> Seen:

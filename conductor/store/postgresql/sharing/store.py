@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from typing import Self, TypeVar
 
 import psycopg
+import structlog
 
 from conductor.core.lease.model import Ask, Lease
 from conductor.core.model.commands import Decision
@@ -25,9 +26,12 @@ from conductor.store.raw import Move
 from conductor.store.refusals import refuse_moved
 from conductor.store.shared import Claim, SharedStore
 
+_log = structlog.get_logger(__name__)
+
 Result = TypeVar("Result")
 
 PRESENCE_SECONDS = 1.0
+HOLD_SECONDS = 1.0
 CLOSE_SECONDS = 0.5  # for what a tenure stores last
 
 _LEAD = "UPDATE meta SET writer_pid = pg_backend_pid() WHERE epoch = %s RETURNING last_id"
@@ -36,6 +40,10 @@ INSERT INTO presence SELECT 1, clock_timestamp(), %s FROM meta WHERE epoch = %s
 ON CONFLICT (number) DO UPDATE SET time = excluded.time, data = excluded.data
 """
 _NOW = "SELECT extract(epoch FROM clock_timestamp())::float8"
+
+
+async def _look(writer: Writer) -> None:
+    await writer.ask("SELECT 1")
 
 
 class NoWriter(Writer):
@@ -115,6 +123,16 @@ class SharedPostgresqlStore(PostgresqlStore, SharedStore):
         self._writer = Writer(self._address, connection, self._identity)
         self._writer.last_id = int(rows[0][0])
         self._writing = connection
+
+    async def hold(self) -> None:
+        while True:
+            try:
+                await self._writer.run(_look)
+            except StoreLostError:
+                raise
+            except StorageError as error:
+                _log.warning("store_slow", error=str(error))
+            await asyncio.sleep(HOLD_SECONDS)
 
     async def follow(self) -> None:
         writer, connection = self._writer, self._writing

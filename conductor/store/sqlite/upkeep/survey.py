@@ -2,24 +2,14 @@
 
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from conductor.errors import StorageError
-from conductor.store.records import SettledRun, Usage
+from conductor.store.records import SettledRun, Survey
 from conductor.store.sqlite.connection import connect_reader, translate
 from conductor.store.sqlite.folder import find_database
 from conductor.store.sqlite.reading.usage import list_settled, read_usage
 from conductor.store.sqlite.upkeep.migration import SCHEMA_VERSION, Schema, read_version
-
-
-@dataclass(frozen=True, slots=True)
-class Survey:
-    """The content of a database. `settled` are its settled runs, those first that ended first."""
-
-    conductor_id: str
-    usage: Usage
-    settled: tuple[SettledRun, ...]
 
 
 def survey(folder: Path) -> Survey:

@@ -5,7 +5,7 @@ import pytest
 
 from conductor.core.model.events.event_parts import FindingCounts
 from conductor.errors import StorageError
-from conductor.store.postgresql.examination import examine
+from conductor.store.postgresql.examination import examine, survey
 from conductor.store.postgresql.store import PostgresqlStore
 from tests.conductor.store.material import attempt, creation, finding, findings, run_name, settlement, speech
 
@@ -46,6 +46,7 @@ async def test_every_damage_is_named_with_its_run(database: str) -> None:
         while await store.compact(SOUND):
             pass
         assert [text for _, text in (await examine(database)).damages if "it does not fit" not in text] == []
+        assert (await survey(database)).settled == tuple(await store.settled_runs((0.0, "")))
         for what, (script, named) in DAMAGES.items():
             with psycopg.connect(database, options="-c search_path=conductor") as connection:
                 changed = connection.execute(script.replace("BROKEN", "(SELECT max(key) FROM runs)").encode())

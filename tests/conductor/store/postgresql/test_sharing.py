@@ -187,3 +187,14 @@ async def test_a_server_that_is_gone_is_said(open_store: Open, database: str) ->
     with pytest.raises(StorageError):
         await ask(store, Question.LOOK)
     assert (await ask(store, Question.LOOK)).epoch == 0, "the next question is asked on a new connection"
+
+
+async def test_a_lost_connection_is_noticed_while_nothing_is_stored(open_store: Open, database: str) -> None:
+    """Else only callers would hear of it, and the engine go on with nothing to do."""
+    store = await open_store()
+    await led(store)
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("SELECT pg_terminate_backend(writer_pid, 5000) FROM conductor.meta")
+
+    with pytest.raises(StoreLostError):
+        await asyncio.wait_for(store.hold(), 10)
