@@ -27,6 +27,7 @@ WORK = Path("/tmp/analyzer")  # noqa: S108 - the sandbox's own
 PROMPT = Path("/run/prompt")
 MAX_PROMPT_BYTES = 1024 * 1024
 MAX_AGAIN = 24  # batches that are run again, in halves
+TOLD_PARTS = 5  # of many batches, how often it is said how far the tool has come
 USAGE = 2
 
 
@@ -80,13 +81,16 @@ class _Driver:
         # Halves go to the end: a file over which the tool hangs leaves time for all that come with no such file.
         waiting = deque(batches(selection.paths, self._settings.batch))
         whole = set(waiting)
-        begun, files = 0, "1 file" if len(selection.paths) == 1 else f"{len(selection.paths):,} files"
+        begun = told = 0
+        files = "1 file" if len(selection.paths) == 1 else f"{len(selection.paths):,} files"
         while waiting:
             batch = waiting.popleft()
             if batch in whole:
+                if not begun or begun - told >= len(selection.paths) / TOLD_PARTS:
+                    of = f"{begun:,} of " if begun else ""
+                    self._voice.log(f"{self._settings.title}: {of}{files} …")
+                    told = begun
                 begun += len(batch)
-                of = f"{begun:,} of " if len(whole) > 1 else ""
-                self._voice.log(f"{self._settings.title}: {of}{files} …")
             taken, complaint = self._run(batch)
             if complaint and len(batch) > 1 and self._again and self._clock.left:
                 if batch in whole:
