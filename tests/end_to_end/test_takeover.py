@@ -51,7 +51,7 @@ class Duo:
         with grpc.insecure_channel(self.address(name)) as channel:
             stub = server_service_pb2_grpc.ServerServiceStub(channel)
             info: server_service_pb2.ServerInfo = stub.GetServerInfo(
-                server_service_pb2.GetServerInfoRequest(), timeout=5, wait_for_ready=True
+                server_service_pb2.GetServerInfoRequest(), timeout=30, wait_for_ready=True
             )
             return info
 
