@@ -3,10 +3,14 @@
 Each seam is where one part hands over to the next: the store's transaction, the dispatcher, a stream's frame, a worker's answer.
 """
 
+import os
 import sys
 import time
 from collections.abc import Callable
+from random import Random
 from typing import Any
+
+import psycopg
 
 from conductor.cli.main import main
 from conductor.core.model.commands import AckExecution, Record
@@ -18,6 +22,7 @@ from conductor.core.model.work import WorkKind
 from conductor.engine.dispatcher import Dispatcher
 from conductor.evaluation import evaluator
 from conductor.hosts.attempt_stream import AttemptStream
+from conductor.store.postgresql import writer
 from conductor.store.postgresql.store import PostgresqlStore
 from conductor.store.sqlite.store import SqliteStore
 from conductor.store.sqlite.writing import transaction
@@ -27,6 +32,7 @@ from tests.chaos.twins import break_conductor
 
 # A stream lives while its host was heard so long ago: by this conductor, should also a connection have been cut since.
 HEARD_SECONDS = 3.0
+LOST_ANSWERS = 0.002
 _COMMITTED = {
     RunCreated: "K1",
     AttemptCreated: "K2",
@@ -106,6 +112,22 @@ def _before_append(method: Callable[..., Any], fuse: Fuse) -> Callable[..., Any]
     return append
 
 
+def lose_answers() -> None:
+    """Breaks the connection to PostgreSQL after some COMMITs, which are carried out and never answered."""
+    random = Random(f"answers {os.getpid()}")
+    run_together = writer.run_together
+
+    async def run(connection: Any, *statements: Any) -> Any:
+        rows = await run_together(connection, *statements)
+        is_commit = "UPDATE meta SET last_id" in statements[0][0]
+        if is_commit and random.random() < LOST_ANSWERS:
+            await connection.close()
+            raise psycopg.OperationalError("the answer to a COMMIT was lost, by the test")
+        return rows
+
+    writer.run_together = run
+
+
 def _meet_uncommitted(decision: Any, fuse: Fuse) -> None:
     for item in decision.to_store:
         if isinstance(item, Output):
@@ -137,4 +159,5 @@ if __name__ == "__main__":
     die_with_parent()
     break_conductor()
     lay_fuse(Fuse.from_environment())
+    lose_answers()
     sys.exit(main())

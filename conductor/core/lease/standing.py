@@ -124,7 +124,8 @@ class _Draft:
         """Takes a lease that is free, has run out, or is one's own: what one does with that is not known any more."""
         standing = self.standing
         is_free = lease.left <= 0 or lease.holder == standing.me
-        if is_free and not standing.is_leaving and self.now >= standing.rests_until:
+        is_resting = self.now < standing.rests_until and lease.epoch == standing.rests_at
+        if is_free and not standing.is_leaving and not is_resting:
             self._become(Role.TAKING_OVER)
             self._ask(Question.TAKE, lease.epoch)
         else:
@@ -159,7 +160,8 @@ class _Draft:
             self.deeds.append(Stop())
 
     def _rest(self) -> None:
-        self._become(Role.STANDBY, epoch=0, until=0.0, rests_until=self.now + self.standing.seconds)
+        until, epoch = self.now + self.standing.seconds, self.standing.epoch
+        self._become(Role.STANDBY, epoch=0, until=0.0, rests_until=until, rests_at=epoch)
 
     def _ask(self, question: Question, epoch: int | None = None) -> None:
         self._change(is_asking=True)

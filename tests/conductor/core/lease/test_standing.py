@@ -137,10 +137,17 @@ def test_the_lease_is_renewed_during_a_long_recovery() -> None:
 def test_a_conductor_that_gave_the_lease_away_lets_others_take_it_first() -> None:
     conductor = Conductor(*ACTIVE, HandOverAsked(), Ended(), Answered(GIVE_AWAY, 100.0, FREE))
 
-    assert conductor.hear(Answered(LOOK, 100.0, FREE)) == (Role.STANDBY, ())
+    given = Lease("", MINE.epoch, 0.0)
+    assert conductor.hear(Answered(LOOK, 100.0, given)) == (Role.STANDBY, ())
     conductor.now += SECONDS
     conductor.hear()
-    assert conductor.hear(Answered(LOOK, 110.0, FREE)) == (Role.TAKING_OVER, (Ask(TAKE, 3),))
+    assert conductor.hear(Answered(LOOK, 110.0, given)) == (Role.TAKING_OVER, (Ask(TAKE, 4),))
+
+
+def test_a_lease_that_another_took_and_gave_back_is_taken_at_once() -> None:
+    conductor = Conductor(*ACTIVE, HandOverAsked(), Ended(), Answered(GIVE_AWAY, 100.0, FREE))
+
+    assert conductor.hear(Answered(LOOK, 100.0, Lease("", 5, 0.0))) == (Role.TAKING_OVER, (Ask(TAKE, 5),))
 
 
 def test_only_a_stopped_conductor_gives_the_lease_away_and_asks_nothing_else_meanwhile() -> None:
