@@ -53,11 +53,12 @@ WARNING = "/workspace/a.php:10: warning: {} has {} NLOC, {} CCN, 900 token, 2 PA
     ("name", "code", "branches", "told"),
     [
         ("mailbox", 6106, 1153, ["warning"]),
-        ("Shop::sell", 120, 41, ["note"]),
-        ("layout", 301, 15, ["note"]),
-        ("layout", 601, 15, ["warning"]),
+        ("Shop::sell", 190, 81, ["note"]),
+        ("layout", 301, 40, ["note"]),
+        ("layout", 601, 40, ["warning"]),
         ("build_command", 601, 3, []),
-        ("layout", 300, 40, []),
+        ("layout", 300, 80, []),
+        ("layout", 900, 39, []),
         ("type_of_code", 104, 96, []),  # a table: one line for each case
         ("START_TEST", 792, 59, []),
         ("(anonymous)", 572, 99, []),
