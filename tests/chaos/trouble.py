@@ -44,6 +44,7 @@ class Trouble:
         self._rig = rig
         self._seed = seed
         self._figures = figures
+        self._dying: set[str] = set()  # services whose deaths are under way
         self._network = NetworkTrouble(rig, seed, figures)
 
     async def make(self, acts: tuple[Act, ...], disconnects: int) -> None:
@@ -51,7 +52,8 @@ class Trouble:
         rig = self._rig
         superseded = Superseded(rig, self._seed, self._figures)
         async with asyncio.TaskGroup() as tasks:
-            parts = (self._network.make(), self._freeze(), self._kill_shims(), superseded.speak())
+            parts = [self._network.make(), self._freeze(), self._kill_shims(), superseded.speak()]
+            parts += [self.keep_reviving()] if rig.is_shared else []
             endless = [tasks.create_task(part) for part in parts]
             for act in acts:
                 await asyncio.gather(*(self._die(rig.everything[name], deaths) for name, deaths in act.items()))
@@ -70,7 +72,7 @@ class Trouble:
         while True:
             await asyncio.sleep(REVIVE_SECONDS)
             for name in self._rig.addresses:
-                if not self._rig.services[name].is_alive:
+                if name not in self._dying and not self._rig.services[name].is_alive:
                     self._rig.services[name].start()
 
     def _start_the_dead(self) -> None:
@@ -82,6 +84,11 @@ class Trouble:
 
     async def _die(self, service: Service, planned: tuple[Death, ...]) -> None:
         """One service's deaths: it is killed and started with the next fuse, again and again."""
+        self._dying.add(service.name)
+        await self._die_all(service, planned)
+        self._dying.discard(service.name)
+
+    async def _die_all(self, service: Service, planned: tuple[Death, ...]) -> None:
         for death in planned:
             if await self._has_died(service, death):
                 continue

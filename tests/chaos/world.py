@@ -106,7 +106,7 @@ class World:
             await self.trouble.make(
                 shared(self.plan.acts) if self.plan.is_shared else self.plan.acts, self.plan.disconnects
             )
-            reviving = callers.create_task(self.trouble.keep_reviving())
+            reviving = callers.create_task(self.trouble.keep_reviving())  # one may start while its network is still bad
             self.calm.set()
             _, pending = await asyncio.wait(calling, timeout=CALM_SECONDS)
             where = [_place(task) for task in pending]
