@@ -21,6 +21,7 @@ from conductor.api.access.token_book import TokenBook
 from conductor.api.presence import PresenceKeeper, StoredHosts, SwitchedHosts
 from conductor.blobs.folder import FolderBlobs
 from conductor.blobs.opening import DATABASE, open_blobs
+from conductor.blobs.own import OwnBlobs
 from conductor.blobs.port import BlobStore
 from conductor.clock import SystemClock, read_clocks
 from conductor.config import FETCHED_FOLDER, PUSHED_FOLDER, SNAPSHOTS_FOLDER, Settings
@@ -128,7 +129,7 @@ async def serving(
         snapshots = await SnapshotStore.open(
             settings.data / SNAPSHOTS_FOLDER,
             roots,
-            blobs=blobs,
+            blobs=OwnBlobs(blobs, store.conductor_id) if blobs is not None else None,
             epoch=lambda: store.epoch,
             cache_bytes=settings.limits.snapshots_bytes,
         )

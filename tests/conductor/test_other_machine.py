@@ -1,5 +1,6 @@
 """A conductor on another machine goes on with a database and copies of snapshots, without the folders of the first. Keeps K15."""
 
+import asyncio
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,6 +50,25 @@ async def test_a_run_is_made_again_where_neither_its_workspace_nor_its_snapshot_
     assert ended.snapshot.commit == run.snapshot.commit != ""
     assert ended.finding_counts.verified == 1
     assert ended.state == pb.Run.STATE_SUCCEEDED
+
+
+async def test_a_copy_goes_with_the_last_run_that_needs_it(tmp_path: Path) -> None:
+    script = (started(), with_findings(finding("t", "high", 2, "two")))
+    blobs = tmp_path / "blobs"
+    async with running_conductor(tmp_path, hosts={"alpha": ExecutionHost(script)}, blobs=str(blobs)) as running:
+        runs = [(await running.create(agent_step("look"))).name for _ in range(2)]
+        for run in runs:
+            await running.settled(run)
+        counts = []
+        for run in runs:
+            counts.append(len(list(blobs.glob("*/snapshots/*/*"))))
+            await running.runs.DeleteRun(pb.DeleteRunRequest(name=run))
+            while list(blobs.glob(f"*/{run}/*")):
+                await asyncio.sleep(0.01)
+        while list(blobs.glob("*/snapshots/*/*")):
+            await asyncio.sleep(0.01)
+
+    assert counts == [1, 1]
 
 
 async def test_without_a_place_for_the_copy_no_run_is_made(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ async def migrate(source: Side, target: Side, tell: Tell) -> Migrated:
     proof = await prove(target.store)
     _refuse_differences(source.place, proof)
     with tempfile.TemporaryDirectory(prefix="conductor-migrate-") as scratch:
-        route = Route(source.snapshots, target.snapshots, whole.epoch, Path(scratch))
+        route = Route(source.snapshots, target.snapshots, whole.conductor_id, whole.epoch, Path(scratch))
         lost = await carry(route, proof.snapshots, tell)
     if standing.move is None:  # else it was killed right after this
         await source.store.leave(leaving(standing, target.place))

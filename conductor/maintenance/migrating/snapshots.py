@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from conductor.blobs.own import OwnBlobs
 from conductor.blobs.port import BlobStore
 from conductor.core.model.plan import SnapshotPlan
 from conductor.errors import SnapshotLostError
@@ -26,10 +27,11 @@ class SnapshotSide:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """From where to where. `epoch` is that of the copies that are made, `scratch` a folder for files on their way."""
+    """From where to where. Copies are made by this conductor in this epoch; `scratch` is a folder for files on their way."""
 
     source: SnapshotSide
     target: SnapshotSide
+    conductor_id: str
     epoch: int
     scratch: Path
 
@@ -89,6 +91,7 @@ class _Carriage:
 
 
 def _copies(side: SnapshotSide, objects: ObjectStore, route: Route, name: str) -> SnapshotCopies | None:
-    return (
-        None if side.blobs is None else SnapshotCopies(side.blobs, objects, route.scratch / name, lambda: route.epoch)
-    )
+    if side.blobs is None:
+        return None
+    own = OwnBlobs(side.blobs, route.conductor_id)
+    return SnapshotCopies(own, objects, route.scratch / name, lambda: route.epoch)

@@ -1,4 +1,4 @@
-"""The names of copies, and which of them may go. Pure.
+"""The names of copies below their conductor's id, and which of them may go. Pure.
 
 A copy is `snapshots/COMMIT/EPOCH-SHA256`: it holds what that commit needs, and its name proves its bytes. A run's need of it is
 `runs/RUN/EPOCH-COMMIT`, an object without content. Two rules make both safe without any lock, whatever old conductor wakes up:

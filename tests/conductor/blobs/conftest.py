@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from conductor.blobs.folder import FolderBlobs
+from conductor.blobs.own import OwnBlobs
 from conductor.blobs.port import BlobStore
 from conductor.blobs.s3 import S3Blobs
 from tests.kit.leader import leading
@@ -25,10 +26,13 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-@pytest.fixture(params=["folder", "s3", "postgresql"])
+@pytest.fixture(params=["folder", "own", "s3", "postgresql"])
 async def blobs(request: pytest.FixtureRequest, tmp_path: Path, keys: None) -> AsyncIterator[BlobStore]:
     if request.param == "folder":
         store: BlobStore = FolderBlobs(tmp_path / "blobs")
+    elif request.param == "own":
+        await FolderBlobs(tmp_path / "blobs").mark("another/runs/r-0/1-x")
+        store = OwnBlobs(FolderBlobs(tmp_path / "blobs"), "one")
     elif request.param == "postgresql":
         async with leading(request.getfixturevalue("database")) as leader:
             yield leader.open_blobs()

@@ -1,5 +1,6 @@
 """Copies of runs' snapshots in a blob store: any machine has them, none is half there, and none stays without a run."""
 
+import errno
 import shutil
 from collections.abc import Collection
 from pathlib import Path
@@ -10,7 +11,7 @@ from agenthost.api.snapshot_servicer import SnapshotServicer
 from agenthost.snapshots.store import SnapshotStore as HostStore
 from agenthost.v1 import snapshot_service_pb2_grpc as rpc
 from conductor.blobs.folder import FolderBlobs
-from conductor.errors import BlobsUnavailableError, SnapshotLostError
+from conductor.errors import BlobsUnavailableError, NoCapacityError, SnapshotLostError
 from conductor.hosts.snapshots import SnapshotLink, SnapshotPushError
 from conductor.snapshots import SnapshotStore
 from conductor.snapshots import store as snapshot_store
@@ -202,6 +203,26 @@ async def test_a_snapshot_without_a_copy_is_not_kept(pool: Pool, user: UserRepos
     plan = await first.pin(user.folder)
 
     assert not await (await pool.takes_over()).renew(plan)
+
+
+async def test_a_full_disk_on_the_way_here_leaves_nothing_and_may_be_tried_again(
+    pool: Pool, user: UserRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await pool.takes_over()
+    plan = await first.pin(user.folder)
+    await first.keep("run-1", plan.commit)
+    second = await pool.takes_over()
+
+    async def full(name: str, target: Path) -> None:
+        target.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pool.blobs, "get", full)
+        with pytest.raises(NoCapacityError):
+            await second.renew(plan)
+    assert not list((pool.git_folder(2) / "copies").glob("*"))
+    assert await second.renew(plan)
 
 
 async def test_a_store_of_blobs_that_is_away_refuses_the_run_and_keeps_nothing_half(

@@ -57,7 +57,7 @@ async def test_they_go_from_one_folder_into_another_and_into_copies(tmp_path: Pa
     commits = await pinned(home, user)
     await moved(str(home), str(there), blobs=("", str(tmp_path / "blobs")))
     elsewhere = await moved(str(there), str(tmp_path / "elsewhere"), blobs=(str(tmp_path / "blobs"), ""))
-    copies = sorted(path.parent.name for path in (tmp_path / "blobs" / "snapshots").glob("*/*"))
+    copies = sorted(path.parent.name for path in (tmp_path / "blobs").glob("*/snapshots/*/*"))
 
     assert copies == sorted(set(commits))
     assert elsewhere.lost_snapshots == (run_name(3),)
