@@ -54,6 +54,7 @@ _GENERATED = re.compile(
     r"|generated automatically|((this|the) \w+ (is|was|has been) )?generated (by|from)\b)",
     re.IGNORECASE,
 )
+_WORKFLOW = re.compile(r"(^|/)\.github/workflows/[^/]+\.ya?ml$")
 _COMMENT = re.compile(r"\s*(#|//|/\*|\*|--|<!--|;|%|\"\"\"|'|<\?php|$)")
 # /*! jQuery JavaScript Library v1.7.1 … license
 _RELEASED = re.compile(
@@ -97,8 +98,11 @@ def is_product(path: str) -> bool:
 def is_generated(lines: Sequence[str], path: str = "") -> bool:
     """Returns whether a tool wrote the file, by its text: it says so in its first lines, or most of it stands in endless ones.
 
-    With its path, a script in a folder that begins as releases of libraries do was copied from elsewhere.
+    With its path, a script in a folder that begins as releases of libraries do was copied from elsewhere. A workflow never
+    counts, since it runs with the repository's rights: vendors ask at its head to leave some lines alone.
     """
+    if _WORKFLOW.search(path):
+        return False
     if _RELEASED_PATH.search(path) and _RELEASED.match("\n".join(lines[:_HEAD_LINES])[:_HEAD_CHARACTERS]):
         return True
     if any(_COMMENT.match(line) and _GENERATED.search(line[:400]) for line in lines[:_HEAD_LINES]):

@@ -49,7 +49,9 @@ def find_untested_releases(workflow: Workflow, recipes: Recipes) -> Iterator[Fin
 def _published(step: Step, recipes: Recipes) -> tuple[str, int, str]:
     action, first = step.uses.partition("@")[0], line(child(step.node, "uses") or step.node)
     is_trial = "test.pypi" in step.setting("repository-url", "repository_url")
-    has_files = _PAGE_ACTIONS.match(step.uses) and step.setting("files", "file", "artifacts")
+    # A person publishes a draft.
+    is_draft = step.setting("draft") == "true"
+    has_files = _PAGE_ACTIONS.match(step.uses) and step.setting("files", "file", "artifacts") and not is_draft
     if (_PACKAGE_ACTIONS.match(step.uses) and not is_trial) or has_files:
         return PACKAGE, first, action
     pushes = step.setting("push") == "true" or "push=true" in step.setting("outputs")

@@ -80,6 +80,7 @@ def test_a_pipeline_that_lets_faults_through_is_found(look: Looker, rule: str, f
         {WORKFLOW: workflow(PUBLISH, job="    needs: tests\n", more=TESTS)},
         {WORKFLOW: workflow(f"run: make all\n{PUBLISH}"), "Makefile": "all: check\ncheck:\n\tpython -m unittest\n"},
         {WORKFLOW: workflow(PUBLISH, on="workflow_dispatch")},
+        {WORKFLOW: workflow("uses: softprops/action-gh-release@v3\n  with: {draft: true, files: a}")},
         {WORKFLOW: workflow("run: twine upload --repository testpypi dist/*")},
         {WORKFLOW: workflow("run: ./gradlew publish")},  # from a branch: a snapshot
         {
