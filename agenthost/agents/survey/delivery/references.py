@@ -13,10 +13,12 @@ from ...reading.yaml_tree import Node, child, entries, items, last_line, text, t
 from ..finding import Finding, cite, sighting
 
 UNDEFINED = "lens:undefined-reference"
+GAP = "lens:gap-in-name"
 MISSING = "lens:missing-input"
 MAX_LINE_CHARACTERS = 2000
 _FILE_SETTING = re.compile(r"^[a-z]+-version-file$")
 _EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}")
+_NAME = re.compile(r"\s*(?:-\s+)?name:")
 _CONDITION = re.compile(r"^\s*(?:-\s+)?if:\s*(?P<text>.*)$")
 _NAMED = re.compile(
     r"(?<![\w.'-])(?P<context>matrix|steps|needs)\.(?P<key>[A-Za-z_][\w-]*)(?:\.outputs\.(?P<output>[\w-]+))?"
@@ -40,7 +42,7 @@ def find_undefined(workflow: Workflow) -> Iterator[Finding]:
             for match in _references(raw):
                 if lack := _lack(workflow, job, match):
                     title = f"`{match.group()}` is read by job `{job.name}`, {lack}"
-                    yield sighting(UNDEFINED, cite(workflow.source, number), title)
+                    yield sighting(GAP if _NAME.match(raw) else UNDEFINED, cite(workflow.source, number), title)
     yield from _without_event(workflow)
 
 
@@ -54,8 +56,8 @@ def _without_event(workflow: Workflow) -> Iterator[Finding]:
                 yield sighting(UNDEFINED, cite(workflow.source, number), title)
 
 
-def _references(raw: str) -> Iterator[re.Match[str]]:  # none in a name: there it leaves a gap, and no more
-    if re.match(r"\s*(?:#|(?:-\s+)?name:)", raw) or len(raw) > MAX_LINE_CHARACTERS:
+def _references(raw: str) -> Iterator[re.Match[str]]:
+    if re.match(r"\s*#", raw) or len(raw) > MAX_LINE_CHARACTERS:
         return
     condition = _CONDITION.match(raw)
     for part in [condition["text"].partition(" #")[0]] if condition else _EXPRESSION.findall(raw):

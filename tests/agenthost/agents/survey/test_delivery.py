@@ -44,6 +44,7 @@ PUSH, PULL = "  push:\n", "  pull_request:\n"
         ),
         ("undefined-reference", {WORKFLOW: workflow("run: echo ${{ github.event.pull_request.head.sha }}")}),
         ("undefined-reference", {WORKFLOW: workflow("run: echo ${{ github.event.push.ref }}")}),
+        ("gap-in-name", {WORKFLOW: workflow("run: a\n  name: On ${{ matrix.node }}", job=MATRIX)}),
         (
             "missing-input",
             {WORKFLOW: workflow("uses: actions/setup-java@v4\n  with: {java-version-file: .java-version}")},
@@ -93,7 +94,7 @@ def test_a_pipeline_that_lets_faults_through_is_found(look: Looker, rule: str, f
         {WORKFLOW: workflow("run: pytest"), "src/a/tests.py": TEST, "tests/input/a/b.py": TEST},
         {WORKFLOW: workflow("run: make"), "pyproject.toml": "[tool.pytest.ini_options]\n", "tests/a_tests.py": TEST},
         {WORKFLOW: workflow("run: python -m etc.tests"), **PROGRAM},
-        {WORKFLOW: workflow("run: a", job="    name: On ${{ matrix.os }}\n")},
+        {WORKFLOW: workflow("run: a", job="    name: On ${{ matrix.os }}\n" + MATRIX)},
         {WORKFLOW: workflow("run: echo ${{ matrix.os || 'x' }}")},
         {WORKFLOW: workflow("run: echo ${{ github.event.pull_request.number || github.ref }}")},
         {WORKFLOW: workflow("run: echo ${{ github.event.issue.title }}", on="issue_comment")},
