@@ -129,7 +129,7 @@ async def serving(
         snapshots = await SnapshotStore.open(
             settings.data / SNAPSHOTS_FOLDER,
             roots,
-            blobs=OwnBlobs(blobs, store.conductor_id) if blobs is not None else None,
+            blobs=blobs,
             epoch=lambda: store.epoch,
             cache_bytes=settings.limits.snapshots_bytes,
         )
@@ -147,7 +147,7 @@ async def serving(
 def _open_blobs(settings: Settings, store: Store) -> BlobStore | None:
     """Opens where the copies of snapshots lie. Those of conductors that share a database lie in it, where nothing else is set."""
     if not isinstance(store, SharedStore):
-        return open_blobs(settings.blobs) if settings.blobs else None
+        return OwnBlobs(open_blobs(settings.blobs), store.conductor_id) if settings.blobs else None
     if settings.blobs in ("", DATABASE):
         return store.open_blobs()
     blobs = open_blobs(settings.blobs)
@@ -155,7 +155,7 @@ def _open_blobs(settings: Settings, store: Store) -> BlobStore | None:
         text = f"blobs: the folder {settings.blobs} serves one machine, and a standby on another could not take over"
         hint = "leave --blobs out, for copies in the database, or say with --shared-data that every machine has this folder"
         raise ConfigurationError(text, hint=hint)
-    return blobs
+    return OwnBlobs(blobs, store.conductor_id)
 
 
 def _configured(settings: Settings) -> dict[str, str]:

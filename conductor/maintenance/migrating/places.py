@@ -45,7 +45,7 @@ async def _open_database(stack: AsyncExitStack, url: str, blobs: BlobStore | Non
     raw = await (PostgresqlRaw.open_source(url) if is_source else PostgresqlRaw.open_target(url))
     stack.push_async_callback(raw.close)
     own = PostgresqlBlobs(raw.address, raw.readers, raw.commit)
-    return Side(raw, SnapshotSide(None, blobs or own))
+    return Side(raw, SnapshotSide(None, blobs or own, is_alone=blobs is None))
 
 
 def _folder_of(place: str) -> Path:

@@ -23,6 +23,7 @@ class SnapshotSide:
 
     folder: Path | None
     blobs: BlobStore | None = None
+    is_alone: bool = False  # no other conductor has blobs there: it is the conductor's own database
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,5 +94,5 @@ class _Carriage:
 def _copies(side: SnapshotSide, objects: ObjectStore, route: Route, name: str) -> SnapshotCopies | None:
     if side.blobs is None:
         return None
-    own = OwnBlobs(side.blobs, route.conductor_id)
+    own = side.blobs if side.is_alone else OwnBlobs(side.blobs, route.conductor_id)
     return SnapshotCopies(own, objects, route.scratch / name, lambda: route.epoch)
