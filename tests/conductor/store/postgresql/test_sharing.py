@@ -117,15 +117,6 @@ async def test_a_holder_that_stands_still_in_a_transaction_is_ended(open_store: 
         await one.append(creation(run_name(1)), 1.0)
 
 
-async def woken(store: SharedPostgresqlStore, run: str, seconds: float) -> float:
-    """Returns how long it took until a watcher of a run was woken."""
-    begun = time.monotonic()
-    with store.watch(run) as watcher:
-        async with asyncio.timeout(seconds):
-            await watcher.changed()
-    return time.monotonic() - begun
-
-
 @pytest.mark.parametrize("notifies", [True, False])
 async def test_watchers_of_a_standby_wake_with_and_without_notices(open_store: Open, *, notifies: bool) -> None:
     """Correctness never depends on NOTIFY: a sweep finds what was stored."""
