@@ -20,6 +20,7 @@ MAX_SECONDS = 2.0
 CHUNK = 65_536
 MAX_ERRORS = 1000
 MAX_SIBLINGS = 4000
+MAX_NODES = 600_000  # code has a node for every three or four characters
 _TSX = "TSX"
 _GRAMMARS = {
     "Python": ("tree_sitter_python", "language"),
@@ -87,7 +88,9 @@ def parse_tree(source: SourceText) -> tuple[Grammar, Node] | None:
 
 
 def _is_wild(root: Node) -> bool:
-    """Returns whether an error spans thousands of nodes: searching them takes quadratic time."""
+    """Returns whether a tree has far too many nodes, or an error spans thousands: searching them takes quadratic time."""
+    if root.descendant_count > MAX_NODES:
+        return True
     waiting, looked = [root], 0
     while waiting and looked < MAX_ERRORS:
         node, looked = waiting.pop(), looked + 1

@@ -181,6 +181,7 @@ def test_a_hostile_repository_is_survived_and_nothing_of_it_is_run(tmp_path: Pat
         "signs.py": b"x = " + b"-" * 200_000 + b"1\n",
         "nested.py": b"\n".join(b" " * n + b"if x:" for n in range(95)) + b"\n" + b" " * 95 + b"pass\n",
         "chain.py": b"x" + b".a" * 20_000 + b"\n",
+        "pairs.ts": b"x = " + (b"[" * 80 + b"\n") * 6000 + (b"]" * 80 + b"\n") * 6000,
         "sum.py": b"x = " + b"1 + " * 20_000 + b"1\n",
         "binary.py": bytes(range(256)) * 100,
         "README.md": b"[" * 50_000 + b"](" * 50_000 + b"\n# " + b"a" * 90_000 + b"\n```\n",
