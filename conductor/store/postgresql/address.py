@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from typing import Self
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import make_conninfo
+from psycopg.pq import Conninfo
 
 from conductor.errors import ConfigurationError
 
-_SECRETS = ("password", "sslpassword")
+_SECRET = b"*"  # libpq's mark of a parameter that is not to be shown
+_KEYS = (b"scram_client_key", b"scram_server_key")  # which it marks as others
 _HINT = "postgresql://USER@HOST/DB, with the password in a file that PGPASSFILE names, or in PGPASSWORD"
 
 
@@ -23,15 +25,20 @@ class DatabaseAddress:
     def read(cls, url: str) -> Self:
         """Reads a URL of libpq. ConfigurationError: it is none, or holds a password."""
         try:
-            found = {name: str(value) for name, value in conninfo_to_dict(url).items() if value}
-        except psycopg.Error as error:
-            raise ConfigurationError(f"store: the URL cannot be read: {str(error).strip()}", hint=_HINT) from error
-        if secret := next((name for name in _SECRETS if name in found), ""):
-            text = (
-                f"store: the URL holds a {secret}, which every user of this machine can read in the list of processes"
-            )
-            raise ConfigurationError(text, hint=_HINT)
+            options = [option for option in Conninfo.parse(url.encode()) if option.val]
+        except (psycopg.Error, UnicodeEncodeError) as error:
+            raise ConfigurationError(f"store: the URL cannot be read{_reason(url, error)}", hint=_HINT) from None
+        secrets = [option for option in options if option.dispchar == _SECRET or option.keyword in _KEYS]
+        if secrets:
+            text = f"store: the URL holds a secret ({secrets[0].keyword.decode()}), which every user of this machine can read"
+            raise ConfigurationError(f"{text} in the list of processes", hint=_HINT)
+        found = {option.keyword.decode(): (option.val or b"").decode(errors="replace") for option in options}
         if not found.get("dbname"):
             raise ConfigurationError("store: the URL names no database", hint=_HINT)
         place = f"{found.get('host', 'its local socket')}{':' + found['port'] if 'port' in found else ''}"
         return cls(make_conninfo("", **found), f"database '{found['dbname']}' at {place}")
+
+
+def _reason(url: str, error: Exception) -> str:
+    """Returns what libpq says. It quotes the place of the fault, which may be a password where the URL can hold one."""
+    return "" if "@" in url or "password" in url else f": {str(error).strip()}"

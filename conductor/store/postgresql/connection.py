@@ -39,8 +39,13 @@ _LIBPQ = {
     "keepalives_count": 3,
     "tcp_user_timeout": UNACKNOWLEDGED_SECONDS * 1000,
 }
+# Neither a URL nor the environment changes these: values are sent as UTF-8, and a stopped holder is known by its name.
+_OWN = {"application_name": "conductor", "client_encoding": "UTF8"}
+# Nor does what an operator set for the user or the database. A lease that a crash of the server forgets would be given twice.
 _SETTINGS = {
     "search_path": SCHEMA_NAME,
+    "default_transaction_isolation": "read\\ committed",
+    "synchronous_commit": "on",
     "idle_in_transaction_session_timeout": IDLE_SECONDS * 1000,
     "lock_timeout": LOCK_SECONDS * 1000,
     "client_min_messages": "error",
@@ -64,9 +69,9 @@ async def connect(address: DatabaseAddress, settings: dict[str, Any] | None = No
     """Opens a connection, after a look whether the server is one that the store can rely on. The caller closes it."""
     own = psycopg.conninfo.conninfo_to_dict(address.conninfo)
     options = " ".join(f"-c {name}={value}" for name, value in (_SETTINGS | (settings or {})).items())
-    given: dict[str, Any] = (
-        {"application_name": "conductor"} | _LIBPQ | own | {"options": f"{own.get('options', '')} {options}".strip()}
-    )
+    # Of several hosts, one may be a replica.
+    several = {"target_session_attrs": "primary"} if "," in str(own.get("host", "")) else {}
+    given: dict[str, Any] = _LIBPQ | several | own | _OWN | {"options": f"{own.get('options', '')} {options}".strip()}
     try:
         connection = await AsyncConnection.connect(
             "", autocommit=True, prepare_threshold=None, context=_ADAPTERS, **given

@@ -15,8 +15,9 @@ _CONNECTING = {
     "password authentication failed": "mend the password in the file that PGPASSFILE names, or in PGPASSWORD",
     "no pg_hba.conf entry": "allow this user and machine in the server's pg_hba.conf",
     "does not exist": "create the user and the database:  createuser USER, then createdb --owner USER DB",
-    "too many clients": "raise max_connections of the server; a conductor needs 6",
-    "too many connections": "raise the limit of connections of this user or database; a conductor needs 6",
+    "too many clients": "raise max_connections of the server; a conductor needs 8",
+    "connection slots are reserved": "raise max_connections of the server; a conductor needs 8",
+    "too many connections": "raise the limit of connections of this user or database; a conductor needs 8",
     "the database system is": "wait until the server has started",
     "unsupported startup parameter": "give the address of PostgreSQL itself: this is a connection pool",
 }
@@ -33,9 +34,11 @@ _PASSING = {
     "40": "",
     "25006": "the server is a replica that only reads, or was set to read only: give the address of the primary",
     "25P03": "",
+    "42501": "let its user own the schema 'conductor', or create it:  GRANT CREATE ON DATABASE DB TO USER",
     "58": "look at the disk and the log of the server",
 }
 _DAMAGED = ("XX001", "XX002")
+_LACKING = ("42P01", "42703", "3F000")  # tables, columns, the schema
 _REPEATED = (errors.UniqueViolation, errors.ForeignKeyViolation)
 
 
@@ -53,6 +56,9 @@ def translate(error: psycopg.Error, address: DatabaseAddress) -> Exception:
     said = str(error).partition("\n")[0].strip() or type(error).__name__
     if state in _DAMAGED:
         return DatabaseDamagedError(f"the {address.shown} is damaged: {said}", hint="restore a backup of the server")
+    if state in _LACKING:
+        text = f"the {address.shown} has no whole schema of a conductor: {said}"
+        return DatabaseDamagedError(text, hint="give another database with --store, or restore a backup of the server")
     hint = next((_PASSING[key] for key in (state, state[:2]) if key in _PASSING), None)
     # Without an SQLSTATE it is libpq that tells: the connection broke.
     if hint is None and not state and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):

@@ -55,10 +55,11 @@ async def read_version(connection: Connection, address: DatabaseAddress, schema:
         has_meta, has_schema = (await ask(connection, _OWNED))[0]
         if not has_meta and not has_schema:
             return 0
-        version = int((await ask(connection, "SELECT schema_version FROM meta"))[0][0])
+        version = (await ask(connection, "SELECT schema_version FROM meta"))[0][0]
     except (psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedTable, IndexError) as error:
-        text = f"the schema '{SCHEMA_NAME}' of the {address.shown} is not a conductor's"
-        raise DatabaseDamagedError(text, hint="give another database with --store") from error
+        raise _foreign(address) from error
+    if not isinstance(version, int) or version < 1:
+        raise _foreign(address)
     if version > schema.version:
         raise DatabaseTooNewError(
             f"the {address.shown} has version {version}; this conductor knows versions up to {schema.version}",
@@ -66,6 +67,11 @@ async def read_version(connection: Connection, address: DatabaseAddress, schema:
             metadata={"found": str(version), "known": str(schema.version)},
         )
     return version
+
+
+def _foreign(address: DatabaseAddress) -> DatabaseDamagedError:
+    text = f"the schema '{SCHEMA_NAME}' of the {address.shown} is not a conductor's"
+    return DatabaseDamagedError(text, hint="give another database with --store")
 
 
 async def take_epoch(connection: Connection) -> Identity:

@@ -79,11 +79,72 @@ async def test_a_password_comes_from_a_file_or_the_environment(
 
 
 async def test_a_password_in_the_url_is_refused_and_not_repeated() -> None:
-    for url in ("postgresql://ann:hidden@db/flows", "postgresql://ann@db/flows?password=hidden", "postgresql://ann@db"):
+    for url in (
+        "postgresql://ann:hidden@db/flows",
+        "postgresql://ann@db/flows?password=hidden",
+        "postgresql://ann@db",
+        "postgresql://ann:hid%den-hidden@db/flows",  # libpq quotes where it cannot go on
+        "postgresql://ann:hidden hidden@db/flows",
+        "postgresql:///flows?password=hid%den-hidden",
+        "postgresql:///flows?sslpassword=hidden",
+        "postgresql:///flows?scram_client_key=hidden",
+    ):
         with pytest.raises(ConfigurationError) as refused:
             DatabaseAddress.read(url)
         assert "hidden" not in str(refused.value)
         assert "PGPASSFILE" in refused.value.hint
+
+
+@pytest.mark.parametrize("place", ["url", "environment", "database"])
+async def test_nothing_around_a_connection_changes_what_the_store_relies_on(
+    database: str, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """Text in another encoding would be stored as another text, and a lease that is not on disk be given twice."""
+    found = psycopg.conninfo.conninfo_to_dict(database)
+    if place == "url":
+        found |= {"client_encoding": "LATIN1", "application_name": "x", "options": "-c search_path=public"}
+    if place == "environment":
+        monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+        monkeypatch.setenv("PGAPPNAME", "x")
+        monkeypatch.setenv("PGOPTIONS", "-c search_path=public")
+    wishes = {"default_transaction_isolation": "serializable", "synchronous_commit": "off", "search_path": "public"}
+    statements = [f"ALTER DATABASE {found['dbname']} SET {name} = {value}" for name, value in wishes.items()]
+    with psycopg.connect(database, autocommit=True) as operator:
+        for statement in statements if place == "database" else ():
+            operator.execute(statement.encode())
+        connection = await connect(DatabaseAddress.read(psycopg.conninfo.make_conninfo("", **found)))
+        names = ("transaction_isolation", "synchronous_commit", "search_path", "application_name")
+        told = [(await ask(connection, "SELECT current_setting(%s)", name))[0][0] for name in names]
+        length = await ask(connection, "SELECT length(%s), %s", "é", "é")
+        await connection.close()
+        operator.execute(f"ALTER DATABASE {found['dbname']} RESET ALL".encode())
+
+    assert told == ["read committed", "on", "conductor", "conductor"]
+    assert length == [(1, "é")]
+
+
+async def test_of_several_hosts_the_primary_is_taken(database: str) -> None:
+    found = psycopg.conninfo.conninfo_to_dict(database)
+    several = psycopg.conninfo.make_conninfo("", **found | {"host": f"/nowhere,{found['host']}"})
+
+    connection = await connect(DatabaseAddress.read(several))
+    parameters = connection.info.get_parameters()
+    await connection.close()
+
+    assert (parameters["host"], parameters["target_session_attrs"]) == (found["host"], "primary")
+
+
+async def test_a_user_without_rights_is_told_which_to_grant(databases: Databases, database: str) -> None:
+    databases.allow_passwords()
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("SET ROLE locked")
+        with pytest.raises(errors.InsufficientPrivilege) as refused:
+            connection.execute("CREATE SCHEMA conductor")
+
+    found = translate(refused.value, DatabaseAddress.read(database))
+
+    assert isinstance(found, StorageError)
+    assert "GRANT CREATE ON DATABASE" in found.hint
 
 
 async def test_a_connection_pool_is_refused(database: str) -> None:
@@ -126,6 +187,21 @@ async def test_two_conductors_that_find_an_empty_database_make_one_schema(databa
     [
         ("CREATE SCHEMA conductor", DatabaseDamagedError, "is not a conductor's"),
         ("CREATE SCHEMA conductor CREATE TABLE meta (other TEXT)", DatabaseDamagedError, "is not a conductor's"),
+        (
+            "CREATE SCHEMA conductor CREATE VIEW meta AS SELECT 'x' schema_version",
+            DatabaseDamagedError,
+            "not a conductor",
+        ),
+        (
+            "CREATE SCHEMA conductor CREATE VIEW meta AS SELECT -3 schema_version",
+            DatabaseDamagedError,
+            "not a conductor",
+        ),
+        (
+            "CREATE SCHEMA conductor CREATE VIEW meta AS SELECT 1 schema_version",
+            DatabaseDamagedError,
+            '"place" does not',
+        ),
     ],
 )
 async def test_a_schema_of_another_program_is_refused(
@@ -180,7 +256,9 @@ async def test_an_old_server_is_refused(database: str, monkeypatch: pytest.Monke
         (errors.SerializationFailure("try again"), StorageError, ""),
         (psycopg.OperationalError("server closed the connection"), StorageError, ""),
         (errors.DataCorrupted("invalid page"), DatabaseDamagedError, "restore a backup of the server"),
-        (errors.UndefinedColumn("no such column"), errors.UndefinedColumn, None),
+        (errors.UndefinedColumn("no such column"), DatabaseDamagedError, "restore a backup of the server"),
+        (errors.InsufficientPrivilege("permission denied"), StorageError, "GRANT CREATE"),
+        (errors.SyntaxError("at or near"), errors.SyntaxError, None),
     ],
 )
 async def test_each_error_of_the_server_says_whether_it_may_pass_and_what_to_do(
