@@ -35,8 +35,10 @@ def look(database: str, query: str) -> list[tuple[object, ...]]:
 
 def everything(database: str) -> list[object]:
     """Returns every row but the one of `meta`."""
-    tables = [str(name) for (name,) in look(database, "SELECT tablename FROM pg_tables WHERE schemaname = 'conductor'")]
-    return [(name, sorted(map(str, look(database, f"TABLE {name}")))) for name in tables if name != "meta"]
+    with psycopg.connect(database, options="-c search_path=conductor") as connection:
+        found = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'conductor'").fetchall()
+        tables = sorted(str(name) for (name,) in found if name != "meta")
+        return [(name, sorted(map(str, connection.execute(f"TABLE {name}".encode())))) for name in tables]
 
 
 async def live(store: Store) -> None:
