@@ -311,11 +311,12 @@ class SnapshotStore:
         """
         if self._copies is None:
             return
-        if await self._copies.sweep_once(known):
+        copied = await self._copies.sweep_once(known)
+        if copied is not None:
             bases = await self._objects.named(BASES)
             for ref, commit in (await self._objects.named(RUNS)).items():
-                run = ref.rpartition("/")[2]
-                await self._copy(run, commit, bases.get(f"{BASES}/{run}", ""), self._copies)
+                if (run := ref.rpartition("/")[2]) not in copied:
+                    await self._copy(run, commit, bases.get(f"{BASES}/{run}", ""), self._copies)
         if await in_thread(size_of, self._folder) > self._cache_bytes:
             await self._shrink(self._copies)
 

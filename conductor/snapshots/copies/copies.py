@@ -107,24 +107,28 @@ class SnapshotCopies:
         _log.info("snapshot_fetched", commit=copy.commit)
         return True
 
-    async def sweep_once(self, known: Callable[[Collection[str]], Awaitable[Collection[str]]]) -> bool:
+    async def sweep_once(
+        self, known: Callable[[Collection[str]], Awaitable[Collection[str]]]
+    ) -> Collection[str] | None:
         """Removes the needs of runs that do not exist, then the copies that no run needs; once for each epoch.
 
-        Returns whether it was this time.
+        Returns the runs whose needs are kept; None where it was done before.
         """
         if self._swept == self._epoch():
-            return False
-        removed, epoch = 0, self._epoch()
+            return None
+        removed, epoch, kept = 0, self._epoch(), set()
         async for names in self._pages(NEEDS):
             needs = read_needs(names)
-            for need in find_orphaned(needs, await known({need.run for need in needs}), epoch):
+            orphaned = find_orphaned(needs, await known({need.run for need in needs}), epoch)
+            for need in orphaned:
                 await self._blobs.delete(need.name)
-                removed += 1
+            kept |= {need.run for need in needs} - {need.run for need in orphaned}
+            removed += len(orphaned)
         removed += await self.prune()
         self._swept = epoch
         if removed:
             _log.info("snapshot_copies_swept", removed=removed)
-        return True
+        return kept
 
     async def prune(self) -> int:
         """Removes the copies that no run needs; returns how many. Those that are kept meanwhile stay."""

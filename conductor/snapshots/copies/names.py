@@ -13,6 +13,7 @@ import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+KEPT_COPIES = 2  # of a commit: one may be damaged
 COPIES, NEEDS = "snapshots/", "runs/"
 _COPY = re.compile(r"snapshots/([0-9a-f]{40})/([0-9]{1,18})-([0-9a-f]{64})")
 _NEED = re.compile(r"runs/([a-z0-9-]{1,64})/([0-9]{1,18})-([0-9a-f]{40})")
@@ -64,5 +65,9 @@ def find_orphaned(needs: Iterable[Need], known_runs: Collection[str], epoch: int
 
 
 def find_unneeded(copies: Iterable[Copy], needed: Collection[str], epoch: int) -> list[Copy]:
-    """Returns the copies that no run needs. `needed` was read after `copies`."""
-    return [copy for copy in copies if copy.commit not in needed and copy.epoch <= epoch]
+    """Returns the copies that no run needs, and all but the newest two of a commit. `needed` was read after `copies`."""
+    newest: dict[str, list[Copy]] = {}
+    for copy in sorted(copies, reverse=True):
+        newest.setdefault(copy.commit, []).append(copy)
+    spare = [copy for commit, found in newest.items() for copy in found[KEPT_COPIES if commit in needed else 0 :]]
+    return [copy for copy in spare if copy.epoch <= epoch]

@@ -15,7 +15,7 @@ from conductor.errors import BlobsUnavailableError, NoCapacityError, SnapshotLos
 from conductor.hosts.snapshots import SnapshotLink, SnapshotPushError
 from conductor.snapshots import SnapshotStore
 from conductor.snapshots import store as snapshot_store
-from conductor.snapshots.copies.names import Copy, Need, read_copies, read_needs
+from conductor.snapshots.copies.names import Copy, Need, find_unneeded, read_copies, read_needs
 from conductor.snapshots.scopes.scope import Scope, ScopeKind
 from servicekit.addresses import Address
 from servicekit.channels import open_channel
@@ -239,6 +239,14 @@ async def test_a_store_of_blobs_that_is_away_refuses_the_run_and_keeps_nothing_h
     assert len(pool.objects) == 1
 
 
+def test_what_may_go_is_not_needed_or_the_third_of_its_commit_and_of_no_later_epoch() -> None:
+    copies = [Copy(epoch, commit, "0") for commit, epochs in ((A, (1, 2, 3, 9)), (B, (2, 9))) for epoch in epochs]
+
+    assert find_unneeded(copies, {A, B}, 5) == [Copy(2, A, "0"), Copy(1, A, "0")]
+    assert set(find_unneeded(copies, {A}, 5)) == {Copy(2, A, "0"), Copy(1, A, "0"), Copy(2, B, "0")}
+    assert find_unneeded(copies, set(), 1) == [Copy(1, A, "0")]
+
+
 def test_only_names_of_ours_are_read_and_the_epoch_is_a_number() -> None:
     digest = 64 * "0"
     names = [f"snapshots/{A}/9-{digest}", f"snapshots/{A}/10-{digest}", f"snapshots/{A}/x-{digest}", "snapshots/readme"]
@@ -290,3 +298,17 @@ async def test_another_machine_pushes_the_snapshot_to_a_host(pool: Pool, user: U
 
     assert (host.locate(plan.commit).tree / "README.md").exists()
     assert not caught.value.is_retryable
+
+
+async def test_a_restart_stores_nothing_again(pool: Pool, user: UserRepository) -> None:
+    async def all_known(runs: Collection[str]) -> Collection[str]:
+        return runs
+
+    first = await SnapshotStore.open(pool.git_folder(1), blobs=pool.blobs, epoch=lambda: 1)
+    await first.keep("run-1", (await first.pin(user.folder)).commit)
+    before = pool.objects
+    for epoch in (2, 3):
+        again = await SnapshotStore.open(pool.git_folder(1), blobs=pool.blobs, epoch=lambda: epoch)  # noqa: B023
+        await again.tend_copies(all_known)
+
+    assert (pool.objects, pool.needs) == (before, ["run-1"])
