@@ -30,7 +30,7 @@ NO_INDEX = re.compile(
 # Programs that run by themselves in the sandbox or as a process; an import would start them.
 PROGRAMS = ("agenthost.agents", "agenthost.proof.escape_program", "__main__")
 # What only an extra brings: a module that needs it says so, and no other module imports that one at its head.
-OF_EXTRAS = ("opentelemetry", "prometheus_client", "zeroconf", "ifaddr")
+OF_EXTRAS = ("opentelemetry", "prometheus_client", "zeroconf", "ifaddr", "psycopg", "obstore")
 IMPORTS = f"""
 import importlib, pkgutil, sys
 import agenthost, conductor, servicekit
