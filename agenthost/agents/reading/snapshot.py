@@ -8,6 +8,7 @@ import stat
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
+from posixpath import dirname, join, normpath
 
 MAX_FILES = 60_000
 MAX_DEPTH = 40
@@ -56,6 +57,11 @@ class Snapshot:
     def has(self, path: str) -> bool:
         """Returns whether a regular file or a folder of this name is in the repository (a symlink counts as there)."""
         return path in self.sizes or path in self.folders or self._is_link(path)
+
+    def linked(self) -> frozenset[str]:
+        """Returns the paths in the repository that symlinks lead to."""
+        links = [path for path, reason in self.left_out.items() if reason == LINKS]
+        return frozenset(normpath(join(dirname(path), _target(self._root / path))) for path in links)
 
     @property
     def unread(self) -> frozenset[str]:
@@ -148,6 +154,13 @@ class Snapshot:
             self.sizes[path] = entry.stat(follow_symlinks=False).st_size
         except OSError:
             self.left_out[path] = UNREADABLE
+
+
+def _target(link: Path) -> str:
+    try:
+        return str(link.readlink())
+    except OSError:
+        return ""
 
 
 def read_bytes(path: Path, most: int) -> bytes | None:

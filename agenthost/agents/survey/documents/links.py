@@ -31,6 +31,9 @@ _OWN_PAGE = r"https?://github\.com/{}/(?:(?:tree|blob|raw)/(?:main|master|HEAD)(
 _WORKFLOW = re.compile(r"^actions/workflows/([\w.-]+\.ya?ml).*")
 _HTML = re.compile(r"<(?:a|img|source)\b[^>]*?\b(?:href|src|srcset)\s*=\s*[\"']([^\"'\s]+)[\"']", re.IGNORECASE)
 _IDENTIFIER = re.compile(r"\b(?:id|name)\s*=\s*[\"']?([^\"'\s>]+)")
+_HTML_HEADING = re.compile(r"<h([1-6])\b[^>]*>(.{1,400}?)</h\1\s*>", re.IGNORECASE | re.DOTALL)
+_TAG = re.compile(r"<[^>]*>")
+_ADDRESS = re.compile(r"https?://\S+")
 _CONTRIBUTORS = re.compile(
     r"<!-- ALL-CONTRIBUTORS-LIST:START.*?ALL-CONTRIBUTORS-LIST:END", re.DOTALL
 )  # its anchors lead nowhere
@@ -54,9 +57,12 @@ def find_dead_links(survey: Survey) -> Iterator[Finding]:
         parts = list(dict.fromkeys(_parts(markdown, source.text)))
         anchors = {_bare(text) for _, kind, text in parts if kind == "anchor"} | {"top", "readme"}
         anchors |= {f"{anchor}{number}" for anchor in anchors for number in range(1, 6)}
+        swapped = {text for _, kind, text in parts if kind == "swapped"}
         for line, text in ((line, text) for line, kind, text in parts if kind == "link"):
             target = _WORKFLOW.sub(r"/.github/workflows/\1", own.sub("", unquote(text)))
             if not _ELSEWHERE.match(target) and (found := _judge(survey, source.path, target, anchors)):
+                if text in swapped and found[0] == "lens:dead-link":
+                    found = "lens:malformed-link", f"`{target}` and the address before it have each other's place"
                 yield sighting(found[0], cite(source, line), found[1])
 
 
@@ -67,7 +73,10 @@ def _documents(survey: Survey) -> tuple[str, ...]:
     made = [*(re.escape(f"{site}/") for site in sites if site), "docs?/(?!.*readme)" if sites else "//"]
     other = re.compile("|".join(made), re.IGNORECASE)
     found = (path for path in survey.snapshot.paths if language(path) == "Markdown" and not other.match(path))
-    kept = (path for path in found if not (_LEFT_ALONE.search(path) or is_vendored(path) or is_test(path)))
+    shown = survey.snapshot.linked()  # elsewhere, where their links have another meaning
+    kept = (
+        path for path in found if not (path in shown or _LEFT_ALONE.search(path) or is_vendored(path) or is_test(path))
+    )
     return tuple(sorted(kept, key=lambda path: (path.count("/"), path))[:MAX_DOCUMENTS])
 
 
@@ -99,6 +108,7 @@ def _judge(survey: Survey, document: str, target: str, anchors: set[str]) -> tup
 
 def _parts(markdown: Any, text: str) -> Iterator[tuple[int, str, str]]:
     """Yields line, kind and text of the links and anchors of a document."""
+    yield from ((1, "anchor", _TAG.sub("", heading)) for _, heading in _HTML_HEADING.findall(text))
     line, is_heading = 1, False
     for token in markdown.parse(_CONTRIBUTORS.sub(lambda match: "\n" * match[0].count("\n"), text)):
         line = token.map[0] + 1 if token.map else line
@@ -119,7 +129,11 @@ def _inside(token: Any, line: int) -> Iterator[tuple[int, str, str]]:
         yield line, "text", token.content
     elif target := token.attrGet("href") or token.attrGet("src"):
         yield line, "link", str(target)
+    previous = None
     for child in () if token.type == "image" else token.children or ():
+        if previous and previous.type == "link_open" and _ADDRESS.fullmatch(child.content):
+            yield line, "swapped", str(previous.attrGet("href"))
+        previous = child
         yield from _inside(child, line)
         line += child.type in {"softbreak", "hardbreak"}
 

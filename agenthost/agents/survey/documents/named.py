@@ -108,8 +108,12 @@ def may_exist(snapshot: Snapshot, path: str) -> bool:
         return True
     parts = path.split("/")
     parents = ["/".join(parts[:count]) for count in range(len(parts))]
-    ignores = (snapshot.read(join(folder, ".gitignore")) for folder in parents)
-    ignored = _MADE.union(line.strip().strip("/") for source in ignores if source for line in source.lines)
+    ignored = set(_MADE)
+    for folder in parents:
+        source = snapshot.read(join(folder, ".gitignore"))
+        for line in source.lines if source else ():
+            name = re.sub(r"(/\*+)+$", "", line.strip()).strip("/")  # `src/**` is all of `src`
+            ignored.update((name, join(folder, name)) if name else ())
     nearest = next((folder for folder in parents[:0:-1] if snapshot.has(folder)), "")
     return bool(nearest and snapshot.is_opaque(nearest)) or not ignored.isdisjoint((path, *parents[1:], *parts))
 

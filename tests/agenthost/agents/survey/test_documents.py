@@ -26,6 +26,7 @@ Looker = Callable[..., list[Finding]]
         ("[a](Manual/Guide.md)", "moved-link", "`Manual/Guide.md` should be `manual/guide.md`"),
         ("[a]((https://a.b))", "malformed-link", "begins with a second bracket"),
         ("[a](me@a.org)", "malformed-link", "`mailto:` is missing"),
+        ("[https://a.b/sets](sets)", "malformed-link", "each other's place"),
     ],
 )
 def test_a_dead_link_is_found_with_its_cause(look: Looker, line: str, rule: str, told: str) -> None:
@@ -50,6 +51,22 @@ def test_a_link_to_what_the_project_makes_is_not_dead(look: Looker) -> None:
     }
     (found,) = look(find_dead_links, files)
     assert found.title == "`gone.md` leads to nothing"
+
+
+def test_a_heading_of_html_is_a_section(look: Looker) -> None:
+    assert not look(
+        find_dead_links, {"README.md": '<div>\n  <h1 align="center"><b>The Tool</b></h1>\n</div>\n\n[a](#the-tool)\n'}
+    )
+
+
+def test_a_document_that_a_link_shows_elsewhere_is_not_judged(look: Looker, tmp_path: Path) -> None:
+    (tmp_path / "README.md").symlink_to("packages/zod/README.md")
+    assert not look(find_dead_links, {"packages/zod/README.md": "![logo](logo.svg)\n", "logo.svg": ""})
+
+
+def test_a_path_that_git_ignores_is_made_by_a_build(look: Looker) -> None:
+    files = {"packages/a/tsconfig.json": '{"files": ["src/index.ts"]}', "packages/a/.gitignore": "src/**\n"}
+    assert not look(find_missing, files)
 
 
 ADDRESSES = "https://github.com/me/it"
