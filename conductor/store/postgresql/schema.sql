@@ -26,7 +26,7 @@ CREATE TABLE clock (
   time_offset DOUBLE PRECISION NOT NULL
 );
 
-CREATE TABLE presence ( -- how the active conductor sees its hosts, for standbys; nothing is lost with it
+CREATE UNLOGGED TABLE presence ( -- how the active conductor sees its hosts, for standbys; nothing is lost with it
   number SMALLINT PRIMARY KEY CHECK (number = 1),
   time TIMESTAMPTZ NOT NULL,
   data BYTEA NOT NULL
