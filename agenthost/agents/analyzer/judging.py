@@ -12,6 +12,7 @@ from ..files import as_told, is_generated, is_test, is_vendored
 from ..reading.snapshot import read_bytes
 from . import doubts
 from .blocks.blocks import Blocks
+from .doubts.pipelines import REPEATED
 from .results import Narrowing, Result
 from .sarif.values import RawResult
 from .selection import head_of
@@ -25,7 +26,6 @@ FOREIGN = "in vendored or generated files"
 NARROWED = "narrowed"
 OF_TESTS = 2  # the last place in the order of files
 EXCEPTED_LINES = 4  # after a result: some tools name the beginning of a call only
-EXCEPTED = "whose lines are an exception of its rule"
 
 
 class Judge:
@@ -66,9 +66,7 @@ class Judge:
         told, result = result, replace(result, path=path, start_line=start, end_line=end)
         if not reason and self._is_narrowed(result):
             reason = NARROWED
-        if not reason and self._is_excepted(result, max(start, told.end_line)):
-            reason = EXCEPTED
-        return result, reason
+        return (result, reason) if reason else self._looked_at(result, max(start, told.end_line))
 
     def order(self, path: str) -> int:
         """Returns how early results of a file become findings: of a changed one first, of test code last."""
@@ -117,20 +115,22 @@ class Judge:
         is_foreign = is_vendored(path) or is_generated((head_of(self.root / path) or "").split("\n"), path)
         return FOREIGN if is_foreign else ""
 
-    def _is_excepted(self, result: Result, end: int) -> bool:
-        """Returns whether the lines of a result, up to the end that its tool gives, hold what makes them an exception."""
+    def _looked_at(self, result: Result, end: int) -> tuple[Result, str]:
+        """Returns a result by the rule that is told, and why its lines, up to the end that its tool gives, make it an exception."""
         rule = result.rule.rpartition("/")[2]  # some tools put their name before a rule
         texts = self._unless.get(rule, ())
-        if not texts and rule not in doubts.RULES:
-            return False
+        if not texts and rule not in doubts.LOOKS and rule not in doubts.KINDS:
+            return result, ""
         self._looks += 1
         if self._looks > MAX_LOOKS:
-            return True
+            return result, f"of {rule} that come after {MAX_LOOKS:,} others"
         content = _read(self.root / result.path)
-        if doubts.is_doubtful(rule, result.message, content, result.start_line):
-            return True
-        lines = content.split(b"\n")[result.start_line - 1 : end + EXCEPTED_LINES]
-        return any(text.encode() in line for text in texts for line in lines)
+        why = doubts.why_not(rule, result, content)
+        lines = content.split(b"\n")[result.start_line - 1 : end + EXCEPTED_LINES] if texts and not why else []
+        if any(text.encode() in line for text in texts for line in lines):
+            why = "the agent's spec excepts"
+        reason = f"of {rule} that {why}" if why and why != REPEATED else why
+        return replace(result, rule=doubts.kind_of(rule, result, content)), reason
 
     def _is_narrowed(self, result: Result) -> bool:
         if isinstance(result, RawResult) and result.is_suppressed:

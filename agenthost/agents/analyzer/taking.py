@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
+from .doubts.pipelines import REPEATED
 from .judging import NARROWED, OF_TESTS, Judge
 from .results import Result
 from .sarif.values import RawResult, Rule
@@ -57,14 +58,15 @@ class Taking:
         """Counts a result, and keeps it where there is room. Until `settle` a rule may be known by its index only."""
         name = result.rule or (f"#{result.rule_index}" if isinstance(result, RawResult) else "unnamed")
         result, reason = self._judge.judge(result)
+        told = result.rule or name
         if name in self._unparsed and reason in {"", NARROWED} and len(self.taken.skipped) < MAX_FILES:
             self.taken.skipped.append(result.path)
         if reason == NARROWED:
             self.taken.narrowed[self._counted(name, self.taken.narrowed)] += 1
-        elif reason:
+        elif reason and reason != REPEATED:
             self.taken.left_out[reason] += 1
-        else:
-            self._keep(self._counted(name, self._counts), result)
+        elif not reason:
+            self._keep(self._counted(told, self._counts), result)
 
     def settle(self, settle: Settle) -> Taken:
         """Returns what was taken, with what the document says of its rules."""

@@ -1,8 +1,10 @@
-"""A second look at results about Python names: what cannot raise NameError is not told."""
+"""A second look at results: what is no fault is not told, as a name that is defined after all; some have a rule of their own."""
 
 import pytest
 
-from agenthost.agents.analyzer.doubts import is_doubtful
+from agenthost.agents.analyzer.doubts import kind_of, why_not
+from agenthost.agents.analyzer.doubts.names import is_doubtful
+from agenthost.agents.analyzer.results import Result
 
 
 @pytest.mark.parametrize(
@@ -36,3 +38,79 @@ def test_a_local_variable_in_an_annotation_is_not_read() -> None:
 
 def test_other_rules_are_not_doubted() -> None:
     assert not is_doubtful("F523", "`.format` call has unused arguments", b"from a import *\n", 1)
+
+
+@pytest.mark.parametrize(
+    ("script", "left_out"),
+    [
+        ("- run: npm i image-size@7.2.3 --ignore-scripts", True),
+        ("- run: pnpm add typescript@${{ matrix.typescript }} -w", True),
+        ("- run: gem install --no-document minitest:5.14.2 rubocop:1.0.0", True),
+        ("- run: npm ci", True),
+        ('RUN npm install --prefix "$HOME/.nvm/"', True),
+        ("- run: npm install -g npm@latest", False),
+        ("- run: npm install -g @scope/intent", False),
+        ("- run: npm ci && npm i -g tool", False),
+        ("RUN npm install -g a@1 \\\n  b", False),
+        ("- run: |\n    yarn add a@1\n    yarn add @b/c -W\n", False),
+        ("- run: |\n    yarn add a@1\n- run: yarn add b\n", True),
+    ],
+)
+def test_packages_in_given_versions_are_not_told(script: str, left_out: bool) -> None:  # noqa: FBT001 - a table
+    for rule in ("adhoc-packages", "DL3016"):
+        assert bool(why_not(rule, Result(rule, "", "", "ci.yml", 1), script.encode())) is left_out
+
+
+@pytest.mark.parametrize(
+    ("rule", "path", "line", "left_out"),
+    [
+        ("DL3006", "Dockerfile", "FROM gcr.io/distroless/static", True),
+        ("DL3006", "Dockerfile", "FROM debian", False),
+        ("DL3002", "demos/a/Dockerfile", "USER root", True),
+        ("DL3002", "a/Dockerfile", "USER root", False),
+        ("dockerfile-runs-as-root", "examples/Dockerfile", "CMD a", True),
+        ("unpinned-uses", "ci.yml", "uses: own/shared/.github/workflows/a.yml@main", True),
+        ("unpinned-uses", "ci.yml", "uses: other/tool@v1\nuses: own/shared/.github/workflows/a.yml@main", False),
+    ],
+)
+def test_what_is_an_exception_by_its_line_or_its_folder_is_not_told(
+    rule: str,
+    path: str,
+    line: str,
+    left_out: bool,  # noqa: FBT001 - a table
+) -> None:
+    assert bool(why_not(rule, Result(rule, "", "", path, 1), line.encode())) is left_out
+
+
+JOB = "  {}:\n    steps:\n      - run: a {}\n"
+UNSET = "overly broad permissions: default permissions used due to no permissions: block"
+
+
+def permissions(content: str, line: int, message: str = UNSET) -> str:
+    """Returns by which rule a result about permissions is told; nothing where another result says it."""
+    rule, told = "excessive-permissions", content.encode()
+    result = Result(rule, "", message, ".github/workflows/a.yml", line)
+    return "" if why_not(rule, result, told) else kind_of(rule, result, told)
+
+
+def test_a_workflow_without_permissions_is_told_once() -> None:
+    two = f"on: push\njobs:\n{JOB.format('a', '')}{JOB.format('b', '')}"
+    assert [permissions(two, line) for line in (1, 3, 6)] == ["excessive-permissions/unset", "", ""]
+    called = two.replace("on: push", "on: [workflow_call]")
+    assert [permissions(called, line) for line in (3, 6)] == ["excessive-permissions/unset", ""]
+    one = f"on: push\njobs:\n{JOB.format('a', '')}"
+    assert permissions(one, 3) == "excessive-permissions/unset"
+
+
+def test_permissions_that_are_given_to_all_jobs_and_jobs_with_a_token_of_their_own_are_told_apart() -> None:
+    own = f"on: push\njobs:\n{JOB.format('a', '${{ secrets.WINGET }}')}"
+    assert permissions(own, 3) == "excessive-permissions/own-token"
+    assert permissions(own.replace("WINGET", "GITHUB_TOKEN"), 3) == "excessive-permissions/unset"
+    wide = "contents: write is overly broad at the workflow level"
+    assert permissions(f"on: push\npermissions:\n  contents: write\n{own}", 3, wide) == "excessive-permissions"
+
+
+def test_an_image_past_its_end_has_a_rule_of_its_own_in_examples() -> None:
+    rule = "dockerfile-image-past-its-end"
+    assert kind_of(rule, Result(rule, "", "", "demos/blog/Dockerfile", 1), b"") == f"{rule}/example"
+    assert kind_of(rule, Result(rule, "", "", "Dockerfile", 1), b"") == rule

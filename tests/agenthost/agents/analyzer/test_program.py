@@ -208,7 +208,7 @@ def test_a_rule_does_not_count_in_lines_that_are_its_exceptions(tmp_path: Path) 
 
     assert places(result) == [("tool:BAD", "a.py", 1), ("tool:WORSE", "a.py", 8)]
     assert result["coverage"]["rules"] == {"tool:BAD": 1, "tool:WORSE": 1}
-    assert result["notes"] == ["Of tool's results, those whose lines are an exception of its rule are left out: 1."]
+    assert result["notes"] == ["Of tool's results, those of BAD that the agent's spec excepts are left out: 1."]
 
 
 def test_over_a_change_the_places_in_changed_files_come_before_all_others(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ the program makes when it runs. None of these need raise NameError. A doubt cost
 
 import re
 
+from ..results import Result
+
 MAX_COLUMNS = 300  # of a line that is looked at, so that no line takes long
 UNDEFINED, UNASSIGNED = "F821", "F823"
 RULES = (UNDEFINED, UNASSIGNED)
@@ -22,6 +24,12 @@ _MADE = re.compile(
     rb"|\b_convert_\b|global_enum|\bexcept\s+[\w.]+\s*,\s*\w+\s*:"
 )
 _NAME = re.compile(r"`(\w+)`")
+
+
+def why_not(result: Result, content: bytes) -> str:
+    """Returns why a result about a name does not count; nothing where it does."""
+    rule = result.rule.rpartition("/")[2]
+    return "may be defined after all" if is_doubtful(rule, result.message, content, result.start_line) else ""
 
 
 def is_doubtful(rule: str, message: str, content: bytes, line: int) -> bool:

@@ -1,0 +1,21 @@
+"""Doubts results by a second look at their file: says why one is left out, and which ones have a rule of their own."""
+
+from collections.abc import Callable, Mapping
+
+from ..results import Result
+from . import names, pipelines
+
+Look = Callable[[Result, bytes], str]
+LOOKS: Mapping[str, Look] = {**dict.fromkeys(names.RULES, names.why_not), **pipelines.LOOKS}
+KINDS: Mapping[str, Look] = pipelines.KINDS
+
+
+def why_not(rule: str, result: Result, content: bytes) -> str:
+    """Returns why a result does not count, to follow "those of RULE that"; nothing where it does."""
+    return LOOKS[rule](result, content) if rule in LOOKS else ""
+
+
+def kind_of(rule: str, result: Result, content: bytes) -> str:
+    """Returns the rule by which a result is told: its tool's, or one of ours as `RULE/KIND`, which tables judge apart."""
+    kind = KINDS[rule](result, content) if rule in KINDS else ""
+    return f"{result.rule}/{kind}" if kind else result.rule

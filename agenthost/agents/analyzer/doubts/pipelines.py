@@ -1,0 +1,116 @@
+"""Doubts results about workflows and Dockerfiles: packages that have versions, images that have none, permissions told twice."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+
+from ...files import is_example
+from ...reading.snapshot import SourceText
+from ...reading.workflows import read_workflow
+from ...reading.yaml_tree import child, is_available
+from ..results import Result
+
+REPEATED = "repeated"  # what is told of the whole file
+MAX_BLOCK_LINES = 100
+_UNSET = "no permissions: block"
+_SHARED = re.compile(r"/\.github/workflows/|google/oss-fuzz/")
+# Their tags name no versions.
+_WITHOUT_TAGS = re.compile(r"(?i)^\s*FROM\s+(--\S+\s+)*[\"']?(gcr\.io/distroless/|cgr\.dev/chainguard/)")
+_INSTALL = re.compile(
+    r"\b(?:npm|pnpm|yarn|bun|pip3?|pipx|gem|uv|cargo)\s+(?:-\S+\s+|pip\s+|tool\s+|global\s+)*"
+    r"(?:install|i|add|ci)\b(?P<words>[^\n;&|]*)"
+)
+_VALUED = frozenset({"--prefix", "-C", "--cwd", "--registry", "--cache", "--loglevel", "-r", "-c", "--requirement"})
+_VERSIONED = re.compile(r".[^@]*@(?!latest$|next$|\*$).+|.+(==|:\d).*")
+_LOCAL = re.compile(r"[./~].*|.*\.(tgz|whl|gem)")
+_OWN_TOKEN = re.compile(r"\bsecrets\.(?!GITHUB_TOKEN\b)\w")
+_GIVEN_TOKEN = re.compile(r"\bsecrets\.GITHUB_TOKEN\b|\bgithub\.token\b")
+
+
+def _has_versions(result: Result, content: bytes) -> str:
+    commands = re.sub(r"\$\{\{.*?\}\}", "$VALUE", "\n".join(_script(result, content)))
+    found = [list(_packages(match["words"])) for match in _INSTALL.finditer(commands)]
+    is_versioned = found and all(_VERSIONED.fullmatch(name) for packages in found for name in packages)
+    return "install packages in given versions, or those of a manifest" if is_versioned else ""
+
+
+def _packages(words: str) -> Iterator[str]:
+    """Yields the packages that a command names, without options, their values, and local files."""
+    given = words.split()
+    if "-v" in given or "--version" in given:  # of gem
+        return
+    for before, word in zip(["", *given], given, strict=False):
+        bare = word.strip("\"'")
+        if before not in _VALUED and not bare.startswith("-") and not _LOCAL.fullmatch(bare):
+            yield bare
+
+
+def _script(result: Result, content: bytes) -> list[str]:
+    """Returns the lines of a command: with those that it goes on with, or that a block of YAML holds."""
+    lines = content.decode(errors="replace").split("\n")[max(result.start_line, 1) - 1 :][:MAX_BLOCK_LINES]
+    first = lines[0] if lines else ""
+    if re.search(r":\s*[|>][+-]?\s*$", first):
+        deep = len(first) - len(first.lstrip(" -"))
+        inside = (len(line) - len(line.lstrip()) > deep or not line.strip() for line in lines[1:])
+        return lines[1 : next((at for at, is_inside in enumerate(inside, 1) if not is_inside), len(lines))]
+    last = next((at for at, line in enumerate(lines) if not line.rstrip().endswith("\\")), len(lines))
+    return [" ".join(line.rstrip().removesuffix("\\") for line in lines[: last + 1])]
+
+
+def _is_shared(result: Result, content: bytes) -> str:
+    return "call an organization's shared workflows" if _SHARED.search(_line(result, content)) else ""
+
+
+def _has_no_tags(result: Result, content: bytes) -> str:
+    return "name images whose tags are no versions" if _WITHOUT_TAGS.match(_line(result, content)) else ""
+
+
+def _is_in_example(result: Result, content: bytes) -> str:  # noqa: ARG001 - as every look
+    return "stand in examples" if is_example(result.path) else ""
+
+
+def _is_repeated(result: Result, content: bytes) -> str:
+    """Returns that another result tells of the file: of all jobs without permissions the file's own, or the first, is told."""
+    here = _line(result, content)
+    if _UNSET not in result.message or not here[:1].isspace():
+        return ""
+    unset = _unset_jobs(result, content)
+    is_called = bool(
+        re.search(r"(?m)^on:\s*\[?\s*workflow_call|^\s+workflow_call\s*:", content.decode(errors="replace"))
+    )
+    return REPEATED if len(unset) > 1 and (not is_called or result.start_line != unset[0]) else ""
+
+
+def _kind_of_permissions(result: Result, content: bytes) -> str:
+    if _UNSET not in result.message:
+        return ""
+    source = content.decode(errors="replace")
+    is_own = _OWN_TOKEN.search(source) and not _GIVEN_TOKEN.search(source)
+    return "own-token" if is_own and len(_unset_jobs(result, content)) == 1 else "unset"
+
+
+def _unset_jobs(result: Result, content: bytes) -> list[int]:
+    """Returns the lines of the jobs of a workflow that set no permissions; none where no YAML can be read."""
+    source = content.decode(errors="replace")
+    lines = tuple(source.split("\n"))
+    workflow = read_workflow(SourceText(result.path, source, lines)) if is_available() else None
+    return [job.line for job in workflow.jobs if child(job.node, "permissions") is None] if workflow else []
+
+
+def _line(result: Result, content: bytes) -> str:
+    lines = content.decode(errors="replace").split("\n")
+    return lines[result.start_line - 1] if 0 < result.start_line <= len(lines) else ""
+
+
+LOOKS: Mapping[str, Callable[[Result, bytes], str]] = {
+    "adhoc-packages": _has_versions,
+    "DL3016": _has_versions,
+    "unpinned-uses": _is_shared,
+    "DL3006": _has_no_tags,
+    "DL3002": _is_in_example,
+    "dockerfile-runs-as-root": _is_in_example,
+    "excessive-permissions": _is_repeated,
+}
+KINDS: Mapping[str, Callable[[Result, bytes], str]] = {
+    "excessive-permissions": _kind_of_permissions,
+    "dockerfile-image-past-its-end": lambda result, _: "example" if is_example(result.path) else "",
+}
