@@ -76,7 +76,12 @@ async def live(plan: Plan, *, keep: bool = False) -> Verdict:
         async with _settled(made) as rig:
             world = World(plan, rig, make_workspace(folder / "workspace"))
             reference = plan.reference or await world.undisturbed()
-            faults = await world.live(reference)
+            try:
+                faults = await world.live(reference)
+            except BaseException:
+                if keep:
+                    kept.set()
+                raise
             world.figures.seconds = time.monotonic() - began
             if faults and keep:
                 kept.set()

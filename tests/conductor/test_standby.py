@@ -173,6 +173,7 @@ async def test_a_hand_over_takes_less_than_two_seconds_and_touches_no_agent(real
     assert (await refusal(standby.runs.CancelRun(pb.CancelRunRequest(name=run)))).reason == "RUN_NOT_RUNNING"
 
 
+@pytest.mark.long
 async def test_the_command_handover_says_who_is_active_now(pair: Pair, capsys: pytest.CaptureFixture[str]) -> None:
     """It asks the active one, whichever address comes first."""
     active = await pair.start("a")
@@ -187,6 +188,7 @@ async def test_the_command_handover_says_who_is_active_now(pair: Pair, capsys: p
     assert f"it is a standby; the active conductor is at {standby.target}" in capsys.readouterr().out
 
 
+@pytest.mark.long
 async def test_a_token_that_the_active_conductor_made_and_revoked_counts_on_the_standby(pair: Pair) -> None:
     """Keeps K12 and K15."""
     active = await pair.start("a")
@@ -213,6 +215,7 @@ async def test_a_token_that_the_active_conductor_made_and_revoked_counts_on_the_
             await asyncio.sleep(0.5)
 
 
+@pytest.mark.long
 async def test_an_active_conductor_that_is_stopped_gives_the_lease_away_at_once(real: Pair) -> None:
     active, standby, run = await talking(real)
     watching = asyncio.create_task(standby.watch(run))
@@ -249,6 +252,7 @@ async def test_an_active_conductor_that_cannot_reach_the_database_becomes_a_stan
     active.stop.set()
 
 
+@pytest.mark.long
 async def test_a_database_that_was_away_for_all_is_led_again_with_a_new_epoch(pair: Pair) -> None:
     active, standby, run = await talking(pair)
     watching = [asyncio.create_task(one.watch(run)) for one in (active, standby)]

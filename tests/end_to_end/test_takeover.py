@@ -26,7 +26,7 @@ from tests.kit.services import Service
 from tests.kit.waiting import wait_until
 
 LEASE_SECONDS = 2
-WORDS = 70
+WORDS = 50
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(200)]
 
 
