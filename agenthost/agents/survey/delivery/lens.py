@@ -10,7 +10,7 @@ from .commands import Recipes
 from .concurrency import find_shared_groups
 from .pipelines import is_workflow, other_systems, read_workflows
 from .publishing import find_untested_releases
-from .references import find_missing_files, find_undefined
+from .references import find_missing_files, find_never_run, find_undefined
 
 
 def find_in_pipelines(survey: Survey) -> Iterator[Finding]:
@@ -32,6 +32,7 @@ def find_in_pipelines(survey: Survey) -> Iterator[Finding]:
             return
         survey.judge(workflow.source.path)
         yield from find_undefined(workflow)
+        yield from find_never_run(workflow)
         yield from find_missing_files(workflow, survey.snapshot)
         yield from find_shared_groups(workflow)
         yield from find_untested_releases(workflow, recipes)

@@ -9,11 +9,12 @@ from pathlib import PurePosixPath
 
 from ...reading.snapshot import Snapshot
 from ...reading.workflows import Job, Workflow
-from ...reading.yaml_tree import Node, child, entries, items, last_line, text, texts
+from ...reading.yaml_tree import Node, child, entries, items, last_line, line, text, texts
 from ..finding import Finding, cite, sighting
 
 UNDEFINED = "lens:undefined-reference"
 GAP = "lens:gap-in-name"
+NEVER = "lens:never-in-matrix"
 MISSING = "lens:missing-input"
 MAX_LINE_CHARACTERS = 2000
 _FILE_SETTING = re.compile(r"^[a-z]+-version-file$")
@@ -24,6 +25,7 @@ _NAMED = re.compile(
     r"(?<![\w.'-])(?P<context>matrix|steps|needs)\.(?P<key>[A-Za-z_][\w-]*)(?:\.outputs\.(?P<output>[\w-]+))?"
     r"(?![\w-]|\s*\|\|)"  # with a value of its own, for where it is not given
 )
+_IS_VALUE = re.compile(r"(?:^|&&|\$\{\{)\s*matrix\.(?P<key>[\w-]+)\s*==\s*'(?P<value>[^']*)'\s*(?:$|&&|\}\})")
 _EVENT = re.compile(r"\$\{\{\s*(?P<value>github\.event\.(?P<key>[a-z_]+)[\w.]*)\s*\}\}")
 # By what the value is about, the triggers that give it. What a push gives stands in github.event itself.
 _GIVEN_BY = {"pull_request": "pull_request", "issue": "issue", "release": "release", "push": "workflow_call"}
@@ -86,6 +88,23 @@ def _matrix_keys(strategy: Node) -> Collection[str] | None:
     if any(map(text, (strategy, matrix, extra, *items(extra)))):
         return None
     return {name for item in (matrix, *items(extra)) for name in texts(item)}
+
+
+def find_never_run(workflow: Workflow) -> Iterator[Finding]:
+    """Yields each step for a value that its job's matrix does not have."""
+    for job in workflow.jobs:
+        matrix = child(job.node, "strategy", "matrix")
+        extra = child(matrix, "include")
+        conditions = [child(step.node, "if") for step in job.steps]
+        for node, match in ((node, _IS_VALUE.search(text(node)[:MAX_LINE_CHARACTERS])) for node in conditions):
+            listed = items(child(matrix, match["key"])) if match and "||" not in text(node) else []
+            values = [text(value) for value in listed]
+            given = [text(child(item, match["key"])) for item in items(extra)] if match else []
+            computed = any(map(text, (extra, *items(extra)))) or any("${{" in value for value in (*values, *given))
+            is_known = bool(values) and all(values) and not computed
+            if match and is_known and match["value"].lower() not in map(str.lower, [*values, *given]):
+                title = f"`{match['key']}` of job `{job.name}` is never `{match['value']}`, so the step never runs"
+                yield sighting(NEVER, cite(workflow.source, line(node)), title)
 
 
 def find_missing_files(workflow: Workflow, snapshot: Snapshot) -> Iterator[Finding]:

@@ -45,6 +45,7 @@ PUSH, PULL = "  push:\n", "  pull_request:\n"
         ("undefined-reference", {WORKFLOW: workflow("run: echo ${{ github.event.pull_request.head.sha }}")}),
         ("undefined-reference", {WORKFLOW: workflow("run: echo ${{ github.event.push.ref }}")}),
         ("gap-in-name", {WORKFLOW: workflow("run: a\n  name: On ${{ matrix.node }}", job=MATRIX)}),
+        ("never-in-matrix", {WORKFLOW: workflow("run: a\n  if: ${{ matrix.os == 'c' }}", job=MATRIX)}),
         (
             "missing-input",
             {WORKFLOW: workflow("uses: actions/setup-java@v4\n  with: {java-version-file: .java-version}")},
@@ -80,6 +81,9 @@ def test_a_pipeline_that_lets_faults_through_is_found(look: Looker, rule: str, f
         {WORKFLOW: workflow(f"run: pytest\n{PUBLISH}")},
         {WORKFLOW: workflow(PUBLISH, job="    needs: tests\n", more=TESTS)},
         {WORKFLOW: workflow(f"run: make all\n{PUBLISH}"), "Makefile": "all: check\ncheck:\n\tpython -m unittest\n"},
+        {WORKFLOW: workflow("run: a\n  if: matrix.os == 'A' && matrix.extra == '2'", job=MATRIX)},
+        {WORKFLOW: workflow("run: a\n  if: matrix.os == 'c' || github.ref == 'x'", job=MATRIX)},
+        {WORKFLOW: workflow("run: a\n  if: matrix.os != 'c'", job=MATRIX)},
         {WORKFLOW: workflow(PUBLISH, on="workflow_dispatch")},
         {WORKFLOW: workflow("uses: softprops/action-gh-release@v3\n  with: {draft: true, files: a}")},
         {WORKFLOW: workflow("run: twine upload --repository testpypi dist/*")},
