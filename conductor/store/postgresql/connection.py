@@ -5,8 +5,11 @@ still runs to its end.
 """
 
 import asyncio
+import os
+import socket
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import psycopg
@@ -27,6 +30,8 @@ SCHEMA_NAME = "conductor"
 LEAST_VERSION = 140_000
 READERS = 3
 READ_SECONDS = 30
+ANSWER_SECONDS = 40  # then the connection of a read is cut: a server that stands still ends nothing by itself
+CLOSE_SECONDS = 1  # for reads that are under way
 LOCK_SECONDS = 5
 IDLE_SECONDS = 2  # inside a transaction: a stopped holder must not hold a lock
 UNACKNOWLEDGED_SECONDS = 6  # until a connection counts as broken
@@ -89,6 +94,14 @@ async def connect(address: DatabaseAddress, settings: dict[str, Any] | None = No
     return connection
 
 
+def cut(connection: Connection) -> None:
+    """Breaks a connection: whatever waits for it fails at once."""
+    with suppress(psycopg.Error, OSError):
+        copy = socket.socket(fileno=os.dup(connection.fileno()))
+        with copy:
+            copy.shutdown(socket.SHUT_RDWR)
+
+
 class Tasks:
     """Work that runs to its end, whether its caller goes on waiting or not: a pipeline must not be left halfway."""
 
@@ -124,9 +137,19 @@ class ReaderPool:
         for _ in range(READERS):
             self._free.put_nowait(None)
         self._tasks = Tasks()
+        self._busy: set[Connection] = set()
+        self._is_closing = False
 
     async def close(self) -> None:
-        """Closes the connections, after the work that they do."""
+        """Closes the connections, after the work that they do in a short time."""
+        self._is_closing = True
+        ending = asyncio.ensure_future(self._close())
+        await asyncio.wait({ending}, timeout=CLOSE_SECONDS)
+        for connection in self._busy:
+            cut(connection)
+        await ending
+
+    async def _close(self) -> None:
         for _ in range(READERS):
             if (connection := await self._free.get()) is not None:
                 await connection.close()
@@ -145,13 +168,13 @@ class ReaderPool:
         try:
             if connection is not None:
                 try:
-                    return await work(connection)
+                    return await self._work(work, connection)
                 except psycopg.Error:
-                    if not connection.closed:
+                    if not connection.closed or self._is_closing:
                         raise
             # The first read, or one that found the connection broken since the last one.
             connection = await connect(self._address, READING)
-            return await work(connection)
+            return await self._work(work, connection)
         except psycopg.Error as error:
             # What it was doing is not known, and a new one costs little.
             if connection is not None:
@@ -159,6 +182,15 @@ class ReaderPool:
             raise translate(error, self._address) from error
         finally:
             self._free.put_nowait(None if connection is None or connection.closed else connection)
+
+    async def _work(self, work: Work[Result], connection: Connection) -> Result:
+        limit = asyncio.get_running_loop().call_later(ANSWER_SECONDS, cut, connection)
+        self._busy.add(connection)
+        try:
+            return await work(connection)
+        finally:
+            self._busy.discard(connection)
+            limit.cancel()
 
 
 async def _look(connection: Connection, address: DatabaseAddress) -> None:

@@ -5,24 +5,13 @@ end is not waited for; whether it was carried out is not known then.
 """
 
 import asyncio
-import os
-import socket
-from contextlib import suppress
 from typing import Any
 
 import psycopg
 
 from conductor.store.postgresql.address import DatabaseAddress
-from conductor.store.postgresql.connection import Connection, Result, Work, connect
+from conductor.store.postgresql.connection import Connection, Result, Work, connect, cut
 from conductor.store.postgresql.failures import translate
-
-
-def cut(connection: Connection) -> None:
-    """Breaks a connection: whatever waits for it fails at once."""
-    with suppress(psycopg.Error, OSError):
-        copy = socket.socket(fileno=os.dup(connection.fileno()))
-        with copy:
-            copy.shutdown(socket.SHUT_RDWR)
 
 
 class Line:

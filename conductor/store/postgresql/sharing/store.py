@@ -13,12 +13,12 @@ from conductor.core.model.commands import Decision
 from conductor.errors import StorageError, StoreLostError, SupersededError
 from conductor.store.postgresql.address import DatabaseAddress
 from conductor.store.postgresql.blobs import PostgresqlBlobs
-from conductor.store.postgresql.connection import Connection, ReaderPool, Statement, ask, connect
+from conductor.store.postgresql.connection import Connection, ReaderPool, Statement, ask, connect, cut
 from conductor.store.postgresql.failures import translate
 from conductor.store.postgresql.place import check_place, note_place
 from conductor.store.postgresql.schema import Identity, Schema, bring_up, read_version
 from conductor.store.postgresql.sharing.lease import LOCK_SECONDS, ask_lease
-from conductor.store.postgresql.sharing.line import Line, cut
+from conductor.store.postgresql.sharing.line import Line
 from conductor.store.postgresql.sharing.notices import Listener, Teller
 from conductor.store.postgresql.store import PostgresqlStore
 from conductor.store.postgresql.writer import Writer

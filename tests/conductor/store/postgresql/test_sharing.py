@@ -1,9 +1,11 @@
 """Several conductors on one schema: the lease by the server's clock, the fence, notices. Keeps K15."""
 
 import asyncio
+import os
+import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from typing import Any
 
 import psycopg
@@ -11,6 +13,7 @@ import pytest
 
 from conductor.core.lease.model import Ask, Lease, Question
 from conductor.errors import StorageError, StoreLostError, SupersededError
+from conductor.store.postgresql import connection as connections
 from conductor.store.postgresql.sharing.store import SharedPostgresqlStore
 from conductor.store.shared import Claim
 from tests.conductor.store.material import creation, run_name
@@ -166,6 +169,47 @@ async def test_a_statement_that_is_not_answered_does_not_hold_up_the_next(open_s
     begun = time.monotonic()
     assert (await ask(store, Question.LOOK)).left == 0.0
     assert time.monotonic() - begun < 2.0
+
+
+@contextmanager
+def standing_still(database: str) -> Iterator[None]:
+    """Stops every backend of a database: it answers nothing, and breaks no connection."""
+    with psycopg.connect(database) as connection:
+        others = "datname = current_database() AND pid <> pg_backend_pid()"
+        found = connection.execute(f"SELECT pid FROM pg_stat_activity WHERE {others}".encode()).fetchall()  # noqa: S608
+    try:
+        for (pid,) in found:
+            os.kill(pid, signal.SIGSTOP)
+        yield
+    finally:
+        for (pid,) in found:
+            os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("leads", [True, False])
+async def test_a_conductor_ends_while_the_server_stands_still(database: str, *, leads: bool) -> None:
+    """SIGTERM would otherwise be waited for until the server goes on."""
+    store = await SharedPostgresqlStore.open_shared(database)
+    if leads:
+        await led(store)
+    await store.last_id()
+    with standing_still(database):
+        reading = asyncio.ensure_future(store.last_id())
+        await asyncio.sleep(0.05)
+        await asyncio.wait_for(store.close(), 8)
+
+    with pytest.raises(StorageError):
+        await reading
+
+
+async def test_a_read_ends_while_the_server_stands_still(
+    open_store: Open, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "ANSWER_SECONDS", 0.2)
+    store = await open_store()
+    await store.last_id()
+    with standing_still(database):
+        assert await asyncio.wait_for(store.last_id(), 8) == 0, "on a new connection, as after any break"
 
 
 async def test_a_server_that_is_gone_is_said(open_store: Open, database: str) -> None:
