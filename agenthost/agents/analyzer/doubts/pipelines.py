@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterator, Mapping
 
 from ...files import is_example
 from ...reading.snapshot import SourceText
-from ...reading.workflows import read_workflow
+from ...reading.workflows import Job, read_workflow
 from ...reading.yaml_tree import child, is_available
 from ..results import Result
 
 REPEATED = "repeated"  # what is told of the whole file
 MAX_BLOCK_LINES = 100
+MAX_SMALL_STEPS = 2
 _UNSET = "no permissions: block"
 _SHARED = re.compile(r"/\.github/workflows/|google/oss-fuzz/")
 # Their tags name no versions.
@@ -77,7 +78,7 @@ def _is_repeated(result: Result, content: bytes) -> str:
     is_called = bool(
         re.search(r"(?m)^on:\s*\[?\s*workflow_call|^\s+workflow_call\s*:", content.decode(errors="replace"))
     )
-    return REPEATED if len(unset) > 1 and (not is_called or result.start_line != unset[0]) else ""
+    return REPEATED if len(unset) > 1 and (not is_called or result.start_line != unset[0].line) else ""
 
 
 def _kind_of_permissions(result: Result, content: bytes) -> str:
@@ -85,15 +86,17 @@ def _kind_of_permissions(result: Result, content: bytes) -> str:
         return ""
     source = content.decode(errors="replace")
     is_own = _OWN_TOKEN.search(source) and not _GIVEN_TOKEN.search(source)
-    return "own-token" if is_own and len(_unset_jobs(result, content)) == 1 else "unset"
+    jobs = _unset_jobs(result, content)
+    is_small = len(jobs) == 1 and 0 < len(jobs[0].steps) <= MAX_SMALL_STEPS  # a called workflow has none
+    return "own-token" if is_own and is_small else "unset"
 
 
-def _unset_jobs(result: Result, content: bytes) -> list[int]:
-    """Returns the lines of the jobs of a workflow that set no permissions; none where no YAML can be read."""
+def _unset_jobs(result: Result, content: bytes) -> list[Job]:
+    """Returns the jobs of a workflow that set no permissions; none where no YAML can be read."""
     source = content.decode(errors="replace")
     lines = tuple(source.split("\n"))
     workflow = read_workflow(SourceText(result.path, source, lines)) if is_available() else None
-    return [job.line for job in workflow.jobs if child(job.node, "permissions") is None] if workflow else []
+    return [job for job in workflow.jobs if child(job.node, "permissions") is None] if workflow else []
 
 
 def _line(result: Result, content: bytes) -> str:

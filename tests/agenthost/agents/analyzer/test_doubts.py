@@ -106,6 +106,10 @@ def test_permissions_that_are_given_to_all_jobs_and_jobs_with_a_token_of_their_o
     own = f"on: push\njobs:\n{JOB.format('a', '${{ secrets.WINGET }}')}"
     assert permissions(own, 3) == "excessive-permissions/own-token"
     assert permissions(own.replace("WINGET", "GITHUB_TOKEN"), 3) == "excessive-permissions/unset"
+    called = (
+        "on: push\njobs:\n  a:\n    uses: b/c/.github/workflows/d.yml@v1\n    secrets:\n      t: ${{ secrets.T }}\n"
+    )
+    assert permissions(called, 3) == "excessive-permissions/unset"
     wide = "contents: write is overly broad at the workflow level"
     assert permissions(f"on: push\npermissions:\n  contents: write\n{own}", 3, wide) == "excessive-permissions"
 
