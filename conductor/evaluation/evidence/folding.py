@@ -28,12 +28,13 @@ from conductor.evaluation.evidence.findings import (
     Finding,
 )
 from conductor.evaluation.evidence.fingerprints import fingerprint_of_cause
-from conductor.evaluation.evidence.test_code import MOST_REMOTE, remoteness
+from conductor.evaluation.evidence.test_code import MOST_REMOTE, is_test, remoteness
 from conductor.flows.library.rule_table import LENS, Rule, filled
 
 MAX_TITLE_CHARACTERS = 200
 MAX_CAUSE_CHARACTERS = 300
 MAX_TOLD_TITLES = 5
+MOST_SEVERE_IN_TESTS = "medium"
 
 
 def cause_of(finding: Finding, rule: Rule) -> str:
@@ -69,6 +70,8 @@ def fold(cause: str, findings: Sequence[Finding], rule: Rule, known: Known = UNK
     count = max(len(places), _places_of(findings, known)) if cause else found
     files = max(len({place.path for place in places}), known.files)
     severity = rule.severity or min((finding.severity for finding in ordered), key=SEVERITIES.index)
+    if rule.severity and places and all(is_test(place.path) for place in places):
+        severity = max(severity, MOST_SEVERE_IN_TESTS, key=SEVERITIES.index)  # it reaches no user
     anchor, fingerprint = fingerprint_of_cause(cause) if cause else (first.anchor, first.fingerprint)
     return replace(
         first,
@@ -102,7 +105,7 @@ def _places_of(findings: Sequence[Finding], known: Known) -> int:
 def _title(rule: Rule, first: Finding, count: int, files: int) -> str:
     if count > 1 and rule.titles:
         return filled(rule.titles, count, files)
-    own = first.title if not rule.title else rule.title if rule.fold else f"{rule.title}: {first.title}"
+    own = first.title.rstrip(".") if not rule.title else rule.title if rule.fold else f"{rule.title}: {first.title}"
     return f"{own} ({count:,} places)" if count > 1 else own
 
 
@@ -119,11 +122,11 @@ def _own_words(findings: Sequence[Finding], rule: Rule) -> list[str]:
     """Returns what the tool says, where that is more than the title."""
     titles: dict[str, Finding] = {}
     for finding in findings:
-        titles.setdefault(finding.title.rstrip(". "), finding)
+        titles.setdefault(_whole(finding).rstrip(". "), finding)
     titles.pop(rule.title, None)
-    if not titles:
-        return []
     tool = findings[0].rule.partition(":")[0]
+    if not titles or (len(findings) == 1 and tool != LENS and not rule.title):  # the title has them
+        return []
     shown = list(titles)[:MAX_TOLD_TITLES]
     if tool == LENS and len(titles) > 1:
         shown = [
@@ -131,6 +134,12 @@ def _own_words(findings: Sequence[Finding], rule: Rule) -> list[str]:
         ]
     told = "; ".join(shown) + (f"; and {len(titles) - MAX_TOLD_TITLES} more" if len(titles) > MAX_TOLD_TITLES else "")
     return [f"{_begun(told) if tool == LENS else f'{tool} says: {told}'}."]
+
+
+def _whole(finding: Finding) -> str:
+    """Returns a finding's title; where it was cut, the claim that begins with all of it."""
+    is_cut = finding.title.endswith("…") and finding.claim.startswith(finding.title[:-1])
+    return finding.claim.partition("\n")[0] if is_cut else finding.title
 
 
 def _begun(text: str) -> str:

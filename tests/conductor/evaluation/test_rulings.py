@@ -63,6 +63,27 @@ def test_a_kept_rule_has_our_severity_reason_title_and_remedy() -> None:
     assert kept.claim == "A tag can move.\n\nzizmor says: unpinned action reference."
 
 
+def test_one_place_of_a_rule_without_a_title_has_the_tools_own_words_as_its_title() -> None:
+    (kept,) = ruled(found("ruff:F821", title="`pth` should be `path`.")).kept
+
+    assert (kept.title, kept.claim) == ("`pth` should be `path`", "It raises NameError.")
+
+
+def test_what_a_tool_says_is_told_whole_where_the_title_had_to_be_cut() -> None:
+    said = "`a/much/longer/path.py` should be `b/path.py`"
+    (kept,) = ruled(found("lens:hollow-test", title=said[:30] + "…", claim=f"{said}.")).kept
+
+    assert kept.claim == f"It cannot fail.\n\n{said}."
+
+
+def test_what_only_tests_have_is_at_most_medium() -> None:
+    table = read_rule_table(TABLE.replace('severity = "high"', 'severity = "high"\ntests = true'))
+    of_tests, of_both = found("ruff:F821", "tests/a.py"), (found("ruff:F821", "tests/a.py"), found("ruff:F821"))
+
+    assert judge_by_rules([of_tests], table, []).kept[0].severity == "medium"
+    assert judge_by_rules(of_both, table, []).kept[0].severity == "high"
+
+
 def test_twelve_places_are_one_finding_with_one_remedy() -> None:
     places = [found("zizmor:unpinned-uses", f".github/workflows/{number % 3}.yml", number + 1) for number in range(12)]
     (kept,) = ruled(*places).kept

@@ -20,9 +20,10 @@ _WORD = re.compile(r"[a-z]+")
 # Languages that documents are translated to, as paths name them. `no` and `so` are words.
 _LANGUAGES = (
     "ar|az|be|bg|bn|br|ca|cs|cy|da|de|el|eo|es|et|eu|fa|fi|fil|fr|ga|gl|gu|he|hi|hr|hu|hy|id|it|ja|jp|ka|kk|km|kn|ko|kr"
-    "|ku|lt|lv|mk|ml|mn|mr|ms|my|nb|ne|nl|nn|pa|pl|ps|pt|ro|ru|sk|sl|sq|sr|sv|sw|ta|te|tg|th|tl|tr|tw|ua|uk|ur|uz|vi|zh"
+    "|ku|lt|lv|mk|ml|mn|mr|ms|my|nb|ne|nl|nn|pa|pl|ps|pt|ro|rs|ru|sk|sl|sq|sr|sv|sw|ta|te|tg|th|tl|tr|tw|ua|uk|ur|uz|vi|zh"
 )
 _CODE = re.compile(rf"(?:^|[._-])(?:{_LANGUAGES})(?:[-_](?:[a-z]{{2}}|hans|hant|latn|cyrl))?$", re.IGNORECASE)
+_TRANSLATIONS = re.compile(r"(?:^|/)(?:translations?|i18n|l10n|locales?|langs?|languages?)/", re.IGNORECASE)
 _PAST = re.compile(
     r"(?:^|/)(?:change[-_]?logs?|changes|release[-_ ]?(?:notes|history)|history|news|whats[-_]?new|credits|authors|contributors"
     r"|thanks|licen[cs]es?|copying|notice)(?:$|[/._-])",
@@ -55,9 +56,13 @@ def _results(stream: BinaryIO) -> Iterator[tuple[Result, str]]:
 
 
 def _is_translated(path: str) -> bool:
-    """Returns whether a path names another language, by a folder or at the end of the file's name."""
+    """Returns whether a path names another language or translations, by a folder or at the end of the file's name."""
     *folders, name = path.split("/")
-    return any(_CODE.match(folder) for folder in folders) or bool(_CODE.search(name.rpartition(".")[0]))
+    return (
+        bool(_TRANSLATIONS.search(path))
+        or any(_CODE.match(folder) for folder in folders)
+        or bool(_CODE.search(name.rpartition(".")[0]))
+    )
 
 
 def _is_plain(word: str, result: Result) -> bool:
