@@ -203,6 +203,7 @@ def freezes(seed: int, *, is_shared: bool = False) -> Iterator[Freeze]:
     """Yields the processes that stand still, without end. Of a shared database, at times for longer than the lease lasts."""
     random = Random(f"freezes {seed}")
     others, longest = ((OTHER, CONDUCTOR, OTHER, DATABASE), 5.0) if is_shared else ((), 2.0)
+    pause = (2.0, 6.0) if is_shared else (0.5, 2.5)  # after a takeover, there must be time for some work
     while True:
         service = random.choice((CONDUCTOR, *HOSTS, "", "", *others))
-        yield Freeze(random.uniform(0.5, 2.5), random.uniform(0.2, longest), service)
+        yield Freeze(random.uniform(*pause), random.uniform(0.2, longest), service)
