@@ -79,7 +79,7 @@ async def test_a_workspace_that_vanished_fails_no_run(tmp_path: Path) -> None:
         report = await report_of(it, run)
 
     assert ended.state == pb.Run.STATE_SUCCEEDED
-    assert "is not a directory" in ended.workspace_changes.note
+    assert "is not on this machine" in ended.workspace_changes.note
     assert "- Whether the workspace changed while the run was at work is not known: " in report.markdown
 
 
