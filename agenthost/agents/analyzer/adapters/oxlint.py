@@ -35,6 +35,7 @@ _GIVEN_NAME = re.compile(r"([\w$]+)\s*(?::[^=]*)?[:=]\s*(?:async\b)?\s*$")  # co
 _NUMBER = re.compile(r"\((\d+)\)\. |complexity of (\d+)\. ")
 # Of these most are written by a build, or name a value that it replaces.
 CONSTANT, TRUTHINESS = "no-constant-binary-expression", "constant truthiness"
+EXPECT, MESSAGE = "valid-expect", "Expect takes at most"  # the second argument is a message, which Vitest takes
 DECLARATIONS = (".d.ts", ".d.mts", ".d.cts")  # without code, so that one that does not parse hides nothing
 Place = tuple[str, int, int]  # path, line, column
 
@@ -53,6 +54,8 @@ class _Gathered:
         """Returns whether a result is none by itself: it is kept for later as far as there is room, or left out."""
         if result.rule == UNPARSED:
             return result.path.endswith(DECLARATIONS)
+        if result.rule == EXPECT and MESSAGE in result.message:
+            return True
         if result.rule == CONSTANT:
             return TRUTHINESS in result.message
         if result.rule == CYCLE:

@@ -53,6 +53,13 @@ def test_a_file_of_declarations_need_not_parse() -> None:
     assert read(said(None, filename="/workspace/a.d.ts"), said("TS(1038)", filename="/workspace/a.d.mts")) == []
 
 
+def test_the_second_value_of_expect_is_its_message() -> None:
+    called = said("vitest(valid-expect)", message="Matchers must be called to assert.")
+    more = said("vitest(valid-expect)", message="Expect takes at most 1 argument")
+
+    assert [result.message for result in read(more, called)] == [called["message"]]
+
+
 def test_a_diagnostic_without_a_place_is_one_of_its_file() -> None:
     assert [(result.path, result.start_line) for result in read(said("eslint(a)", labels=[]))] == [(PATH, 0)]
 
