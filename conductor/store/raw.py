@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
+from conductor.errors import MigrationError
 from conductor.store.rows.tables import Row, Table, Value
 
 
@@ -79,3 +80,10 @@ class RawStore(Protocol):
 
     async def close(self) -> None:
         """Gives the lock, or the lease, back."""
+
+
+def row_refused(table: Table, why: object, row: Row | None = None) -> MigrationError:
+    """Returns the error for a row that no sound store holds, so that the target cannot take it."""
+    at = "" if row is None else f" at {', '.join(map(repr, table.key_of(row)))}"
+    text = f"a row of table '{table.name}'{at} is damaged, and cannot be copied: {str(why).partition(chr(10))[0]}"
+    return MigrationError(text, hint="conductor doctor looks for damage; delete that run, or restore a backup")

@@ -20,7 +20,7 @@ from conductor.store.postgresql.failures import translate
 from conductor.store.postgresql.pipeline import Row as PostgresqlRow
 from conductor.store.postgresql.pipeline import Statement, run_together
 from conductor.store.postgresql.schema import Schema, bring_up, read_version
-from conductor.store.raw import Move, RawStore, Standing
+from conductor.store.raw import Move, RawStore, Standing, row_refused
 from conductor.store.rows.listing import LONG_PLAN
 from conductor.store.rows.tables import RUNS, Row, Table, Value
 
@@ -143,7 +143,12 @@ class PostgresqlRaw(RawStore):
         try:
             async with self._turn, self._connection.cursor() as cursor, cursor.copy(into.encode()) as copy:
                 for row in rows:
-                    await copy.write_row(_write(table, row))
+                    try:
+                        await copy.write_row(_write(table, row))
+                    except psycopg.DataError as error:  # a text with NUL
+                        raise row_refused(table, error, row) from error
+        except (psycopg.DataError, psycopg.IntegrityError) as error:
+            raise row_refused(table, error.diag.message_detail or error) from error
         except psycopg.Error as error:
             raise translate(error, self.address) from error
 

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Self
 
-from conductor.store.raw import Move, RawStore, Standing
+from conductor.store.raw import Move, RawStore, Standing, row_refused
 from conductor.store.rows.tables import Row, Table, Value
 from conductor.store.sqlite.connection import Connection
 from conductor.store.sqlite.folder import COMPANION_NAMES, DATABASE_NAME, LockedFolder, find_database
@@ -102,7 +102,10 @@ class SqliteRaw(RawStore):
     async def add(self, table: Table, rows: Sequence[Row]) -> None:
         """Adds rows in one transaction."""
         insert = f"INSERT INTO {table.name} ({_columns(table)}) VALUES ({_marks(table.columns)})"  # noqa: S608
-        await self._write(insert, rows)
+        try:
+            await self._write(insert, rows)
+        except sqlite3.IntegrityError as error:
+            raise row_refused(table, error) from error
 
     async def finish(self, standing: Standing) -> None:
         """Sets the row of `meta`, when all else is on the disk."""

@@ -121,6 +121,29 @@ async def test_a_list_that_does_not_follow_from_the_journal_stops_it(source: str
         pass
 
 
+@pytest.mark.parametrize(
+    ("statement", "why"),
+    [
+        (
+            "UPDATE journal SET data = data || char(0) WHERE id = (SELECT max(id) FROM journal)",
+            r"'journal' at \d+ .*NUL",
+        ),
+        ("UPDATE attempts SET run = 99999 WHERE key = (SELECT max(key) FROM attempts)", r"'attempts' is .*run.*99999"),
+    ],
+)
+async def test_a_damaged_row_that_the_target_cannot_take_is_told(
+    tmp_path: Path, database: str, statement: str, why: str
+) -> None:
+    source = str(tmp_path / "source")
+    async with served(source) as store:
+        await fill(store, 2)
+    change(source, statement)
+
+    with pytest.raises(MigrationError, match=why) as refused:
+        await moved(source, database)
+    assert "conductor doctor" in refused.value.hint
+
+
 async def test_a_rehearsal_says_the_same_and_changes_nothing(source: str, target: str) -> None:
     async with opened(source, "", is_source=True) as leaving, opened(target, "", is_source=False) as entering:
         rehearsed = await rehearse(leaving, entering)
