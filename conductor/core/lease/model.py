@@ -136,7 +136,8 @@ class Standing:
     ask_at: float = 0.0
     is_asking: bool = False
     has_ended: bool = True
-    rests_until: float = 0.0  # a conductor that gave the lease of this epoch away lets others take it first
+    # A conductor that gave the lease of this epoch away lets others take it first; one that took it just now waits, too.
+    rests_until: float = 0.0
     rests_at: int = -1
     is_leaving: bool = False
     told: Lease = field(default_factory=Lease)

@@ -141,8 +141,10 @@ class _Draft:
         if self.standing.is_leaving:
             self._become(Role.HANDING_OVER)
         else:
-            self._change(has_ended=False)
-            self.deeds.append(Recover(self.standing.epoch))
+            epoch = self.standing.epoch
+            # A tenure that fails at its beginning fails again: epochs must not rise a hundred times a second.
+            self._change(has_ended=False, rests_until=self.now + LOOK_SECONDS, rests_at=epoch)
+            self.deeds.append(Recover(epoch))
 
     def _hand_over(self, *, for_good: bool) -> None:
         self._change(is_leaving=self.standing.is_leaving or for_good)

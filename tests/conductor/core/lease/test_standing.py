@@ -3,6 +3,7 @@
 import pytest
 
 from conductor.core.lease.model import (
+    LOOK_SECONDS,
     SAFE_SHARE,
     TRANSITIONS,
     Answered,
@@ -82,6 +83,18 @@ def test_what_follows_from_each_input(
     before: tuple[Input | float, ...], entry: Input, role: Role, deeds: tuple[Deed, ...]
 ) -> None:
     assert Conductor(*before).hear(entry) == (role, deeds)
+
+
+def test_a_tenure_that_fails_at_once_is_not_begun_again_at_once() -> None:
+    """For example where the server has room for one connection, and not for all that a tenure needs."""
+    conductor = Conductor(*TAKEN, FenceLost(), Ended())
+    asked = conductor.hear(Answered(LOOK, 100.0, MINE))
+    conductor.now = conductor.standing.wake_at or 0.0
+
+    assert asked == (Role.STANDBY, ())
+    assert conductor.now == 100.0 + LOOK_SECONDS
+    assert conductor.hear() == (Role.STANDBY, (Ask(LOOK, 0),))
+    assert conductor.hear(Answered(LOOK, conductor.now, MINE)) == (Role.TAKING_OVER, (Ask(TAKE, 4),))
 
 
 def test_a_standby_looks_at_once_and_again_when_the_lease_of_another_runs_out() -> None:
