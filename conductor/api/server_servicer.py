@@ -72,8 +72,8 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
             settings=self._facts.settings,
             limits=fixed_limits(),
             caller=current_caller().identity,
-            role=current_caller().role,
-            server_role="active" if role.is_active else "standby",
+            caller_role=current_caller().role,
+            role="active" if role.is_active else "standby",
             store=self._facts.store,
             active_address=role.active_address,
         )

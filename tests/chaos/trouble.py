@@ -129,7 +129,7 @@ class Trouble:
             stub = server_service_pb2_grpc.ServerServiceStub(channel)
             with contextlib.suppress(grpc.aio.AioRpcError):
                 info = await stub.GetServerInfo(server_service_pb2.GetServerInfoRequest(), timeout=2)
-                return bool(info.server_role == "active")
+                return bool(info.role == "active")
         return False
 
     async def _hand_over(self, address: str) -> None:

@@ -95,7 +95,7 @@ async def real(database: str, tmp_path: Path) -> AsyncIterator[Pair]:
 
 
 async def role(it: Running) -> str:
-    return str((await it.server.GetServerInfo(server_pb.GetServerInfoRequest())).server_role)
+    return str((await it.server.GetServerInfo(server_pb.GetServerInfoRequest())).role)
 
 
 async def until_active(it: Running, seconds: float = 10.0) -> None:
@@ -111,7 +111,7 @@ async def test_a_standby_serves_reads_and_names_the_active_conductor(real: Pair)
     run = await active.create(agent_step("one"))
 
     info = await standby.server.GetServerInfo(server_pb.GetServerInfoRequest())
-    assert (info.server_role, info.store, info.active_address) == ("standby", "postgresql", active.target)
+    assert (info.role, info.store, info.active_address) == ("standby", "postgresql", active.target)
     assert (await standby.runs.GetRun(pb.GetRunRequest(name=run.name))).name == run.name
     told = await refusal(standby.runs.CancelRun(pb.CancelRunRequest(name=run.name)))
     assert (told.code, told.reason, dict(told.metadata)["address"]) == ("UNAVAILABLE", "NOT_ACTIVE", active.target)
@@ -164,7 +164,7 @@ async def test_a_hand_over_takes_less_than_two_seconds_and_touches_no_agent(real
     took = time.monotonic() - begun
 
     assert took < 2.0
-    assert info.server_role == "standby"
+    assert info.role == "standby"
     assert (await refusal(active.runs.PauseRun(pb.PauseRunRequest(name=run)))).reason == "NOT_ACTIVE"
     await end_talk(real, watching)
     (execution,) = real.host.executions.values()

@@ -86,7 +86,7 @@ def test_a_certificate_has_its_role_and_a_token_that_of_its_maker(pair: Pair, sh
     with by_ca(pair) as channel:
         server = server_service_pb2_grpc.ServerServiceStub(channel)
         info = server.GetServerInfo(GetServerInfoRequest(), metadata=bearer(token), timeout=10)
-    assert (info.caller, info.role) == ("token:cora", "operator")
+    assert (info.caller, info.caller_role) == ("token:cora", "operator")
 
 
 def test_without_certificate_and_token_nothing_is_served_not_even_health(pair: Pair, shell: Shell) -> None:

@@ -56,15 +56,15 @@ class Duo:
             return info
 
     def wait_for_role(self, name: str, role: str, seconds: float = 30.0) -> None:
-        wait_until(lambda: self.info(name).server_role == role, seconds)
+        wait_until(lambda: self.info(name).role == role, seconds)
 
     def roles(self) -> tuple[str, str]:
         """Starts what does not run; returns the active one and the standby."""
         for service in self.conductors.values():
             if service.process is None or service.process.poll() is not None:
                 service.start()
-        wait_until(lambda: sorted(self.info(name).server_role for name in self.conductors) == ["active", "standby"])
-        active = next(name for name in self.conductors if self.info(name).server_role == "active")
+        wait_until(lambda: sorted(self.info(name).role for name in self.conductors) == ["active", "standby"])
+        active = next(name for name in self.conductors if self.info(name).role == "active")
         return active, next(name for name in self.conductors if name != active)
 
     def create(self, name: str, agents: int, words: int = WORDS, seconds: float = 10.0) -> str:
@@ -245,5 +245,5 @@ def test_a_frozen_active_conductor_stores_nothing_more(duo: Duo, seconds: float)
     duo.wait_for_role(active, "standby")
     time.sleep(2.0)
     assert duo.ask_database("SELECT epoch, last_id FROM conductor.meta") == before
-    assert duo.info(standby).server_role == "active"
+    assert duo.info(standby).role == "active"
     assert duo.info(active).active_address == duo.address(standby)

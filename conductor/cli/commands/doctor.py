@@ -125,13 +125,13 @@ def _looks(context: Context, data: Path | None, store: str | None) -> Iterator[L
         yield Look(good=True, text=f"conductor {info.version} at {context.address}, start {info.epoch} of its database")
         if info.store == "postgresql":
             yield _role_look(info)
-        if info.role:
-            yield Look(good=True, text=f"it knows you as {info.caller}, with the role {info.role}")
+        if info.caller_role:
+            yield Look(good=True, text=f"it knows you as {info.caller}, with the role {info.caller_role}")
         yield from _server_looks(connection)
 
 
 def _role_look(info: server_service_pb2.ServerInfo) -> Look:
-    if info.server_role == "active":
+    if info.role == "active":
         return Look(good=True, text="it is the active conductor of its PostgreSQL database")
     if info.active_address:
         return Look(good=True, text=f"it is a standby; the active conductor is at {printable(info.active_address)}")

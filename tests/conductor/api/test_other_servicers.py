@@ -111,7 +111,7 @@ async def test_the_server_says_what_it_is_and_what_is_in_force(it: Running) -> N
     assert info.conductor_id
     assert info.address == it.target
     assert info.version
-    assert (info.server_role, info.store, info.active_address) == ("active", "sqlite", it.target)
+    assert (info.role, info.store, info.active_address) == ("active", "sqlite", it.target)
     assert info.unfinished_runs == 0
     assert info.settings["limits.unfinished_runs"] == "200"
     assert info.limits["request_bytes"] == 4 * 1024 * 1024

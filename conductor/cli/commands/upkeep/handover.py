@@ -36,7 +36,7 @@ def handover(context: Context) -> int:
 
 
 def _has_followed(info: pb.ServerInfo) -> bool:
-    return info.server_role == "standby" and bool(info.active_address)
+    return info.role == "standby" and bool(info.active_address)
 
 
 def _wait_for_other(connection: Connection, info: pb.ServerInfo) -> pb.ServerInfo:
