@@ -40,7 +40,7 @@ def read_store(url: str, default_data: Path | None, problems: list[str]) -> tupl
     usual = str(default_data or "")
     try:
         parts = urlsplit(url)
-        has_password = parts.password is not None or "password" in parse_qs(parts.query)
+        has_password = parts.password is not None or "password" in parse_qs(parts.query) or "password=" in url
     except ValueError as error:
         problems.append(f"store is no URL: {error}")
         return "", usual

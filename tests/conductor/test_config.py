@@ -78,6 +78,7 @@ def test_the_store_is_sqlite_in_the_data_folder_or_a_database(given: dict[str, A
     [
         ("postgresql://ann:secret@db/flows", "PGPASSFILE"),
         ("postgresql://ann@db/flows?password=secret", "PGPASSFILE"),
+        ("host=db password=secret dbname=flows", "PGPASSFILE"),
         ("mysql://db/flows", "postgresql://USER@HOST/DB or sqlite:///DIR"),
         ("sqlite://relative", "the whole path of a folder"),
         ("sqlite:///srv/c", "SQLite keeps its file in the data folder"),

@@ -1,5 +1,6 @@
 """Opens the places that `conductor migrate` names: data folders, databases, and the blob stores beside them."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -11,6 +12,9 @@ from conductor.errors import ConfigurationError, MigrationError
 from conductor.maintenance.migrating.migration import Side
 from conductor.maintenance.migrating.snapshots import SnapshotSide
 from conductor.store.sqlite.upkeep.raw import SqliteRaw
+
+# libpq's other form of a database, which would make a folder of this name.
+_LIBPQ = re.compile(r"\s*(host|hostaddr|port|dbname|user|password|service)\s*=")
 
 
 def refuse_same(source: str, target: str) -> None:
@@ -49,6 +53,8 @@ async def _open_database(stack: AsyncExitStack, url: str, blobs: BlobStore | Non
 
 
 def _folder_of(place: str) -> Path:
-    if "://" in place:
-        raise MigrationError(f"'{place}' is neither a data folder nor postgresql://USER@HOST/DB")
+    if "://" in place or _LIBPQ.match(place):
+        # What stands before an @, or behind libpq's words, may be a password.
+        shown = "the place" if "@" in place or "=" in place else f"'{place}'"
+        raise MigrationError(f"{shown} is neither a data folder nor postgresql://USER@HOST/DB")
     return Path(place).expanduser().absolute()

@@ -30,7 +30,7 @@ class DatabaseAddress:
             raise ConfigurationError(f"store: the URL cannot be read{_reason(url, error)}", hint=_HINT) from None
         secrets = [option for option in options if option.dispchar == _SECRET or option.keyword in _KEYS]
         if secrets:
-            text = f"store: the URL holds a secret ({secrets[0].keyword.decode()}), which every user of this machine can read"
+            text = f"store: the URL holds a password ({secrets[0].keyword.decode()}), which every user of this machine can read"
             raise ConfigurationError(f"{text} in the list of processes", hint=_HINT)
         found = {option.keyword.decode(): (option.val or b"").decode(errors="replace") for option in options}
         if not found.get("dbname"):

@@ -48,6 +48,8 @@ def test_it_says_what_would_go_what_went_and_that_it_is_there(
         (["--to", "{home}"], "--from and --to are the same folder"),
         (["--to", "ftp://x/y"], "'ftp://x/y' is neither a data folder nor postgresql://USER@HOST/DB"),
         (["--to", "postgresql://a:secret@h/db"], "holds a password"),
+        (["--to", "postgresql+psycopg://a:secret@h/db"], "is neither a data folder nor postgresql://USER@HOST/DB"),
+        (["--to", "host=h password=secret dbname=x"], "is neither a data folder nor postgresql://USER@HOST/DB"),
         (["--to", "{home}-2", "--to-blobs", "nowhere"], "blobs: 'nowhere' is neither"),
     ],
 )
