@@ -13,7 +13,7 @@ from servicekit.runtime.lean_imports import lean_imports
 with lean_imports():
     import {package}.app
 loaded = {{name.partition(".")[0] for name in sys.modules if sys.modules[name]}}
-unused = {{"rich", "prometheus_client", "opentelemetry", "cryptography", "zeroconf"}} & loaded
+unused = {{"rich", "prometheus_client", "opentelemetry", "cryptography", "zeroconf", "psycopg", "obstore"}} & loaded
 assert not unused, f"{{unused}} was loaded"
 import rich.console
 import structlog
