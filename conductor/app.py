@@ -307,6 +307,7 @@ class Conductor:
             address=self.address,
             epoch=self._opened.store.epoch,
             hosts=sorted(self._lead.links),
+            role="active" if self._lead.role().is_active else "standby",
         )
         if not self._lead.links and not isinstance(self._opened.store, SharedStore):
             _log.warning("no_hosts", hint="no agent can run; add a host:  conductor hosts add NAME ADDRESS")

@@ -24,7 +24,7 @@ def open_blobs(url: str) -> BlobStore:
         raise ConfigurationError("blobs: only a store in PostgreSQL has room for copies", hint=f"give {FORMS}")
     path = Path(unquote(urlsplit(url).path) if url.startswith("file:///") else url)
     if not path.is_absolute():
-        raise ConfigurationError(f"blobs: '{_without_keys(url)}' is neither {FORMS}")
+        raise ConfigurationError(f"blobs: '{_without_keys(url)}' is not {FORMS}")
     return FolderBlobs(path)
 
 

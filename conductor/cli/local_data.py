@@ -115,7 +115,12 @@ def ask(address: str, seconds: float = LOOK_SECONDS) -> "server_service_pb2.Serv
 def again(context_address: str, *given: tuple[str, object]) -> str:
     """Returns the options of a call, to be typed again. An address from the environment needs no repeating."""
     address = context_address if address_source() is ParameterSource.COMMANDLINE else None
-    return "".join(f" {name} {shlex.quote(str(value))}" for name, value in (*given, ("--address", address)) if value)
+    return typed(*given, ("--address", address))
+
+
+def typed(*given: tuple[str, object]) -> str:
+    """Returns options as they are typed, without those that have no value."""
+    return "".join(f" {name} {shlex.quote(str(value))}" for name, value in given if value)
 
 
 @contextmanager
@@ -127,4 +132,4 @@ def of_the_service(code: int) -> Iterator[None]:
         yield
     except StatusError as error:
         ends_with = UNREACHABLE if isinstance(error, StorageError) else code
-        raise CommandError(str(error), lines=(error.hint,) if error.hint else (), code=ends_with) from error
+        raise CommandError(str(error), lines=tuple(error.hint.splitlines()), code=ends_with) from error

@@ -1,5 +1,6 @@
 """Errors about runs that were deleted, cannot be, or are damaged: the same words from every store."""
 
+import shlex
 from datetime import UTC, datetime
 
 from conductor.errors import DatabaseDamagedError, DatabaseMovedError, NotFoundError, PreconditionError
@@ -60,4 +61,9 @@ def refuse_moved(move: Move | None, place: str) -> None:
         text = f"the migration from {move.place} to {place} is not finished"
         raise DatabaseMovedError(text, hint="give the same `conductor migrate` again: it goes on where it stopped")
     text = f"the conductor of {place} was moved to {move.place}"
-    raise DatabaseMovedError(text, hint=f"serve it from there, or bring it back:  conductor migrate --to {place}")
+    option = "--store" if "://" in move.place else "--data"
+    hint = (
+        f"serve it from there, with its other settings:  conductor serve {option} {shlex.quote(move.place)}\n"
+        f"or bring it back:  conductor migrate --from {shlex.quote(move.place)} --to {shlex.quote(place)}"
+    )
+    raise DatabaseMovedError(text, hint=hint)

@@ -102,7 +102,10 @@ def _say_verdict(context: Context, bad: int, doubts: int, *named: tuple[str, obj
     if doubts:
         say("\nnothing is seen to be wrong now, but the newest run failed; see the line with ? above")
         return
-    say("\nall good; try:  conductor run ask PATH --question …\nwithout a model:  conductor run survey PATH")
+    there = again(context.address)
+    say(
+        f"\nall good; try:  conductor run ask PATH --question …{there}\nwithout a model:  conductor run survey PATH{there}"
+    )
 
 
 def _looks(context: Context, data: Path | None, store: str | None) -> Iterator[Look]:

@@ -70,6 +70,9 @@ def serve(context: Context, /, **options: Any) -> int:
     from conductor.errors import StatusError
     from servicekit.runtime.process import stop_at_end_of, take_descriptors
 
+    if options["store"] == "":  # of a variable that is not set, for example: it must not become another conductor
+        lines = ("leave --store out for SQLite in the data folder, or write postgresql://USER@HOST/DB",)
+        raise CommandError("--store is empty", lines=lines, code=1)
     try:
         settings = load(
             config=options["config"],

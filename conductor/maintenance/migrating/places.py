@@ -8,7 +8,7 @@ from pathlib import Path
 from conductor.blobs.opening import open_blobs
 from conductor.blobs.port import BlobStore
 from conductor.config import SNAPSHOTS_FOLDER
-from conductor.errors import ConfigurationError, MigrationError
+from conductor.errors import ConfigurationError, DatabaseInUseError, MigrationError
 from conductor.maintenance.migrating.migration import Side
 from conductor.maintenance.migrating.snapshots import SnapshotSide
 from conductor.store.sqlite.upkeep.raw import SqliteRaw
@@ -34,7 +34,12 @@ async def opened(place: str, blobs: str, *, is_source: bool) -> AsyncIterator[Si
             yield await _open_database(stack, place, chosen, is_source=is_source)
             return
         folder = _folder_of(place)
-        store = await (SqliteRaw.open_source(folder) if is_source else SqliteRaw.open_target(folder))
+        try:
+            store = await (SqliteRaw.open_source(folder) if is_source else SqliteRaw.open_target(folder))
+        except DatabaseInUseError as error:
+            raise DatabaseInUseError(
+                str(error), hint="stop that conductor, then give the same command again"
+            ) from error
         stack.push_async_callback(store.close)
         yield Side(store, SnapshotSide(folder / SNAPSHOTS_FOLDER, chosen))
 
@@ -53,6 +58,8 @@ async def _open_database(stack: AsyncExitStack, url: str, blobs: BlobStore | Non
 
 
 def _folder_of(place: str) -> Path:
+    if not place:
+        raise MigrationError("--from or --to is empty", hint="name a data folder or postgresql://USER@HOST/DB")
     if "://" in place or _LIBPQ.match(place):
         # What stands before an @, or behind libpq's words, may be a password.
         shown = "the place" if "@" in place or "=" in place else f"'{place}'"

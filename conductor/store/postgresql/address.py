@@ -11,7 +11,8 @@ from conductor.errors import ConfigurationError
 
 _SECRET = b"*"  # libpq's mark of a parameter that is not to be shown
 _KEYS = (b"scram_client_key", b"scram_server_key")  # which it marks as others
-_HINT = "postgresql://USER@HOST/DB, with the password in a file that PGPASSFILE names, or in PGPASSWORD"
+_HINT = "write postgresql://USER@HOST/DB, with the password in a file that PGPASSFILE names, or in PGPASSWORD"
+_SCHEMES = ("postgresql", "postgres")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,9 @@ class DatabaseAddress:
     @classmethod
     def read(cls, url: str) -> Self:
         """Reads a URL of libpq. ConfigurationError: it is none, or holds a password."""
+        scheme, mark, _ = url.partition("://")
+        if mark and scheme.isalpha() and scheme not in _SCHEMES:
+            raise ConfigurationError("store: the URL begins with neither postgresql:// nor postgres://", hint=_HINT)
         try:
             options = [option for option in Conninfo.parse(url.encode()) if option.val]
         except (psycopg.Error, UnicodeEncodeError) as error:

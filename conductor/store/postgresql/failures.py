@@ -14,7 +14,8 @@ _CONNECTING = {
     "no password supplied": "name a file with the password in PGPASSFILE, or set PGPASSWORD",
     "password authentication failed": "mend the password in the file that PGPASSFILE names, or in PGPASSWORD",
     "no pg_hba.conf entry": "allow this user and machine in the server's pg_hba.conf",
-    "does not exist": "create the user and the database:  createuser USER, then createdb --owner USER DB",
+    "does not exist": "create the user and the database:  "
+    "createuser USER && createdb --owner USER --encoding UTF8 --template template0 DB",
     "too many clients": "raise max_connections of the server; a conductor needs 8",
     "connection slots are reserved": "raise max_connections of the server; a conductor needs 8",
     "too many connections": "raise the limit of connections of this user or database; a conductor needs 8",
@@ -47,7 +48,9 @@ def translate_connecting(error: psycopg.Error, address: DatabaseAddress) -> Stor
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     said = next((line for line in lines if any(text in line for text in _CONNECTING)), lines[0])
     hint = next((hint for text, hint in _CONNECTING.items() if text in said), _REACHING)
-    return StorageError(f"cannot connect to the {address.shown}: {said}", hint=hint)
+    # The address stands before it already.
+    told = said.rpartition(" failed: ")[2].removeprefix("fe_sendauth:").removeprefix("FATAL:").strip()
+    return StorageError(f"cannot connect to the {address.shown}: {told}", hint=hint)
 
 
 def translate(error: psycopg.Error, address: DatabaseAddress) -> Exception:

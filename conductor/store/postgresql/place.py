@@ -17,6 +17,8 @@ from conductor.store.postgresql.connection import connect
 from conductor.store.postgresql.failures import translate
 from conductor.store.postgresql.pipeline import Connection, ask, run_together
 from conductor.store.postgresql.schema import Schema, read_version
+from conductor.store.raw import Move
+from conductor.store.refusals import refuse_moved
 
 _LOOK = """
 SELECT s.system_identifier || '/' || d.oid, ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint,
@@ -76,6 +78,7 @@ async def renew(url: str) -> tuple[str, str]:
             )
         async with connection.transaction():
             old, is_held, holder = (await ask(connection, _HOLDER))[0]
+            refuse_moved(Move.decode((await ask(connection, "SELECT moved FROM meta"))[0][0]), url)
             if is_held:
                 raise DatabaseInUseError(
                     f"the {address.shown} has an active conductor at {holder}", hint="stop it first"

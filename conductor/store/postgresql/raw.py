@@ -184,7 +184,7 @@ class PostgresqlRaw(RawStore):
         taken = await self._run((_TAKE, (HOLDER, HOLDER, LEASE_SECONDS, HOLDER)))
         if not taken:
             holder, address = (await self._run((_HOLDER, ())))[0]
-            hint = "stop it, or give its lease away, and every standby too"
+            hint = "stop it and every standby of this database, then give the same command again"
             text = f"the conductor at {address or holder} leads the {self.address.shown}"
             raise DatabaseInUseError(text, hint=hint)
         self._epoch = int(taken[0][0])

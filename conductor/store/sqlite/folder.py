@@ -17,11 +17,14 @@ LOCK_NAME = "conductor.lock"
 COMPANION_NAMES = tuple(f"{DATABASE_NAME}-{suffix}" for suffix in ("wal", "shm", "journal"))
 
 
-def find_database(folder: Path) -> Path:
-    """Returns the path of a data folder's database, for a reader. Raises StorageError where it is missing or not readable."""
+def find_database(folder: Path, option: str = "--data") -> Path:
+    """Returns the path of a data folder's database, for a reader. Raises StorageError where it is missing or not readable.
+
+    `option` is how the caller named the folder.
+    """
     path = folder / DATABASE_NAME
     if not path.is_file():
-        raise StorageError(f"there is no database in {folder}", hint="name its folder with --data")
+        raise StorageError(f"there is no database in {folder}", hint=f"name its folder with {option}")
     if not os.access(path, os.R_OK):
         raise StorageError(
             f"the database {path} is not readable for this user", hint="run this as the conductor's user"

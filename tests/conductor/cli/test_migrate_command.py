@@ -29,14 +29,18 @@ def test_it_says_what_would_go_what_went_and_that_it_is_there(
     home: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     there = str(tmp_path / "there")
-    told = []
+    told, hints = [], []
     for more in (["--dry-run"], [], [], ["--output", "json"]):
         assert main(["migrate", "--from", home, "--to", there, *more]) == 0
-        told.append(capsys.readouterr().out)
+        said = capsys.readouterr()
+        told.append(said.out)
+        hints.append(said.err)
 
     assert f"1 run with 6 rows would go to {there}\nevery list follows from the journal\n" in told[0]
     assert f"1 run with 6 rows went to {there}\n" in told[1]
     assert "every row is equal on both sides" in told[1]
+    assert f"serve it from there, with its other settings:  conductor serve --data {there}\n" in hints[1]
+    assert f"to move it:  conductor migrate --from {home} --to {there}\n" in hints[0]
     assert f"1 run whose snapshot was lost before: {run_name(1)}" in told[1]
     assert f"is in {there} already, with epoch 2" in told[2]
     assert json.loads(told[3])["epoch"] == 2
@@ -47,10 +51,11 @@ def test_it_says_what_would_go_what_went_and_that_it_is_there(
     [
         (["--to", "{home}"], "--from and --to are the same folder"),
         (["--to", "ftp://x/y"], "'ftp://x/y' is neither a data folder nor postgresql://USER@HOST/DB"),
-        (["--to", "postgresql://a:secret@h/db"], "holds a password"),
-        (["--to", "postgresql+psycopg://a:secret@h/db"], "is neither a data folder nor postgresql://USER@HOST/DB"),
-        (["--to", "host=h password=secret dbname=x"], "is neither a data folder nor postgresql://USER@HOST/DB"),
-        (["--to", "{home}-2", "--to-blobs", "nowhere"], "blobs: 'nowhere' is neither"),
+        (["--to", "postgresql://a:hidden@h/db"], "holds a password"),
+        (["--to", "postgresql+psycopg://a:hidden@h/db"], "is neither a data folder nor postgresql://USER@HOST/DB"),
+        (["--to", "host=h password=hidden dbname=x"], "is neither a data folder nor postgresql://USER@HOST/DB"),
+        (["--to", "{home}-2", "--to-blobs", "nowhere"], "blobs: 'nowhere' is not a whole path of a folder"),
+        (["--to", ""], "--from or --to is empty"),
     ],
 )
 def test_it_says_what_stands_in_its_way(
@@ -61,7 +66,7 @@ def test_it_says_what_stands_in_its_way(
 
     assert code == 1
     assert why in told
-    assert "secret" not in told
+    assert "hidden" not in told
     assert not Path(f"{home}-2").exists()
 
 
@@ -73,3 +78,5 @@ def test_a_moved_folder_is_not_served(home: str, tmp_path: Path, capsys: pytest.
 
     assert done.returncode == 1
     assert f"the conductor of {home} was moved to {tmp_path}/there" in done.stderr
+    assert f"conductor serve --data {tmp_path}/there\n" in done.stderr
+    assert f"conductor migrate --from {tmp_path}/there --to {home}\n" in done.stderr

@@ -39,7 +39,8 @@ def look_at_database(url: str, told_id: str, *, is_named: bool = True) -> Iterat
         if is_named:
             yield False, text, (hint,) if hint else (), ()
         else:
-            yield True, "its database was not checked from here; name it with --store", (), (text,)
+            named = "or name it:  conductor doctor --store URL"
+            yield True, "its database was not checked, since it cannot be read from here", (), (text, hint, named)
         return
     yield _rows_look(found)
     for doubt, advice in found.doubts:

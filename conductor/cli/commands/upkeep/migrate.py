@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from conductor.cli.local_data import typed
 from conductor.cli.main import Context
 from conductor.cli.text.failure import RUN_FAILED
 from conductor.cli.text.wording import counted
@@ -48,11 +49,13 @@ def migrate(
     """
     from conductor.cli.local_data import folder_of, of_the_service
 
-    leaving = source or str(folder_of(None, None))
+    leaving = str(folder_of(None, None)) if source is None else source
     with of_the_service(RUN_FAILED), _without_log():
         moved = asyncio.run(_migrate((leaving, from_blobs or ""), (target, to_blobs or ""), is_rehearsal=dry_run))
     with verdict(0):
         _tell(context, moved, target, is_rehearsal=dry_run)
+        if not context.is_json:
+            _tell_next((leaving, from_blobs), (target, to_blobs), is_rehearsal=dry_run and bool(moved.rows))
     return 0
 
 
@@ -116,8 +119,19 @@ def _tell(context: Context, moved: "Migrated", target: str, *, is_rehearsal: boo
     say("every list follows from the journal" + ("" if is_rehearsal else ", and every row is equal on both sides"))
     _tell_runs(f"damaged, and {'would be' if is_rehearsal else 'were'} copied as they are", moved.damaged)
     _tell_runs("whose snapshot was lost before", moved.lost_snapshots)
-    if not is_rehearsal:
-        say("serve it from there; what is left here says that it was moved", err=True)
+
+
+def _tell_next(source: tuple[str, str | None], target: tuple[str, str | None], *, is_rehearsal: bool) -> None:
+    """Tells the command to type next. A database is served with the data folder that has the certificates."""
+    (left, from_blobs), (place, to_blobs) = source, target
+    if is_rehearsal:
+        given = (("--from", left), ("--to", place), ("--from-blobs", from_blobs), ("--to-blobs", to_blobs))
+        say(f"to move it:  conductor migrate{typed(*given)}", err=True)
+        return
+    is_database = "://" in place
+    data = place if not is_database else "" if "://" in left else left
+    shown = (("--data", data), ("--store", place if is_database else ""), ("--blobs", to_blobs))
+    say(f"serve it from there, with its other settings:  conductor serve{typed(*shown)}", err=True)
 
 
 def _tell_runs(what: str, runs: tuple[str, ...]) -> None:

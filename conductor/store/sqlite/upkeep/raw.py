@@ -34,7 +34,7 @@ class SqliteRaw(RawStore):
     @classmethod
     async def open_source(cls, folder: Path) -> Self:
         """Opens a database that there is; one of an older version goes up."""
-        find_database(folder)
+        find_database(folder, "--from")
         return await cls.open_target(folder)
 
     @classmethod

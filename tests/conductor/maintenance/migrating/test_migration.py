@@ -8,6 +8,7 @@ import pytest
 from conductor.errors import DatabaseInUseError, DatabaseMovedError, MigrationError
 from conductor.maintenance.migrating.migration import rehearse
 from conductor.maintenance.migrating.places import opened
+from conductor.store.postgresql.place import renew
 from tests.conductor.maintenance.migrating.world import KilledError, change, damage, fill, leading, moved, read, served
 from tests.conductor.store.material import creation, run_name
 
@@ -62,6 +63,9 @@ async def test_there_and_back_everything_reads_as_before(source: str, target: st
     on_the_way = await all_of(target)
     back = await moved(target, source)
 
+    if "://" in target or "dbname" in target:  # a new id would make it a conductor that nothing may serve
+        with pytest.raises(DatabaseMovedError, match="was moved to"):
+            await renew(target)
     assert on_the_way == before
     assert await all_of(source) == before
     assert (there.conductor_id, there.damaged) == (back.conductor_id, (run_name(7),))

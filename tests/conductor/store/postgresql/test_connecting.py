@@ -88,6 +88,7 @@ async def test_a_password_in_the_url_is_refused_and_not_repeated() -> None:
         "postgresql:///flows?password=hid%den-hidden",
         "postgresql:///flows?sslpassword=hidden",
         "postgresql:///flows?scram_client_key=hidden",
+        "mysql://ann:hidden@db/flows",
     ):
         with pytest.raises(ConfigurationError) as refused:
             DatabaseAddress.read(url)
