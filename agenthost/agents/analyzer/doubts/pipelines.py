@@ -69,8 +69,10 @@ def _is_in_example(result: Result, content: bytes) -> str:  # noqa: ARG001 - as 
     return "stand in examples" if is_example(result.path) else ""
 
 
-def _is_repeated(result: Result, content: bytes) -> str:
-    """Returns that another result tells of the file: of all jobs without permissions the file's own, or the first, is told."""
+def _is_no_excess(result: Result, content: bytes) -> str:
+    """Returns that nothing may be written, or that another result tells of the file: of all jobs, its own or the first is told."""
+    if "read-all" in result.message:
+        return "give permission to read only"
     here = _line(result, content)
     if _UNSET not in result.message or not here[:1].isspace():
         return ""
@@ -111,7 +113,7 @@ LOOKS: Mapping[str, Callable[[Result, bytes], str]] = {
     "DL3006": _has_no_tags,
     "DL3002": _is_in_example,
     "dockerfile-runs-as-root": _is_in_example,
-    "excessive-permissions": _is_repeated,
+    "excessive-permissions": _is_no_excess,
 }
 KINDS: Mapping[str, Callable[[Result, bytes], str]] = {
     "excessive-permissions": _kind_of_permissions,

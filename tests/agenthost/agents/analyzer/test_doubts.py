@@ -102,6 +102,12 @@ def test_a_workflow_without_permissions_is_told_once() -> None:
     assert permissions(one, 3) == "excessive-permissions/unset"
 
 
+def test_permissions_to_read_everything_are_not_told() -> None:
+    content = "on: push\npermissions: read-all\njobs:\n"
+    assert permissions(content, 2, "overly broad permissions: uses read-all permissions") == ""
+    assert permissions(content, 2, "overly broad permissions: uses write-all permissions") == "excessive-permissions"
+
+
 def test_permissions_that_are_given_to_all_jobs_and_jobs_with_a_token_of_their_own_are_told_apart() -> None:
     own = f"on: push\njobs:\n{JOB.format('a', '${{ secrets.WINGET }}')}"
     assert permissions(own, 3) == "excessive-permissions/own-token"
