@@ -13,6 +13,8 @@ from typing import Any, BinaryIO
 
 from ...reading.snapshot import MAX_FILE_BYTES, read_bytes
 from ..pieces import Pieces
+from ..react import RULES as RULES_OF_REACT
+from ..react import is_of_react
 from ..results import WORKSPACE, Result
 from ..rings import Import, find_rings
 
@@ -37,6 +39,7 @@ _NUMBER = re.compile(r"\((\d+)\)\. |complexity of (\d+)\. ")
 CONSTANT, TRUTHINESS = "no-constant-binary-expression", "constant truthiness"
 EXPECT, MESSAGE = "valid-expect", "Expect takes at most"  # the second argument is a message, which Vitest takes
 DECLARATIONS = (".d.ts", ".d.mts", ".d.cts")  # without code, so that one that does not parse hides nothing
+NOT_REACT = "not-react"
 Place = tuple[str, int, int]  # path, line, column
 
 
@@ -86,6 +89,13 @@ class _Gathered:
                 yield self._tangled(place, branches, code)
         yield from find_rings(self.root, self.cycles)
 
+    def of_library(self, result: Result) -> Result:
+        """Returns a result as it is, or, of a rule of React in a file that React does not render, one that says so."""
+        path = result.path.removeprefix(f"{self.root}/")
+        if result.rule not in RULES_OF_REACT or is_of_react(self.root, path, self._content(path)):
+            return result
+        return replace(result, rule=NOT_REACT)
+
     def breaks_in(self, path: str, diagnostic: dict[str, Any]) -> int:
         """Returns how many lines after its first one a diagnostic ends."""
         span = _span(diagnostic)
@@ -126,6 +136,7 @@ def read(stream: BinaryIO, root: Path = Path(WORKSPACE)) -> Iterator[Result]:
             diagnostic = document.take()
             result = _result(diagnostic) if isinstance(diagnostic, dict) else None
             if result and not gathered.take(result, diagnostic):
+                result = gathered.of_library(result)
                 yield replace(result, end_line=result.start_line + gathered.breaks_in(result.path, diagnostic))
     yield from gathered.results()
 

@@ -111,3 +111,33 @@ def test_an_arrow_function_has_the_name_that_it_is_given(tmp_path: Path, start: 
     (found,) = oxlint.read(io.BytesIO(text.encode()), tmp_path)
 
     assert found.message.startswith("`sell` has 400 lines")
+
+
+@pytest.mark.parametrize(
+    ("files", "text", "is_told"),
+    [
+        ({"package.json": '{"peerDependencies": {"react": "19"}}'}, "", True),
+        ({"package.json": '{"devDependencies": {"solid-js": "1", "react": "19"}}'}, "import 'react'", False),
+        ({"package.json": '{"dependencies": {"react": "19"}}'}, "import { For } from 'solid-js/web'", False),
+        ({"package.json": '{"dependencies": {"react": "19"}}', "a/package.json": "{}"}, "", False),
+        ({"a/package.json": "[]"}, "import * as R from 'react'", True),
+        ({"package.json": '{"name": "preact"}'}, "", True),
+        (
+            {"package.json": '{"dependencies": {"react": "1"}}', "tsconfig.json": '{"jsxImportSource": "vue"}'},
+            "",
+            False,
+        ),
+        ({}, "", False),
+    ],
+)
+def test_rules_of_react_judge_files_of_react_alone(
+    files: dict[str, str], text: str, *, is_told: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "a").mkdir()
+    for path, content in {**files, "a/b.tsx": text}.items():
+        (tmp_path / path).write_text(content)
+    document = {"diagnostics": [said("react(jsx-key)", filename="a/b.tsx")]}
+
+    (result,) = oxlint.read(io.BytesIO(json.dumps(document).encode()), tmp_path)
+
+    assert result.rule == ("jsx-key" if is_told else "not-react")

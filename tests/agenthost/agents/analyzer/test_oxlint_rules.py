@@ -17,6 +17,8 @@ def test_every_rule_finds_its_fault_and_nothing_in_good_code(tmp_path: Path) -> 
         f"{kind}/{rule}.{one['ending']}": one[kind] for rule, one in EXAMPLES.items() for kind in ("faulty", "good")
     }
 
+    files["package.json"] = '{"dependencies": {"react": "19"}}'
+
     result = analyze_with("oxlint", tree(tmp_path, files))
 
     found = {(one["evidence"][0]["path"], one["rule"]) for one in result["findings"]}
