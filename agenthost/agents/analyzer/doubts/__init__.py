@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping
 
 from ..results import Result
-from . import names, pipelines
+from . import images, names, pipelines
 
 Look = Callable[[Result, bytes], str]
-LOOKS: Mapping[str, Look] = {**dict.fromkeys(names.RULES, names.why_not), **pipelines.LOOKS}
-KINDS: Mapping[str, Look] = pipelines.KINDS
+LOOKS: Mapping[str, Look] = {**dict.fromkeys(names.RULES, names.why_not), **pipelines.LOOKS, **images.LOOKS}
+KINDS: Mapping[str, Look] = {**pipelines.KINDS, **images.KINDS}
 
 
 def why_not(rule: str, result: Result, content: bytes) -> str:

@@ -1,9 +1,8 @@
-"""Doubts results about workflows and Dockerfiles: packages that have versions, images that have none, permissions told twice."""
+"""Doubts results about workflows and commands: packages that have versions, shared workflows, permissions told twice."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
 
-from ...files import is_example
 from ...reading.snapshot import SourceText
 from ...reading.workflows import Job, read_workflow
 from ...reading.yaml_tree import child, is_available
@@ -14,8 +13,6 @@ MAX_BLOCK_LINES = 100
 MAX_SMALL_STEPS = 2
 _UNSET = "no permissions: block"
 _SHARED = re.compile(r"/\.github/workflows/|google/oss-fuzz/")
-# Their tags name no versions.
-_WITHOUT_TAGS = re.compile(r"(?i)^\s*FROM\s+(--\S+\s+)*[\"']?(gcr\.io/distroless/|cgr\.dev/chainguard/)")
 _INSTALL = re.compile(
     r"\b(?:npm|pnpm|yarn|bun|pip3?|pipx|gem|uv|cargo)\s+(?:-\S+\s+|pip\s+|tool\s+|global\s+)*"
     r"(?:install|i|add|ci)\b(?P<words>[^\n;&|]*)"
@@ -61,14 +58,6 @@ def _is_shared(result: Result, content: bytes) -> str:
     return "call an organization's shared workflows" if _SHARED.search(_line(result, content)) else ""
 
 
-def _has_no_tags(result: Result, content: bytes) -> str:
-    return "name images whose tags are no versions" if _WITHOUT_TAGS.match(_line(result, content)) else ""
-
-
-def _is_in_example(result: Result, content: bytes) -> str:  # noqa: ARG001 - as every look
-    return "stand in examples" if is_example(result.path) else ""
-
-
 def _is_no_excess(result: Result, content: bytes) -> str:
     """Returns that nothing may be written, or that another result tells of the file: of all jobs, its own or the first is told."""
     if "read-all" in result.message:
@@ -110,12 +99,8 @@ LOOKS: Mapping[str, Callable[[Result, bytes], str]] = {
     "adhoc-packages": _has_versions,
     "DL3016": _has_versions,
     "unpinned-uses": _is_shared,
-    "DL3006": _has_no_tags,
-    "DL3002": _is_in_example,
-    "dockerfile-runs-as-root": _is_in_example,
     "excessive-permissions": _is_no_excess,
 }
 KINDS: Mapping[str, Callable[[Result, bytes], str]] = {
     "excessive-permissions": _kind_of_permissions,
-    "dockerfile-image-past-its-end": lambda result, _: "example" if is_example(result.path) else "",
 }

@@ -82,6 +82,22 @@ def test_what_is_an_exception_by_its_line_or_its_folder_is_not_told(
     assert bool(why_not(rule, Result(rule, "", "", path, 1), line.encode())) is left_out
 
 
+@pytest.mark.parametrize(
+    ("line", "text", "left_out"),
+    [
+        (3, "FROM a\nRUN b; \\\n  curl -k -o c d \\\n  && echo 1 c | sha256sum -c -\n", True),
+        (4, "FROM a\nRUN gpg --verify c.sig c \\\n  # Why\n  && apk add --allow-untrusted c\n", True),
+        (2, "FROM a\nRUN curl -k -o c d && shasum -a 256 -c c.sha\n", True),
+        (2, "FROM a\nRUN curl -k -o c d\nRUN sha256sum -c e\n", False),
+        (3, "FROM a\nRUN sha256sum -c e\nRUN curl -k -o c d\n", False),
+        (2, "FROM a\nRUN curl -k -o c d \\\n  # sha256sum -c c\n  && sha256sum c\n", False),
+    ],
+)
+def test_a_download_that_its_instruction_checks_is_not_told(line: int, text: str, left_out: bool) -> None:  # noqa: FBT001 - a table
+    rule = "dockerfile-unchecked-download"
+    assert bool(why_not(rule, Result(rule, "", "", "Dockerfile", line), text.encode())) is left_out
+
+
 JOB = "  {}:\n    steps:\n      - run: a {}\n"
 UNSET = "overly broad permissions: default permissions used due to no permissions: block"
 
