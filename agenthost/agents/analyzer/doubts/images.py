@@ -1,4 +1,4 @@
-"""Doubts results about Dockerfiles: images whose tags name no versions, examples, and downloads that are checked."""
+"""Doubts results about Dockerfiles: images whose tags name no versions, examples, checked downloads, users of bases."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -13,6 +13,32 @@ _CHECK = re.compile(
     r"|\b(?:gpgv?2?\b[^\n|;&]*--verify|minisign\s+-\w*V|cosign\s+verify)"
 )
 
+# As their Dockerfiles stand in 2026: these set USER, and those step down in their entrypoint, which a Dockerfile may replace.
+_SET_USER = frozenset(
+    {
+        *(
+            "percona",
+            "memcached",
+            "mailhog",
+            "elasticsearch",
+            "kibana",
+            "grafana",
+            "haproxy",
+            "sonarqube",
+            "jenkins",
+            "solr",
+        ),
+        *("prometheus", "keycloak", "nginx-unprivileged", "varnish"),
+    }
+)
+_STEP_DOWN = frozenset(
+    {
+        *("postgres", "postgis", "pgvector", "timescaledb", "mongo", "mariadb", "mysql", "redis", "valkey", "rabbitmq"),
+        *("cassandra", "couchdb", "neo4j", "zookeeper"),
+    }
+)
+_FROM = re.compile(r"(?im)^FROM\s+(?:--\S+\s+)*[\"']?(?P<image>[^\s\"'@]+)\S*(?:\s+AS\s+(?P<stage>\S+))?")
+
 
 def has_no_tags(result: Result, content: bytes) -> str:
     """Returns that an image's tags are no versions."""
@@ -23,6 +49,20 @@ def has_no_tags(result: Result, content: bytes) -> str:
 def is_in_example(result: Result, content: bytes) -> str:  # noqa: ARG001 - as every look
     """Returns that a file is an example."""
     return "stand in examples" if is_example(result.path) else ""
+
+
+def has_user(result: Result, content: bytes) -> str:
+    """Returns that a file is an example, or that its base image is known not to run as root."""
+    source = content.decode(errors="replace")
+    stages: dict[str, str] = {}
+    base = ""
+    for match in _FROM.finditer(source):
+        base = stages.get(match["image"], match["image"].rpartition("/")[2].partition(":")[0].lower())
+        stages[match["stage"] or ""] = base
+    is_replaced = re.search(r"(?m)^ENTRYPOINT\b(?!.*docker-entrypoint)", source)
+    if base in _SET_USER or (base in _STEP_DOWN and not is_replaced):
+        return "begin with an image that gives up root"
+    return is_in_example(result, content)
 
 
 def is_checked(result: Result, content: bytes) -> str:
@@ -50,7 +90,7 @@ def _instruction(lines: list[str], number: int) -> str:
 LOOKS: Mapping[str, Callable[[Result, bytes], str]] = {
     "DL3006": has_no_tags,
     "DL3002": is_in_example,
-    "dockerfile-runs-as-root": is_in_example,
+    "dockerfile-runs-as-root": has_user,
     "dockerfile-unchecked-download": is_checked,
 }
 KINDS: Mapping[str, Callable[[Result, bytes], str]] = {

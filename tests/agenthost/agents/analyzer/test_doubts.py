@@ -83,6 +83,23 @@ def test_what_is_an_exception_by_its_line_or_its_folder_is_not_told(
 
 
 @pytest.mark.parametrize(
+    ("text", "left_out"),
+    [
+        ("FROM percona:8.0\nEXPOSE 3306\nCMD a\n", True),
+        ("FROM docker.io/library/memcached:${VERSION} AS cache\nFROM cache\nENTRYPOINT a\n", True),
+        ("FROM postgis/postgis@sha256:a\nCMD a\n", True),
+        ('FROM redis:8\nENTRYPOINT ["docker-entrypoint.sh", "redis-server"]\n', True),
+        ("FROM redis:8\nENTRYPOINT /start.sh\n", False),
+        ("FROM mysql:9 AS tools\nFROM nginx\nCMD a\n", False),
+        ("FROM example/api\nCMD a\n", False),
+    ],
+)
+def test_an_image_whose_base_gives_up_root_does_not_run_as_root(text: str, left_out: bool) -> None:  # noqa: FBT001 - a table
+    rule = "dockerfile-runs-as-root"
+    assert bool(why_not(rule, Result(rule, "", "", "Dockerfile", 3), text.encode())) is left_out
+
+
+@pytest.mark.parametrize(
     ("line", "text", "left_out"),
     [
         (3, "FROM a\nRUN b; \\\n  curl -k -o c d \\\n  && echo 1 c | sha256sum -c -\n", True),
