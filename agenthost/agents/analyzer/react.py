@@ -10,7 +10,7 @@ from ..reading.snapshot import read_bytes
 
 # `jsx-no-duplicate-props` holds in all libraries.
 RULES = frozenset(
-    {"jsx-key", "jsx-no-comment-textnodes", "no-direct-mutation-state", "no-unstable-nested-components"}
+    {"jsx-key", "no-direct-mutation-state", "no-unstable-nested-components"}
     | {"rules-of-hooks", "style-prop-object", "void-dom-elements-no-children"}
 )
 MAX_BYTES = 200_000  # of a manifest, and of a file whose imports are looked at
