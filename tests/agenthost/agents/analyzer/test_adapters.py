@@ -2,6 +2,7 @@
 
 import io
 import json
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +10,7 @@ from agenthost.agents.analyzer.adapters import lizard, shellcheck, typos
 from agenthost.agents.analyzer.lines import MAX_LINE_BYTES
 from agenthost.agents.analyzer.pieces import BrokenError
 from agenthost.agents.analyzer.results import Adapter, Result
+from tests.agenthost.agents.analyzer.driven import analyze_with, tree
 
 OF_LINES: tuple[Adapter, ...] = (lizard, typos)
 
@@ -143,3 +145,12 @@ def test_a_line_without_end_takes_no_memory_and_its_rest_is_no_result(adapter: A
     line = "x" * (MAX_LINE_BYTES - len("/workspace")) + "/workspace" + rest.split("\n")[0]
 
     assert read(adapter, line) == []
+
+
+@pytest.mark.processes
+def test_a_word_that_emphasis_splits_is_not_spelt_in_parts(tmp_path: Path) -> None:
+    text = "- **I**nformation\n- act**icity**\n\n_acticity_ or **acticity**\n"
+
+    result = analyze_with("typos", tree(tmp_path, {"a.md": text}))
+
+    assert {one["evidence"][0]["start_line"] for one in result["findings"]} == {4}
