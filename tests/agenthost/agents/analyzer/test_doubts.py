@@ -70,6 +70,7 @@ def test_packages_in_given_versions_are_not_told(script: str, left_out: bool) ->
         ("DL3002", "a/Dockerfile", "USER root", False),
         ("dockerfile-runs-as-root", "examples/Dockerfile", "CMD a", True),
         ("unpinned-uses", "ci.yml", "uses: own/shared/.github/workflows/a.yml@main", True),
+        ("unpinned-uses", "ci.yml", "uses: google/oss-fuzz/infra/cifuzz/actions/run_fuzzers@master", True),
         ("unpinned-uses", "ci.yml", "uses: other/tool@v1\nuses: own/shared/.github/workflows/a.yml@main", False),
     ],
 )
