@@ -7,7 +7,7 @@ from . import images, names, pipelines
 
 Look = Callable[[Result, bytes], str]
 LOOKS: Mapping[str, Look] = {**dict.fromkeys(names.RULES, names.why_not), **pipelines.LOOKS, **images.LOOKS}
-KINDS: Mapping[str, Look] = {**pipelines.KINDS, **images.KINDS}
+KINDS: Mapping[str, Look] = {names.UNDEFINED: names.kind_of, **pipelines.KINDS, **images.KINDS}
 
 
 def why_not(rule: str, result: Result, content: bytes) -> str:

@@ -11,6 +11,7 @@ from ..results import Result
 MAX_COLUMNS = 300  # of a line that is looked at, so that no line takes long
 UNDEFINED, UNASSIGNED = "F821", "F823"
 RULES = (UNDEFINED, UNASSIGNED)
+UNRUN = "unrun"
 # Names of Python 2, which stand behind a test of the version, and those that a host program puts in place.
 _ELSEWHERE = frozenset(
     {
@@ -24,12 +25,18 @@ _MADE = re.compile(
     rb"|\b_convert_\b|global_enum|\bexcept\s+[\w.]+\s*,\s*\w+\s*:"
 )
 _NAME = re.compile(r"`(\w+)`")
+_FOR_CHECKERS = re.compile(rb"\s*if\s+(?:\w+\.)?TYPE_CHECKING\s*:")
 
 
 def why_not(result: Result, content: bytes) -> str:
     """Returns why a result about a name does not count; nothing where it does."""
     rule = result.rule.rpartition("/")[2]
     return "may be defined after all" if is_doubtful(rule, result.message, content, result.start_line) else ""
+
+
+def kind_of(result: Result, content: bytes) -> str:
+    """Returns "unrun" for a name that only type checkers read."""
+    return UNRUN if _never_runs(content.split(b"\n"), result.start_line) else ""
 
 
 def is_doubtful(rule: str, message: str, content: bytes, line: int) -> bool:
@@ -45,7 +52,26 @@ def is_doubtful(rule: str, message: str, content: bytes, line: int) -> bool:
     if rule != UNDEFINED or found[1] in _ELSEWHERE:
         return rule == UNDEFINED
     short = b"\n".join(line for line in lines if len(line) <= MAX_COLUMNS)
-    return bool(_MADE.search(short)) or _is_bound(short, _seen_from(lines, line), name)
+    is_made = _MADE.search(short) and not _never_runs(lines, line)  # checkers see no name that the program makes
+    return bool(is_made) or _is_bound(short, _seen_from(lines, line), name)
+
+
+def _never_runs(lines: list[bytes], line: int) -> bool:
+    """Returns whether a line stands under `if TYPE_CHECKING:`."""
+    here = lines[line - 1] if 0 < line <= len(lines) else b""
+    deep = _depth(here)
+    for above in reversed(lines[: line - 1]):
+        if not deep:
+            break
+        if above.strip() and _depth(above) < deep:
+            deep = _depth(above)
+            if _FOR_CHECKERS.match(above):
+                return True
+    return False
+
+
+def _depth(line: bytes) -> int:
+    return len(line) - len(line.lstrip())
 
 
 def _seen_from(lines: list[bytes], line: int) -> bytes:

@@ -30,6 +30,21 @@ def test_an_undefined_name_is_told_where_it_is_certain(name: str, line: int, tex
     assert is_doubtful("F821", f"Undefined name `{name}`", text.encode(), line) is doubted
 
 
+@pytest.mark.parametrize(
+    ("text", "line", "kind"),
+    [
+        ("if TYPE_CHECKING:\n    import a\n\n    T = TypeVar('T')\n", 4, "F821/unrun"),
+        ("if typing.TYPE_CHECKING:\n    if b:\n        T = TypeVar('T')\nexec(c)\n", 3, "F821/unrun"),
+        ("if TYPE_CHECKING:\n    import a\nelse:\n    T = TypeVar('T')\n", 4, "F821"),
+        ("if TYPE_CHECKING:\n    import a\nT = TypeVar('T')\n", 3, "F821"),
+    ],
+)
+def test_an_undefined_name_that_only_type_checkers_read_is_told_apart(text: str, line: int, kind: str) -> None:
+    undefined = Result("F821", "", "Undefined name `TypeVar`", "a.py", line)
+    assert not why_not("F821", undefined, text.encode())
+    assert kind_of("F821", undefined, text.encode()) == kind
+
+
 def test_a_local_variable_in_an_annotation_is_not_read() -> None:
     message = "Local variable `x509` referenced before assignment"
     assert is_doubtful("F823", message, b"certs: list[x509.Certificate] = []\n", 1)
