@@ -39,6 +39,7 @@ ANSWER_SHARE = 0.25  # of the lease: a question that takes longer is given up
 POLITE_SECONDS = 1.0  # for a tenure to store what waits, before the lease is given away
 HAND_OVER_SECONDS = 5.0
 BEGIN_SECONDS = 5.0
+WARNING_SECONDS = 60.0  # between two lines about a database that does not answer
 
 # Recovers as the active conductor of this epoch and works until it is ended; calls back when requests are taken.
 Lead = Callable[[int, Callable[[], None]], Awaitable[None]]
@@ -71,6 +72,7 @@ class LeaseKeeper:
         self._tenure: asyncio.Task[None] | None = None
         self._is_stopping = False
         self._told_at = now()
+        self._warned_at = -WARNING_SECONDS
 
     @property
     def role(self) -> Role:
@@ -159,9 +161,12 @@ class LeaseKeeper:
             async with asyncio.timeout(seconds):
                 lease = await self._store.ask_lease(ask, self._claim)
         except (StorageError, TimeoutError) as error:
-            _log.warning("lease_unanswered", question=str(ask.question), error=str(error) or "no answer in time")
+            if asked_at >= self._warned_at + WARNING_SECONDS:
+                self._warned_at = asked_at
+                _log.warning("lease_unanswered", question=str(ask.question), error=str(error) or "no answer in time")
             self._hear(Unanswered(ask.question))
         else:
+            self._warned_at = -WARNING_SECONDS
             self._told_at = asked_at
             self._hear(Answered(ask.question, asked_at, lease))
 

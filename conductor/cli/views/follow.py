@@ -72,6 +72,7 @@ def followed(
     stays away longer than PATIENCE_SECONDS.
     """
     absence = Absence(on_away, on_back)
+    position = 0
     with Silence(on_silence) as silence:
         silence.listen()
         while True:
@@ -82,7 +83,10 @@ def followed(
                         on_back()
                     absence.end()
                     token = told.resume_token or token
-                    yield told
+                    # The first message after a resume is the run as it was told.
+                    if not (told.HasField("run") and told.sequence == position):
+                        position = told.sequence
+                        yield told
                     silence.listen()
             except grpc.RpcError as error:
                 silence.rest()

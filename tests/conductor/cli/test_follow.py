@@ -93,12 +93,13 @@ def test_a_lost_connection_goes_on_after_the_last_token(channel: grpc_testing.Ch
 
     _, request, call = channel.take_unary_stream(WATCH)
     assert request.resume_token == "t2"
+    call.send_response(run_service_pb2.WatchRunResponse(sequence=2, resume_token="t2", run=run_service_pb2.Run()))
     call.send_response(_message(3))
     watching.wait_for(3)
     _end(call, grpc.StatusCode.OK)
     watching.join()
 
-    assert watching.told == [1, 2, 3]
+    assert watching.told == [1, 2, 3], "the run is told again after a resume"
     assert watching.said == ["away", "back"]
     assert watching.error is None
 
