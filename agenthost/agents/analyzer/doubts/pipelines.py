@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from ...reading.snapshot import SourceText
 from ...reading.workflows import Job, read_workflow
-from ...reading.yaml_tree import child, is_available
+from ...reading.yaml_tree import child, is_available, text
 from ..results import Result
 
 REPEATED = "repeated"  # what is told of the whole file
@@ -24,6 +24,7 @@ _INSTALL = re.compile(
 _VALUED = frozenset({"--prefix", "-C", "--cwd", "--registry", "--cache", "--loglevel", "-r", "-c", "--requirement"})
 _VERSIONED = re.compile(r".[^@]*@(?!latest$|next$|\*$).+|.+(==|:\d).*")
 _LOCAL = re.compile(r"[./~].*|.*\.(tgz|whl|gem)")
+_HEAD = re.compile(r"\s*(?:- )?[\w-]+:\s*$|\s*- ")
 _OWN_TOKEN = re.compile(r"\bsecrets\.(?!GITHUB_TOKEN\b)\w")
 _GIVEN_TOKEN = re.compile(r"\bsecrets\.GITHUB_TOKEN\b|\bgithub\.token\b")
 
@@ -88,11 +89,28 @@ def _kind_of_permissions(result: Result, content: bytes) -> str:
 
 
 def _unset_jobs(result: Result, content: bytes) -> list[Job]:
-    """Returns the jobs of a workflow that set no permissions; none where no YAML can be read."""
+    return [job for job in _jobs(result, content) if child(job.node, "permissions") is None]
+
+
+def _jobs(result: Result, content: bytes) -> tuple[Job, ...]:
+    """Returns the jobs of a workflow; none where no YAML can be read."""
     source = content.decode(errors="replace")
     lines = tuple(source.split("\n"))
     workflow = read_workflow(SourceText(result.path, source, lines)) if is_available() else None
-    return [job for job in workflow.jobs if child(job.node, "permissions") is None] if workflow else []
+    return workflow.jobs if workflow else ()
+
+
+def _is_meant(result: Result, content: bytes) -> str:
+    """Returns that a comment gives the reason for what never runs, or that its job only hands outputs on."""
+    lines = content.decode(errors="replace").split("\n")[: max(result.start_line, 1)]
+    here, above = lines[-1], lines[-2::-1]
+    if above and _HEAD.match(above[0]):  # the first line of the job or the step
+        above = above[1:]
+    if " #" in here or (above and above[0].lstrip().startswith("#")):
+        return "a comment gives a reason for"
+    jobs = [job for job in _jobs(result, content) if job.line < result.start_line]
+    is_empty = jobs and all(re.search("false", text(child(step.node, "if"))) for step in jobs[-1].steps)
+    return "stand in a job that only hands outputs on" if is_empty and child(jobs[-1].node, "outputs") else ""
 
 
 def _line(result: Result, content: bytes) -> str:
@@ -105,6 +123,7 @@ LOOKS: Mapping[str, Callable[[Result, bytes], str]] = {
     "DL3016": _has_versions,
     "unpinned-uses": _is_shared,
     "excessive-permissions": _is_no_excess,
+    "workflow-never-runs": _is_meant,
 }
 KINDS: Mapping[str, Callable[[Result, bytes], str]] = {
     "excessive-permissions": _kind_of_permissions,

@@ -131,6 +131,24 @@ def test_a_download_that_its_instruction_checks_is_not_told(line: int, text: str
     assert bool(why_not(rule, Result(rule, "", "", "Dockerfile", line), text.encode())) is left_out
 
 
+@pytest.mark.parametrize(
+    ("line", "text", "left_out"),
+    [
+        (3, "jobs:\n  a:\n    if: false\n", False),
+        (3, "jobs:\n  a:\n    if: false # the key has expired\n", True),
+        (4, "jobs:\n  a:\n    # the key has expired\n    if: false\n", True),
+        (4, "jobs:\n  # the key has expired\n  a:\n    if: false\n", True),
+        (5, "jobs:\n  a:\n    # on Linux\n    runs-on: a\n    if: false\n", False),
+        (6, "jobs:\n  a:\n    outputs: {b: c}\n    steps:\n    - run: a\n      if: false\n", True),
+        (6, "jobs:\n  a:\n    name: a\n    steps:\n    - run: a\n      if: false\n", False),
+        (6, "jobs:\n  a:\n    outputs: {b: c}\n    steps:\n    - run: a\n      if: false\n    - run: b\n", False),
+    ],
+)
+def test_what_never_runs_for_a_reason_is_not_told(line: int, text: str, left_out: bool) -> None:  # noqa: FBT001 - a table
+    rule = "workflow-never-runs"
+    assert bool(why_not(rule, Result(rule, "", "", ".github/workflows/a.yml", line), text.encode())) is left_out
+
+
 JOB = "  {}:\n    steps:\n      - run: a {}\n"
 UNSET = "overly broad permissions: default permissions used due to no permissions: block"
 
