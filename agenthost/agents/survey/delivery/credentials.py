@@ -21,6 +21,7 @@ MAX_DOCUMENTS = 400
 MIN_BITS_PER_CHARACTER = 3.2
 LEAK = "lens:committed-token"
 KEY = "lens:committed-key"
+INSECURE_KEY = "lens:insecure-key"
 _AWS = "an AWS access key with its secret"
 _AWS_SECRET = re.compile(r"(?<![A-Za-z0-9/+=])[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])")
 _FORMATS = {
@@ -42,6 +43,7 @@ _TRIAL = re.compile(
     r"|snakeoil|localhost|self-?signed|demo|\bdev\b|devcontainer|baseline|changelog|(^|/)t/|\.(md|rst|adoc|orig)$",
     re.IGNORECASE,
 )
+_INSECURE = re.compile(r"insecure|not secure|publicly known", re.IGNORECASE)
 _DECLARED = re.compile(r"\btest|not (?:be )?used? in production|never .{0,20}production", re.IGNORECASE)
 
 
@@ -63,8 +65,10 @@ def _scan(survey: Survey, source: SourceText) -> Iterator[Finding]:
             continue
         body = source.lines[number : number + 6]
         is_key = _KEY_BLOCK.fullmatch(line) and sum(bool(_KEY_BODY.fullmatch(part)) for part in body) >= 3
-        if is_key and not _is_for_tests(survey, source.path):
-            yield sighting(KEY, cite(source, number), "a private key stands in the open")
+        said = _said_of(survey, source.path) if is_key else ""
+        if is_key and not _DECLARED.search(said):
+            rule = INSECURE_KEY if _INSECURE.search(f"{source.path}\n{said}") else KEY
+            yield sighting(rule, cite(source, number), "a private key stands in the open")
         near = "\n".join(source.lines[max(number - 4, 0) : number + 3])
         for name, pattern in _FORMATS.items() if not _TRIAL.search(line) else ():
             match = re.search(pattern, line)
@@ -73,13 +77,12 @@ def _scan(survey: Survey, source: SourceText) -> Iterator[Finding]:
                 yield sighting(LEAK, cite(source, number), f"{name} stands in the open")
 
 
-def _is_for_tests(survey: Survey, path: str) -> bool:
-    """Tells whether a document declares a file, or its folder, to be for tests."""
+def _said_of(survey: Survey, path: str) -> str:
+    """Returns the lines of documents that name a file, or its folder."""
     named = (path, *(str(parent) for parent in PurePosixPath(path).parents if "/" in str(parent)))
     texts = (item for item in survey.snapshot.paths if item.lower().endswith((".md", ".rst", ".txt", ".adoc")))
     documents = survey.sources(tuple(texts)[:MAX_DOCUMENTS])
-    lines = (line for document in documents for line in document.lines if _DECLARED.search(line))
-    return any(name in line for line in lines for name in named)
+    return "\n".join(line for document in documents for line in document.lines if any(name in line for name in named))
 
 
 def _bits(text: str) -> float:
