@@ -76,7 +76,7 @@ def fold(cause: str, findings: Sequence[Finding], rule: Rule, known: Known = UNK
     return replace(
         first,
         severity=severity,
-        title=_title(rule, first, found if rule.titles else count, files)[:MAX_TITLE_CHARACTERS],
+        title=_title(rule, first, count, files, found)[:MAX_TITLE_CHARACTERS],
         claim=_claim(rule, ordered),
         remedy=rule.remedy or first.remedy,
         evidence=tuple(places)[:MAX_EVIDENCE],
@@ -102,9 +102,10 @@ def _places_of(findings: Sequence[Finding], known: Known) -> int:
     return max(1, len(findings) - twice, known.findings - twice)
 
 
-def _title(rule: Rule, first: Finding, count: int, files: int) -> str:
-    if count > 1 and rule.titles:
-        return filled(rule.titles, count, files)
+def _title(rule: Rule, first: Finding, count: int, files: int, found: int) -> str:
+    if found > 1 and rule.titles:
+        lines = f" (on {count:,} {'line' if count == 1 else 'lines'})" if count < found else ""
+        return filled(rule.titles, found, files) + lines
     own = first.title.rstrip(".") if not rule.title else rule.title if rule.fold else f"{rule.title}: {first.title}"
     return f"{own} ({count:,} places)" if count > 1 else own
 

@@ -99,7 +99,7 @@ def test_two_findings_in_the_same_lines_have_one_place() -> None:
     ]
     (kept,) = ruled(*names).kept
 
-    assert (kept.title, kept.count, len(kept.evidence)) == ("4 actions in 1 file are not pinned", 2, 2)
+    assert (kept.title, kept.count, len(kept.evidence)) == ("4 actions in 1 file are not pinned (on 2 lines)", 2, 2)
 
 
 def test_the_number_is_the_true_one_beyond_what_a_tool_hands_in() -> None:
