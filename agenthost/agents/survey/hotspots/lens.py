@@ -69,7 +69,7 @@ def _is_worked_on(survey: Survey, history: History, commits: Sequence[Commit]) -
     elif newest < time.time() - DORMANT_SECONDS:
         survey.miss(f"The last commit is of {_day(newest)}: a project at rest has no hotspots.")
     elif len(history.commits) == 1:  # all that a shallow clone has
-        survey.miss("There is no history beyond one commit: no hotspots can be told.")
+        survey.miss("Without a history no hotspots can be told.")  # the report says why there is none
     elif len(commits) < MIN_COMMITS:
         told = named(len(history.commits), "commit")
         mass = len(history.commits) - len(commits)

@@ -93,8 +93,9 @@ def test_mass_changes_and_tests_do_not_count(hotspots: Looker) -> None:
         (History(absence="It is left out"), "It is left out: no hotspots can be told."),
         (History(tuple(commits("core.py", count=60))), "The history has 60 commits: too few"),
         (History((Commit(1_500_000_000, "a", "Begin", ()),)), "The last commit is of 2017-07-14"),
+        (History(tuple(commits("core.py", count=1))), "Without a history no hotspots can be told."),
     ],
-    ids=["left out", "short", "dormant"],
+    ids=["left out", "short", "dormant", "alone"],
 )
 def test_a_history_that_tells_nothing_is_said_to(
     make_survey: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, history: History, said: str
