@@ -37,6 +37,10 @@ class Repository:
         found = [path for path in self._paths if path.rpartition("/")[2] in names]
         return sorted(found, key=lambda path: (path.count("/"), path))[:MAX_FILES]
 
+    def files_in(self, folder: str) -> list[str]:
+        """Returns the files that lie in a folder itself; of the root for an empty one."""
+        return sorted(path for path in self._paths if path.rpartition("/")[0] == folder)
+
     def read(self, path: str) -> str:
         """Returns the text of a file; empty where there is none, or none that can be read."""
         content = self._git("cat-file", "blob", f"{self._base}:{path}") if self._base else self._read(path)

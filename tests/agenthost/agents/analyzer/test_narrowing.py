@@ -24,6 +24,9 @@ def write(root: Path, files: dict[str, str]) -> None:
         (root / name).write_text(text)
 
 
+CI = ".github/workflows/ci.yml"
+
+
 def result(rule: str, path: str, message: str = "Something is wrong", line: int = 3) -> Result:
     return Result(rule, "warning", message, path, line, line)
 
@@ -116,6 +119,11 @@ TYPOS = (
         ("hadolint", {".hadolint.yml": "ignored: [DL3008, DL3018]\n"}, result("DL3018", "x/Dockerfile"), True),
         ("hadolint", {".hadolint.yaml": "ignored:\n  - DL3008\ntrustedRegistries: [x]"}, result("DL3", "Dockerfile"), False),
         ("hadolint", {".hadolint.yaml": "ignored: {DL3008: true}"}, result("DL3008", "Dockerfile"), False),
+        ("hadolint", {"Hadolint.yml": "ignored: [DL3008]"}, result("DL3008", "Dockerfile"), True),
+        ("hadolint", {CI: "run: |\n  hadolint \\\n  --ignore DL3008 --ignore DL3013 -"}, result("DL3013", "a/Dockerfile"), True),
+        ("hadolint", {CI: "uses: hadolint/a@v3\nwith:\n  ignore: DL3008,DL3013"}, result("DL3013", "a/Dockerfile"), True),
+        ("hadolint", {CI: "run: hadolint --ignore DL3008 -"}, result("DL3013", "Dockerfile"), False),
+        ("hadolint", {CI: "run: another --ignore DL3008"}, result("DL3008", "Dockerfile"), False),
         ("zizmor", {".github/zizmor.yml": ZIZMOR}, result("dangerous-triggers", ".github/workflows/ci.yml"), True),
         ("zizmor", {".github/zizmor.yml": ZIZMOR}, result("template-injection", ".github/workflows/ci.yml"), True),
         ("zizmor", {"zizmor.yml": ZIZMOR}, result("template-injection", ".github/workflows/ci.yml", line=4), False),
