@@ -113,6 +113,13 @@ def _is_meant(result: Result, content: bytes) -> str:
     return "stand in a job that only hands outputs on" if is_empty and child(jobs[-1].node, "outputs") else ""
 
 
+def _is_needed(result: Result, content: bytes) -> str:
+    """Returns that other jobs wait for the one that asks for a runner."""
+    jobs = _jobs(result, content)
+    here = [job.name for job in jobs if job.line <= result.start_line][-1:]
+    return "needed" if any(name in job.needs for job in jobs for name in here) else ""
+
+
 def _line(result: Result, content: bytes) -> str:
     lines = content.decode(errors="replace").split("\n")
     return lines[result.start_line - 1] if 0 < result.start_line <= len(lines) else ""
@@ -127,4 +134,5 @@ LOOKS: Mapping[str, Callable[[Result, bytes], str]] = {
 }
 KINDS: Mapping[str, Callable[[Result, bytes], str]] = {
     "excessive-permissions": _kind_of_permissions,
+    "workflow-runner-removed": _is_needed,
 }

@@ -191,3 +191,12 @@ def test_an_image_past_its_end_has_a_rule_of_its_own_in_examples() -> None:
     rule = "dockerfile-image-past-its-end"
     assert kind_of(rule, Result(rule, "", "", "demos/blog/Dockerfile", 1), b"") == f"{rule}/example"
     assert kind_of(rule, Result(rule, "", "", "Dockerfile", 1), b"") == rule
+
+
+def test_a_removed_runner_has_a_rule_of_its_own_in_a_job_that_others_need() -> None:
+    rule, text = (
+        "workflow-runner-removed",
+        b"jobs:\n  a:\n    runs-on: macos-12\n  b:\n    needs: [a]\n    runs-on: macos-12\n",
+    )
+    assert kind_of(rule, Result(rule, "", "", ".github/workflows/a.yml", 3), text) == f"{rule}/needed"
+    assert kind_of(rule, Result(rule, "", "", ".github/workflows/a.yml", 6), text) == rule
