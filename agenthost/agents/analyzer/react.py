@@ -17,6 +17,7 @@ MAX_BYTES = 200_000  # of a manifest, and of a file whose imports are looked at
 _DEPENDENCIES = ("dependencies", "devDependencies", "peerDependencies")
 _REACT = frozenset({"react", "preact", "next"})
 _OTHER = frozenset({"solid-js"})
+LINTER = "eslint-plugin"  # in the name of a package whose code shows the faults that a rule is to find
 _FROM = r"""(?:\bfrom|\bimport|\brequire\s*\()\s*["'](?:%s)(?:/[^"'\n]*)?["']|@jsxImportSource\s+(?:%s)\b"""
 _IMPORTS_REACT, _IMPORTS_OTHER = (
     re.compile((_FROM % ("|".join(names), "|".join(names))).encode()) for names in (_REACT, _OTHER)
@@ -40,18 +41,19 @@ def _renders(root: Path, folder: Path, *, is_sure: bool) -> bool:
         return False
     manifest = read_bytes(folder / "package.json", MAX_BYTES)
     if manifest is not None:
-        named = _dependencies(manifest)
-        return not named & _OTHER and (is_sure or bool(named & _REACT))
+        name, used = _read(manifest)
+        is_other = used & _OTHER or LINTER in name
+        return not is_other and (is_sure or bool({name, *used} & _REACT))
     return is_sure if folder == root else _renders(root, folder.parent, is_sure=is_sure)
 
 
-def _dependencies(manifest: bytes) -> set[str]:
-    """Returns the packages that a manifest names, and its own name."""
+def _read(manifest: bytes) -> tuple[str, set[str]]:
+    """Returns a package's name, and those of its dependencies."""
     try:
         said: Any = json.loads(manifest)
     except (ValueError, RecursionError):
-        return set()
+        return "", set()
     if not isinstance(said, dict):
-        return set()
+        return "", set()
     groups = [group for key in _DEPENDENCIES if isinstance(group := said.get(key), dict)]
-    return {str(said.get("name"))}.union(*groups)
+    return str(said.get("name")), set[str]().union(*groups)

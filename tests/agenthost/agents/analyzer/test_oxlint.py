@@ -127,6 +127,7 @@ def test_an_arrow_function_has_the_name_that_it_is_given(tmp_path: Path, start: 
             "",
             False,
         ),
+        ({"package.json": '{"name": "eslint-plugin-demo", "dependencies": {"react": "19"}}'}, "", False),
         ({}, "", False),
     ],
 )
