@@ -14,21 +14,24 @@ from ..finding import Finding, cite, sighting
 
 UNDEFINED = "lens:undefined-reference"
 GAP = "lens:gap-in-name"
+GAP_IN_KEY = "lens:gap-in-key"
 NEVER = "lens:never-in-matrix"
 MISSING = "lens:missing-input"
 MAX_LINE_CHARACTERS = 2000
 _FILE_SETTING = re.compile(r"^[a-z]+-version-file$")
 _EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}")
-_NAME = re.compile(r"\s*(?:-\s+)?name:")
+# Of an artifact or a cache, where it is not the name of a job or a step.
+_NAME = re.compile(r"\s*(?:-\s+)?(?:name|key|restore-keys):")
 _CONDITION = re.compile(r"^\s*(?:-\s+)?if:\s*(?P<text>.*)$")
 _NAMED = re.compile(
-    r"(?<![\w.'-])(?P<context>matrix|steps|needs)\.(?P<key>[A-Za-z_][\w-]*)(?:\.outputs\.(?P<output>[\w-]+))?"
+    r"(?<![\w.'-])(?P<context>matrix|steps|needs)\.(?P<key>[A-Za-z_][\w-]*)(?:\.outputs\.(?P<output>[\w-]+)|\.(?P<field>[\w-]+))?"
     r"(?![\w-]|\s*\|\|)"  # with a value of its own, for where it is not given
 )
 _IS_VALUE = re.compile(r"(?:^|&&|\$\{\{)\s*matrix\.(?P<key>[\w-]+)\s*==\s*'(?P<value>[^']*)'\s*(?:$|&&|\}\})")
 _EVENT = re.compile(r"\$\{\{\s*(?P<value>github\.event\.(?P<key>[a-z_]+)[\w.]*)\s*\}\}")
 # By what the value is about, the triggers that give it. What a push gives stands in github.event itself.
 _GIVEN_BY = {"pull_request": "pull_request", "issue": "issue", "release": "release", "push": "workflow_call"}
+_FIELDS = {"steps": ("outputs", "outcome", "conclusion"), "needs": ("outputs", "result")}
 _LACKS = {
     "matrix": "whose matrix has no such key",
     "steps": "which has no step of that id",
@@ -39,12 +42,15 @@ _LACKS = {
 def find_undefined(workflow: Workflow) -> Iterator[Finding]:
     """Yields each line that reads a value which nothing defines."""
     for job in workflow.jobs:
+        nodes = [job.node, *(step.node for step in job.steps)]
+        named = {line(name) for node in nodes if (name := child(node, "name"))}
         for number in range(job.line, min(last_line(job.node), len(workflow.source.lines)) + 1):
             raw = workflow.source.lines[number - 1]
             for match in _references(raw):
                 if lack := _lack(workflow, job, match):
                     title = f"`{match.group()}` is read by job `{job.name}`, {lack}"
-                    yield sighting(GAP if _NAME.match(raw) else UNDEFINED, cite(workflow.source, number), title)
+                    rule = GAP if number in named else GAP_IN_KEY if _NAME.match(raw) else UNDEFINED
+                    yield sighting(rule, cite(workflow.source, number), title)
     yield from _without_event(workflow)
 
 
@@ -76,6 +82,8 @@ def _lack(workflow: Workflow, job: Job, match: re.Match[str]) -> str:
         known = None if job.uses else [text(child(step.node, "id")) for step in job.steps]
     if known is not None and key not in known:
         return _LACKS[context]
+    if match["field"] and context in _FIELDS and match["field"] not in _FIELDS[context]:
+        return f"without `.outputs` before `.{match['field']}`"
     needed = workflow.job(key) if context == "needs" and match["output"] else None
     given = texts(child(needed.node, "outputs")) if needed and not needed.uses else [match["output"]]
     return "" if match["output"] in given else "and that job has no such output"

@@ -45,6 +45,13 @@ PUSH, PULL = "  push:\n", "  pull_request:\n"
         ("undefined-reference", {WORKFLOW: workflow("run: echo ${{ github.event.pull_request.head.sha }}")}),
         ("undefined-reference", {WORKFLOW: workflow("run: echo ${{ github.event.push.ref }}")}),
         ("gap-in-name", {WORKFLOW: workflow("run: a\n  name: On ${{ matrix.node }}", job=MATRIX)}),
+        ("gap-in-key", {WORKFLOW: workflow("uses: a\n  with:\n    name: on-${{ matrix.node }}", job=MATRIX)}),
+        ("gap-in-key", {WORKFLOW: workflow("uses: a\n  with:\n    key: on-${{ matrix.node }}", job=MATRIX)}),
+        (
+            "undefined-reference",
+            {WORKFLOW: workflow("run: echo ${{ needs.tests.version }}", job="    needs: tests\n", more=TESTS)},
+        ),
+        ("undefined-reference", {WORKFLOW: workflow("id: b\n  run: echo ${{ steps.b.output.x }}")}),
         ("never-in-matrix", {WORKFLOW: workflow("run: a\n  if: ${{ matrix.os == 'c' }}", job=MATRIX)}),
         (
             "missing-input",
@@ -76,6 +83,13 @@ def test_a_pipeline_that_lets_faults_through_is_found(look: Looker, rule: str, f
     "files",
     [
         {WORKFLOW: workflow("if: matrix.os == 'a'\n  run: echo ${{ matrix.extra }} matrix.none", job=MATRIX)},
+        {
+            WORKFLOW: workflow(
+                "id: b\n  run: echo ${{ needs.tests.result }} ${{ steps.b.outcome }}",
+                job="    needs: tests\n",
+                more=TESTS,
+            )
+        },
         {WORKFLOW: workflow("run: echo ${{ matrix.any }}", job="    strategy:\n      matrix: ${{ fromJSON(x) }}\n")},
         {WORKFLOW: workflow("id: own\n  run: a\nrun: echo ${{ steps.own.outputs.x }} # ${{ steps.* }}")},
         {WORKFLOW: workflow(f"run: pytest\n{PUBLISH}")},
