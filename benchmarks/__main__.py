@@ -25,6 +25,7 @@ TITLES = {
     "models": "what an agent's door to its model costs",
     "fairness": "how slots are shared between runs, and what deciding it costs",
     "bridges": "what a bridge adds to the agent that it drives",
+    "scale": "the core alone with many hosts and agents: decisions, memory, recovery",
 }
 
 
