@@ -77,6 +77,9 @@ def lose_silent_hosts(decision: DecisionDraft, *, is_late: bool) -> None:
             silent_since = None if host.silent_since is None else decision.now
             decision.hosts[name] = replace(host, silent_since=silent_since, instance_since=decision.now)
         return
+    due = decision.state.wake_at
+    if not decision.touched_hosts and (due is None or decision.now < due):
+        return  # the last decision looked at every attempt, and asked to be called when the first may be lost
     for run, attempt, track in _list_lost(decision):
         how = "was removed, and was away" if decision.hosts[track.host].removed else "was silent"
         message = f"Host {track.host} {how} for {track.lost_after:.0f} s."
