@@ -88,6 +88,11 @@ def _kind_of_permissions(result: Result, content: bytes) -> str:
     return "own-token" if is_own and is_small else "unset"
 
 
+def _kind_of_secret(result: Result, content: bytes) -> str:
+    script = "\n".join(_script(result, content))
+    return "github-token" if _GIVEN_TOKEN.search(script) and not _OWN_TOKEN.search(script) else ""
+
+
 def _unset_jobs(result: Result, content: bytes) -> list[Job]:
     return [job for job in _jobs(result, content) if child(job.node, "permissions") is None]
 
@@ -135,4 +140,5 @@ LOOKS: Mapping[str, Callable[[Result, bytes], str]] = {
 KINDS: Mapping[str, Callable[[Result, bytes], str]] = {
     "excessive-permissions": _kind_of_permissions,
     "workflow-runner-removed": _is_needed,
+    "workflow-secret-in-script": _kind_of_secret,
 }

@@ -200,3 +200,13 @@ def test_a_removed_runner_has_a_rule_of_its_own_in_a_job_that_others_need() -> N
     )
     assert kind_of(rule, Result(rule, "", "", ".github/workflows/a.yml", 3), text) == f"{rule}/needed"
     assert kind_of(rule, Result(rule, "", "", ".github/workflows/a.yml", 6), text) == rule
+
+
+def test_the_token_of_github_in_a_script_has_a_rule_of_its_own() -> None:
+    rule, text = (
+        "workflow-secret-in-script",
+        "- run: |\n    a ${{ secrets.GITHUB_TOKEN }}\n    b ${{ secrets.KEY }}\n- run: c\n",
+    )
+    assert kind_of(rule, Result(rule, "", "", "a.yml", 1), text.encode()) == rule
+    only = text.replace("KEY", "GITHUB_TOKEN")
+    assert kind_of(rule, Result(rule, "", "", "a.yml", 1), only.encode()) == f"{rule}/github-token"
