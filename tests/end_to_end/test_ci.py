@@ -170,6 +170,7 @@ def test_a_branch_cannot_dismiss_what_it_brings(conductor: Command, pair: Pair) 
     assert "It was there" not in hidden.stderr.rpartition("✘ 1 finding")[2]
 
 
+@pytest.mark.long
 def test_a_pipeline_needs_no_service_and_gets_the_report_alone(flow: str, tmp_path: Path) -> None:
     environment = {**os.environ, "TMPDIR": str(tmp_path), "CONDUCTOR_ADDRESS": "unix:/nowhere.sock"}
     options = ("--question", "die", "--ephemeral", "--format", "json", "--fail-on", "high", "--data", "kept")

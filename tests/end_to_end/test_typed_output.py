@@ -178,6 +178,7 @@ steps:
 """
 
 
+@pytest.mark.long
 def test_evidence_that_is_not_found_is_sent_back_once_and_never_costs_what_was_found(
     pair: Pair, tmp_path: Path
 ) -> None:

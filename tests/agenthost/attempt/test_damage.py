@@ -153,6 +153,7 @@ async def test_a_resume_beyond_all_that_was_sent_is_refused_by_the_next_daemon_a
     assert "execution_damaged" not in "".join(host.lines)
 
 
+@pytest.mark.long
 async def test_a_client_that_has_less_than_was_sent_is_told_what_it_missed_and_the_same_end(
     short_path: Path, repository: Path
 ) -> None:

@@ -97,6 +97,7 @@ async def test_a_host_tells_what_bounds_memory_and_a_request_can_only_narrow_it(
     assert "start.memory_bytes: must be at least" in tiny.message
 
 
+@pytest.mark.long
 async def test_the_doctor_tells_what_bounds_memory(tmp_path: Path) -> None:
     (tmp_path / "host.toml").write_text(f"[limits]\nmemory_bytes = {512 * MIB}\n")
     told: list[str] = []

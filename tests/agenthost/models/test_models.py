@@ -247,6 +247,7 @@ async def test_the_doctor_names_agents_that_are_only_not_installed_in_one_line(
     assert not any("agent claude" in line for line in told)
 
 
+@pytest.mark.long
 async def test_the_doctor_tells_of_models_without_their_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keeps K5."""
     monkeypatch.setenv("KEY_OF_THE_TEST", KEY)
