@@ -104,7 +104,7 @@ def test_the_page_leads_from_nothing_to_a_report(machines: Machines) -> None:
 
     assert "gpu1" in told
     assert "gpu2" in told
-    assert "1 finding: 1 placed" in told
+    assert "1 finding, placed" in told
     assert "app.py" in told
     asked = machines.type("laptop", "conductor --bundle ann.client --output json runs")
     assert '"createdBy":"certificate:ann"' in asked.replace(" ", "")
