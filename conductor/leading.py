@@ -1,4 +1,4 @@
-"""Decides when this conductor is the active one: always, where nobody shares its store, and else while it holds the lease."""
+"""Decides when this conductor is the active one: always on a store of its own, and else while it holds the lease."""
 
 import asyncio
 from collections.abc import Callable, Mapping

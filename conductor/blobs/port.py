@@ -1,6 +1,6 @@
 """The blob store as the conductor needs it. The suite in tests/conductor/blobs runs against every implementation.
 
-- An object is seen whole or not at all, whatever is killed. It never changes: one name always gets the same content.
+- An object is seen whole or not at all, also after a kill at any moment. It never changes: a name always has the same content.
 - What `put` and `mark` have written when they return survives a power cut, as far as the store promises it.
 - Readers check the content themselves: a store may be damaged, or lie. `get` gives what is there.
 

@@ -34,7 +34,7 @@ _OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
 )
-# A conductor that stands still keeps its connections: without pings, nobody would ask the next one.
+# A conductor that stands still keeps its connections: without pings, a caller would never ask the next one.
 _PINGS = (("grpc.keepalive_time_ms", 5_000), ("grpc.keepalive_timeout_ms", 5_000))
 
 

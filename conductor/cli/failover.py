@@ -85,7 +85,7 @@ class _Unary:
 
 
 class _Answer:
-    """An answer that is waited for, from whichever conductor gives it."""
+    """An answer that is waited for, from the first conductor that gives it."""
 
     def __init__(self, begin: Callable[[], Any], may_repeat: Callable[[Any], bool], turns: Turns) -> None:
         self._begin = begin

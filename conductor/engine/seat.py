@@ -37,7 +37,7 @@ class Seat:
         self._taken().require_open()
 
     def note(self, note: Note) -> None:
-        """Hands over what a worker reports; nobody waits for it on a standby."""
+        """Hands over what a worker reports; on a standby no call waits for it."""
         if self.engine is not None:
             self.engine.note(note)
 

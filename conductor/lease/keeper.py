@@ -1,4 +1,4 @@
-"""Keeps the lease: asks the database, drives the tenure of the active conductor, and lets nobody send without a lease.
+"""Keeps the lease: asks the database, drives the tenure of the active conductor, and lets no part send without a lease.
 
 `core.lease` decides. Times are CLOCK_BOOTTIME, which counts while the machine sleeps. A tenure that loses its database ends, and
 the next one begins with a new epoch, by the same recovery as at a start; any other failure of a tenure ends the process.

@@ -1,4 +1,4 @@
-"""A store as rows, with nobody else at work on it: what a migration reads, and what it fills.
+"""A store as rows, with no other process at work on it: what a migration reads, and what it fills.
 
 The engines implement it beside their stores. It is opened with the lock, or the lease, that a conductor would need.
 """

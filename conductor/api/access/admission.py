@@ -19,7 +19,7 @@ _SCHEME = "bearer "
 
 # Returns the caller of a call that has no token; None where a token is needed.
 Known = Callable[[Any], Caller | None]
-# Raises the error with which a method is refused now, whoever calls it.
+# Raises the error with which a method is refused now for every caller.
 Refuse = Callable[[str], None]
 
 

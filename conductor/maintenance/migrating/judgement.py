@@ -1,7 +1,7 @@
 """Decides whether a migration may begin, goes on, or is done. Pure.
 
 Two stores cannot change in one step. So the source is marked first, then the target becomes whole: a kill between leaves two that
-nobody serves, and the same command goes on. An epoch is never served twice: one that rose meanwhile shows that the source was.
+no conductor serves, and the same command goes on. An epoch is never served twice: one that rose shows that the source was served.
 """
 
 from enum import Enum

@@ -99,7 +99,7 @@ def told(table: Table, row: Row) -> Mapping[str, object]:
 
 
 def _read(kind: type, text: object) -> object:
-    """Returns what a text says, whichever version wrote it and however long its question is; itself where it cannot be read."""
+    """Returns what a text of any version says, with a question of any length; the text itself where it cannot be read."""
     if not isinstance(text, str):
         return text
     try:

@@ -1,7 +1,7 @@
 """The names of copies below their conductor's id, and which of them may go. Pure.
 
 A copy is `snapshots/COMMIT/EPOCH-SHA256`: it holds what that commit needs, and its name proves its bytes. A run's need of it is
-`runs/RUN/EPOCH-COMMIT`, an object without content. Two rules make both safe without any lock, whatever old conductor wakes up:
+`runs/RUN/EPOCH-COMMIT`, an object without content. Two rules make both safe without any lock, also where an old conductor wakes up:
 
 1. A need is stored before its copy, the copy before the run. So a run that exists has both, and a kill between leaves a need
    that no run has, or a copy that no run needs.

@@ -95,7 +95,7 @@ async def connect(address: DatabaseAddress, settings: dict[str, Any] | None = No
 
 
 def cut(connection: Connection) -> None:
-    """Breaks a connection: whatever waits for it fails at once."""
+    """Breaks a connection: every call that waits for it fails at once."""
     with suppress(psycopg.Error, OSError):
         copy = socket.socket(fileno=os.dup(connection.fileno()))
         with copy:

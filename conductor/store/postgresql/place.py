@@ -2,7 +2,7 @@
 
 A restored backup, a copied database and a promoted replica hold the same id. Hosts would obey a conductor that knows less than they
 do. So the place is noted: the server, the database in it, and the server's timeline, which each promotion and each restore to a
-point in time begins anew. Another place is refused until `conductor store renew` gave the copy an id of its own. A promotion alone
+point in time begins again. Another place is refused until `conductor store renew` gave the copy an id of its own. A promotion alone
 is accepted where commits waited for a replica: then the replica lacks nothing.
 """
 

@@ -75,7 +75,7 @@ def _foreign(address: DatabaseAddress) -> DatabaseDamagedError:
 
 
 async def take_epoch(connection: Connection) -> Identity:
-    """Raises the epoch, as a takeover does: whoever wrote before writes nothing from now on."""
+    """Raises the epoch, as a takeover does: an earlier writer writes nothing from now on."""
     rows = await ask(
         connection,
         "UPDATE meta SET epoch = epoch + 1, decision = 0, writer_pid = pg_backend_pid() RETURNING conductor_id, epoch",

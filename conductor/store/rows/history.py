@@ -64,7 +64,7 @@ def _take(rows: Iterable[Any], budget: int) -> Iterator[Stored]:
             raise row[1]
         position, time, kind, data, attempt, end = row
         used += len(data)
-        if used > budget and used > len(data):  # the first item is returned whatever its size
+        if used > budget and used > len(data):  # the first item is returned at any size
             return
         if attempt is None:
             yield StoredEvent(position, time, _decode(position, kind, data))

@@ -1,4 +1,4 @@
-"""The tables as every engine has them, for a migration: it copies rows by key, whatever they mean.
+"""The tables as every engine has them, for a migration: it copies rows by key, without their meaning.
 
 A row is a tuple of numbers, texts and bytes, in the order of `columns`. What one engine keeps beside these columns, it derives from
 them. The order of the tables is that of their references.

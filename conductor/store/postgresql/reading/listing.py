@@ -1,6 +1,6 @@
 """Lists of runs and of findings: pages by key, never by offset, so that a page stays the same while rows arrive.
 
-A page reads at most SCANNED_RUNS rows, whatever the filter: a filter that matches little returns a short page, even an empty one,
+A page reads at most SCANNED_RUNS rows, with any filter: a filter that matches little returns a short page, even an empty one,
 which says where the next begins.
 """
 

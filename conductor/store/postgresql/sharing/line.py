@@ -1,4 +1,4 @@
-"""A connection for short statements beside the store's own: opened again when it broke, and cut when nobody waits any more.
+"""A connection for short statements beside the store's own: opened again when it broke, and cut when no caller waits any more.
 
 A server that stands still answers nothing and breaks nothing. A caller who gives up cuts the connection, so that the statement's
 end is not waited for; whether it was carried out is not known then.

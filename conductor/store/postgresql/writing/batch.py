@@ -1,6 +1,6 @@
 """The rows of one decision, each at its position and with its id, and the statements that store them.
 
-One statement a table, whatever the number of rows: each travels as one list of values for each column.
+One statement a table, for any number of rows: each travels as one list of values for each column.
 """
 
 import json

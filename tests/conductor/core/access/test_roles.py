@@ -64,7 +64,7 @@ def test_reading_methods_are_open_to_viewers_and_changing_ones_are_not() -> None
 
 
 def test_a_standby_answers_what_changes_nothing() -> None:
-    """Keeps K15. Whatever is not known to be a read counts as a change."""
+    """Keeps K15. A call that is not known to be a read counts as a change."""
     served = {method.rpartition("/")[2] for method in METHODS if is_read(method) and method.startswith("/conductor")}
 
     assert {"GetRun", "WatchRun", "ReadOutput", "GetReport", "ListGates", "ListHosts", "ListTokens"} <= served

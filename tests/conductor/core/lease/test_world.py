@@ -26,7 +26,7 @@ def live(conductors: int, seeds: Iterable[int]) -> set[str]:
 
 @pytest.mark.parametrize("conductors", [2, 3])
 def test_at_most_one_holds_the_lease_and_nothing_is_sent_after_ones_own_ran_out(conductors: int) -> None:
-    """Keeps I2 and K15: by the database's clock, whatever is killed, frozen, asleep, or answered late or never."""
+    """Keeps I2 and K15: by the database's clock, through kills, freezes, sleep, and answers that come late or never."""
     seen = live(conductors, range(SEEDS))
 
     assert "older epoch refused" in seen

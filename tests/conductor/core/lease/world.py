@@ -1,6 +1,6 @@
 """A seeded world of conductors that share a database: stops, pauses, machines that sleep, lost answers and clocks that differ.
 
-The database is true to PostgreSQL where it matters: one row for the lease, its own clock, statements that run late although nobody
+The database is true to PostgreSQL where it matters: one row for the lease, its own clock, statements that run late though no client
 waits for them any more, and commits whose outcome the conductor never hears. The conductors decide with the real core. Every send
 and every commit is judged at once, against the database's row and clock: `faults` tells what was broken.
 """
@@ -271,7 +271,7 @@ class World:
         before = sum(process.stored for process in self.conductors)
         self._go_on(self.now + SECONDS)
         if sum(process.stored for process in self.conductors) == before:
-            self.faults.append("nobody stores anything, long after the last trouble")
+            self.faults.append("no conductor stores anything, long after the last trouble")
 
     def judge_send(self, process: Process) -> None:
         """Notes a send of a conductor that does not hold the lease by the database's clock."""

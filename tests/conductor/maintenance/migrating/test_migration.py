@@ -1,4 +1,4 @@
-"""A migrated conductor reads as before, to the byte, whatever was killed on the way. Keeps K15."""
+"""A migrated conductor reads as before, to the byte, after kills on the way. Keeps K15."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -159,7 +159,7 @@ async def test_a_connection_pool_is_refused(database: str) -> None:
 
 
 async def test_a_stopped_holder_does_not_hold_a_lock_for_long(database: str) -> None:
-    """Half a transaction ends after two seconds, and a connection that nobody acknowledges after six."""
+    """Half a transaction ends after two seconds, and a connection that gets no acknowledgement after six."""
     connection = await connect(DatabaseAddress.read(database))
     reader = await connect(DatabaseAddress.read(database), READING)
     names = ("idle_in_transaction_session_timeout", "lock_timeout", "search_path")

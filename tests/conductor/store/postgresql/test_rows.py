@@ -1,4 +1,4 @@
-"""What is read of rows and blocks: whole whatever the sizes of pages, and a row that cannot be read is its run's trouble alone."""
+"""What is read of rows and blocks: whole with pages of any size, and a row that cannot be read is its run's trouble alone."""
 
 import asyncio
 from dataclasses import replace
