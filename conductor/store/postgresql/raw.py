@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Self
 
 import psycopg
+from psycopg import errors
 
 from conductor.errors import DatabaseInUseError, StorageError
 from conductor.store.port import LISTED_QUESTION
@@ -191,9 +192,15 @@ class PostgresqlRaw(RawStore):
         self._renewal = asyncio.ensure_future(self._renew())
 
     async def _lock(self) -> None:
-        if not (await self._run(("SELECT pg_try_advisory_lock(%s)", (_LOCK,))))[0][0]:
+        """Waits up to `lock_timeout`: the server frees the lock of a connection that ended, or was killed, a moment later."""
+        try:
+            async with self._turn:
+                await run_together(self._connection, ("SELECT pg_advisory_lock(%s)", (_LOCK,)))
+        except errors.LockNotAvailable as error:
             text = f"another migration is at work in the {self.address.shown}"
-            raise DatabaseInUseError(text, hint="wait for its end")
+            raise DatabaseInUseError(text, hint="wait for its end") from error
+        except psycopg.Error as error:
+            raise translate(error, self.address) from error
 
     async def _renew(self) -> None:
         while True:
