@@ -32,8 +32,8 @@ _TESTING = re.compile(
     r"|dagger|ninja|meson|scons|waf|\./x(?:\.py)?|docker[ -]compose (?:run|up|build))\b(?!.*\b(?:publish|release|push)\b)"
 )
 _HARMLESS = re.compile(
-    r"(?:echo|printf|git|cp|mv|rm|mkdir|cd|pip3? install|apt(?:-get)?|export|curl|wget|tar|docker (?:login|pull))\b|\[|test -"
-    r"|(?:\./)?(?:mvnw?|gradlew?)\b.*(?:skipTests|test\.skip|-x test)"
+    r"(?:echo|printf|git|cp|mv|rm|mkdir|cd|pip3? install|npm ci|apt(?:-get)?|export|curl|wget|tar)\b|\[|test -"
+    r"|docker (?:login|pull)\b|(?:\./)?(?:mvnw?|gradlew?)\b.*(?:skipTests|test\.skip|-x test)"
 )
 _MAKE = re.compile(r"^g?make\b(?P<words>.*)")
 _SCRIPT_RUN = re.compile(r"^(?:npm|yarn|pnpm|bun)\s+(?P<words>.*)")

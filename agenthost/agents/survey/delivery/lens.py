@@ -9,7 +9,7 @@ from .collection import find_uncollected
 from .commands import Recipes
 from .concurrency import find_shared_groups
 from .pipelines import is_workflow, other_systems, read_workflows
-from .publishing import find_untested_releases
+from .publishing import find_untested_releases, run_tests
 from .references import find_missing_files, find_never_run, find_undefined
 
 
@@ -35,7 +35,8 @@ def find_in_pipelines(survey: Survey) -> Iterator[Finding]:
         yield from find_never_run(workflow)
         yield from find_missing_files(workflow, survey.snapshot)
         yield from find_shared_groups(workflow)
-        yield from find_untested_releases(workflow, recipes)
     # What no pipeline runs can only be said where all of them are read.
     if workflows and not others:
         yield from find_uncollected(survey, workflows)
+        for workflow in workflows if survey.tests and not run_tests(workflows, recipes) else ():
+            yield from find_untested_releases(workflow, recipes)

@@ -1,13 +1,13 @@
-"""Finds workflows that publish without running tests first: nothing stands between a broken commit and its users.
+"""Finds workflows that publish where no workflow runs the tests: nothing stands between a broken commit and its users.
 
-A workflow that only people start, or that follows another one, is not judged, nor a job that an environment guards. "May test" is
-read generously.
+A release of a branch that another workflow tests is the maintainers' choice. A workflow that only people start, or that follows
+another one, is not judged, nor a job that an environment guards. "May test" is read generously.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from ...reading.workflows import Job, Step, Workflow
+from ...reading.workflows import Step, Workflow
 from ...reading.yaml_tree import child, line
 from ..finding import Finding, cite, sighting
 from .commands import Recipes, may_test, simple
@@ -30,20 +30,25 @@ _IMAGE_COMMANDS = re.compile(r"^docker (?:image )?push\b|^docker (?:buildx )?bui
 _STARTS = frozenset({"push", "release", "create"})
 
 
+def run_tests(workflows: Iterable[Workflow], recipes: Recipes) -> bool:
+    """Tells whether a job may run tests: by its name, by what it runs, or in a workflow of another repository."""
+    jobs = [job for workflow in workflows for job in workflow.jobs]
+    return any(job.uses and not job.uses.startswith("./") for job in jobs) or any(
+        may_test([job.name, *recipes.of_job(job)]) for job in jobs
+    )
+
+
 def find_untested_releases(workflow: Workflow, recipes: Recipes) -> Iterator[Finding]:
-    """Yields the first publishing step of each job that nothing tested before."""
+    """Yields the first publishing step of each job. The caller knows that no workflow runs tests."""
     if not _STARTS & workflow.triggers or "workflow_run" in workflow.triggers:
         return
     for job in workflow.jobs:
-        for number, step in enumerate(job.steps if child(job.node, "environment") is None else ()):
+        for step in job.steps if child(job.node, "environment") is None else ():
             rule, where, what = _published(step, recipes)
-            if not rule or _is_snapshot(workflow, step, what):
-                continue
-            before = [text for earlier in job.steps[: number + 1] for text in recipes.of_step(earlier)]
-            if not may_test([*before, *_needed(workflow, job, recipes)]):
-                title = f"job `{job.name}` runs `{what}`, and neither it nor a job that it needs runs tests"
+            if rule and not _is_snapshot(workflow, step, what):
+                title = f"job `{job.name}` runs `{what}`, and no job of any workflow runs tests"
                 yield sighting(rule, cite(workflow.source, where), title)
-            break
+                break
 
 
 def _published(step: Step, recipes: Recipes) -> tuple[str, int, str]:
@@ -71,13 +76,3 @@ def _is_snapshot(workflow: Workflow, step: Step, what: str) -> bool:
         return True
     is_released = "release" in workflow.triggers or re.search(r"^\s+tags\s*:", workflow.source.text, re.MULTILINE)
     return not is_released and bool(re.search(r"\b(gradlew?|mvnw?)\b", what))
-
-
-def _needed(workflow: Workflow, job: Job, recipes: Recipes) -> list[str]:
-    """Returns what the jobs run that must succeed before this one, and their names."""
-    names = list(job.needs)
-    for name in names:
-        needed = workflow.job(name)
-        names += [one for one in (needed.needs if needed else ()) if one not in names]
-    jobs = [needed for name in names if (needed := workflow.job(name))]
-    return [*names, *(line for needed in jobs for line in recipes.of_job(needed))]

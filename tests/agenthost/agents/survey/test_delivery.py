@@ -7,7 +7,7 @@ from agenthost.agents.survey.delivery.lens import find_in_pipelines
 from agenthost.agents.survey.finding import Finding
 
 Looker = Callable[..., list[Finding]]
-WORKFLOW = ".github/workflows/ci.yml"
+WORKFLOW, OTHER = ".github/workflows/ci.yml", ".github/workflows/other.yml"
 
 
 def workflow(steps: str, *, job: str = "", on: str = "push", more: str = "") -> str:
@@ -19,6 +19,7 @@ def workflow(steps: str, *, job: str = "", on: str = "push", more: str = "") -> 
 MATRIX = "    strategy:\n      matrix:\n        os: [a, b]\n        include:\n          - extra: 1\n"
 TESTS = "  tests:\n    runs-on: x\n    steps:\n      - run: make all\n"
 TEST = "def test_a():\n    assert f()\n"
+TESTED = {"tests/test_a.py": TEST}
 UNIT_TEST = "class A(TestCase):\n    def test_a(self):\n        self.f()\n"
 PUBLISH = "run: twine upload dist/*"
 PROGRAM = {"etc/tests/__main__.py": "from .a import *\n", "etc/tests/a.py": UNIT_TEST}
@@ -62,14 +63,24 @@ PUSH, PULL = "  push:\n", "  pull_request:\n"
         ("cancelled-by-others", grouped("tests", PULL)),
         ("cancelled-by-others", grouped("tests", "  push:\n    branches: [main, 'release/*']\n")),
         ("cancelled-by-others", grouped("${{ github.workflow }}", "  release:\n")),
-        ("untested-release", {WORKFLOW: workflow(PUBLISH)}),
-        ("untested-release", {WORKFLOW: workflow("uses: pypa/gh-action-pypi-publish@release/v1", on="release")}),
-        ("untested-release", {WORKFLOW: workflow("run: make ship"), "Makefile": "ship: build\n\tcargo publish\n"}),
+        ("untested-release", {WORKFLOW: workflow(PUBLISH), **TESTED}),
         (
             "untested-release",
-            {WORKFLOW: workflow("run: yarn ship"), "a/package.json": '{"scripts": {"ship": "npm publish"}}'},
+            {WORKFLOW: workflow("uses: pypa/gh-action-pypi-publish@release/v1", on="release"), **TESTED},
         ),
-        ("untested-image", {WORKFLOW: workflow("run: docker build .\nrun: docker push a/b")}),
+        (
+            "untested-release",
+            {WORKFLOW: workflow("run: make ship"), "Makefile": "ship: build\n\tcargo publish\n", **TESTED},
+        ),
+        (
+            "untested-release",
+            {
+                WORKFLOW: workflow("run: npm ci\nrun: yarn ship"),
+                "a/package.json": '{"scripts": {"ship": "npm publish"}}',
+                **TESTED,
+            },
+        ),
+        ("untested-image", {WORKFLOW: workflow("run: docker build .\nrun: docker push a/b"), **TESTED}),
         ("uncollected-tests", {WORKFLOW: workflow("run: pytest"), "tests/a_tests.py": TEST}),
         ("uncollected-tests", {WORKFLOW: workflow("run: python -m etc.tests"), **PROGRAM, "etc/tests/b.py": UNIT_TEST}),
     ],
@@ -92,22 +103,29 @@ def test_a_pipeline_that_lets_faults_through_is_found(look: Looker, rule: str, f
         },
         {WORKFLOW: workflow("run: echo ${{ matrix.any }}", job="    strategy:\n      matrix: ${{ fromJSON(x) }}\n")},
         {WORKFLOW: workflow("id: own\n  run: a\nrun: echo ${{ steps.own.outputs.x }} # ${{ steps.* }}")},
-        {WORKFLOW: workflow(f"run: pytest\n{PUBLISH}")},
-        {WORKFLOW: workflow(PUBLISH, job="    needs: tests\n", more=TESTS)},
-        {WORKFLOW: workflow(f"run: make all\n{PUBLISH}"), "Makefile": "all: check\ncheck:\n\tpython -m unittest\n"},
+        {WORKFLOW: workflow(f"run: pytest\n{PUBLISH}"), **TESTED},
+        {WORKFLOW: workflow(PUBLISH)},  # there are no tests
+        {WORKFLOW: workflow(PUBLISH), OTHER: workflow("run: a", more=TESTS), **TESTED},
+        {WORKFLOW: workflow(PUBLISH, more="  checked:\n    uses: a/b/.github/workflows/c.yml@main\n"), **TESTED},
+        {
+            WORKFLOW: workflow(f"run: make all\n{PUBLISH}"),
+            "Makefile": "all: check\ncheck:\n\tpython -m unittest\n",
+            **TESTED,
+        },
         {WORKFLOW: workflow("run: a\n  if: matrix.os == 'A' && matrix.extra == '2'", job=MATRIX)},
         {WORKFLOW: workflow("run: a\n  if: matrix.os == 'c' || github.ref == 'x'", job=MATRIX)},
         {WORKFLOW: workflow("run: a\n  if: matrix.os != 'c'", job=MATRIX)},
-        {WORKFLOW: workflow(PUBLISH, on="workflow_dispatch")},
-        {WORKFLOW: workflow("uses: softprops/action-gh-release@v3\n  with: {draft: true, files: a}")},
-        {WORKFLOW: workflow("run: twine upload --repository testpypi dist/*")},
-        {WORKFLOW: workflow("run: ./gradlew publish")},  # from a branch: a snapshot
+        {WORKFLOW: workflow(PUBLISH, on="workflow_dispatch"), **TESTED},
+        {WORKFLOW: workflow("uses: softprops/action-gh-release@v3\n  with: {draft: true, files: a}"), **TESTED},
+        {WORKFLOW: workflow("run: twine upload --repository testpypi dist/*"), **TESTED},
+        {WORKFLOW: workflow("run: ./gradlew publish"), **TESTED},  # from a branch: a snapshot
         {
             WORKFLOW: workflow(
                 "uses: goreleaser/goreleaser-action@v6\n  with: {args: release --snapshot --skip publish}"
-            )
+            ),
+            **TESTED,
         },
-        {WORKFLOW: workflow(PUBLISH, job="    environment: release\n")},  # a person lets it go on
+        {WORKFLOW: workflow(PUBLISH, job="    environment: release\n"), **TESTED},  # a person lets it go on
         {WORKFLOW: workflow("run: pytest"), "tests/typing/a.py": TEST},
         {WORKFLOW: workflow("run: pytest"), "src/a/tests.py": TEST, "tests/input/a/b.py": TEST},
         {WORKFLOW: workflow("run: make"), "pyproject.toml": "[tool.pytest.ini_options]\n", "tests/a_tests.py": TEST},
@@ -123,7 +141,7 @@ def test_a_pipeline_that_lets_faults_through_is_found(look: Looker, rule: str, f
         grouped("ci", PUSH + PULL, cancel="false"),
         grouped("ci", "  push:\n    branches: [main]\n"),
         grouped("ci", "  schedule:\n  workflow_dispatch:\n"),
-        {WORKFLOW: workflow(f"run: mvn install\n{PUBLISH}")},
+        {WORKFLOW: workflow(f"run: mvn install\n{PUBLISH}"), **TESTED},
         {WORKFLOW: workflow("run: pytest && pytest tests/a_tests.py"), "tests/a_tests.py": TEST},
         {WORKFLOW: workflow("run: pytest"), "tests/a_tests.py": TEST, "tests/test_b.py": "from a_tests import *\n"},
         {
@@ -149,7 +167,7 @@ def test_a_near_miss_in_a_pipeline_is_left_alone(look: Looker, files: dict[str, 
     ],
 )
 def test_a_command_is_quoted_where_it_begins(look: Looker, script: str, quote: str) -> None:
-    (found,) = look(find_in_pipelines, {WORKFLOW: workflow(script)})
+    (found,) = look(find_in_pipelines, {WORKFLOW: workflow(script), **TESTED})
     assert found.evidence[0].quote.strip() == quote
 
 
