@@ -3,11 +3,16 @@
 from collections.abc import Callable, Mapping
 
 from ..results import Result
-from . import images, names, pipelines
+from . import images, meanings, names, pipelines
 
 Look = Callable[[Result, bytes], str]
-LOOKS: Mapping[str, Look] = {**dict.fromkeys(names.RULES, names.why_not), **pipelines.LOOKS, **images.LOOKS}
-KINDS: Mapping[str, Look] = {names.UNDEFINED: names.kind_of, **pipelines.KINDS, **images.KINDS}
+LOOKS: Mapping[str, Look] = {
+    **dict.fromkeys(names.RULES, names.why_not),
+    **pipelines.LOOKS,
+    **images.LOOKS,
+    **meanings.LOOKS,
+}
+KINDS: Mapping[str, Look] = {names.UNDEFINED: names.kind_of, **pipelines.KINDS, **images.KINDS, **meanings.KINDS}
 
 
 def why_not(rule: str, result: Result, content: bytes) -> str:

@@ -51,6 +51,12 @@ def is_in_example(result: Result, content: bytes) -> str:  # noqa: ARG001 - as e
     return "stand in examples" if is_example(result.path) else ""
 
 
+def is_for_developers(result: Result, content: bytes) -> str:
+    """Returns that a file is an example, or builds the place where its developers work, which is meant to be new."""
+    is_theirs = result.path.startswith(".devcontainer/") or "/.devcontainer/" in result.path
+    return "build the place where developers work" if is_theirs else is_in_example(result, content)
+
+
 def has_user(result: Result, content: bytes) -> str:
     """Returns that a file is an example, or that its base image is known not to run as root."""
     source = content.decode(errors="replace")
@@ -90,6 +96,7 @@ def _instruction(lines: list[str], number: int) -> str:
 LOOKS: Mapping[str, Callable[[Result, bytes], str]] = {
     "DL3006": has_no_tags,
     "DL3002": is_in_example,
+    "DL3007": is_for_developers,
     "dockerfile-runs-as-root": has_user,
     "dockerfile-unchecked-download": is_checked,
 }

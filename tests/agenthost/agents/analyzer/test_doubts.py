@@ -210,3 +210,38 @@ def test_the_token_of_github_in_a_script_has_a_rule_of_its_own() -> None:
     assert kind_of(rule, Result(rule, "", "", "a.yml", 1), text.encode()) == rule
     only = text.replace("KEY", "GITHUB_TOKEN")
     assert kind_of(rule, Result(rule, "", "", "a.yml", 1), only.encode()) == f"{rule}/github-token"
+
+
+@pytest.mark.parametrize(
+    ("rule", "path", "line", "text", "left_out"),
+    [
+        ("SC2309", "a.sh", 1, "[[ $a && _version -ge 400 ]]\n", True),
+        ("SC2309", "a.sh", 1, "[[ 4 -lt version ]]\n", True),
+        ("SC2309", "a.sh", 1, "[[ $branch -eq main ]]\n", False),
+        ("no-constant-binary-expression", "a.ts", 1, "if (0 > 1) log(x)\n", True),
+        ("no-constant-binary-expression", "a.ts", 1, "if ({} === x) log(x)\n", False),
+        ("tangled-function", "a.rs", 3, "#[cfg(test)]\n#[inline]\npub fn mock() {\n", True),
+        ("tangled-function", "a.rs", 3, "#[cfg(test)]\nmod tests {\n    fn mock() {\n", True),
+        ("tangled-function", "a.rs", 3, "#[cfg(test)]\nuse a;\npub fn parse() {\n", False),
+        ("tangled-function", "a.py", 2, "# cfg(test)\ndef parse():\n", False),
+        ("DL3007", ".devcontainer/Dockerfile", 1, "FROM a:latest\n", True),
+        ("DL3007", "Dockerfile", 1, "FROM a:latest\n", False),
+    ],
+)
+def test_what_an_author_means_is_no_fault(rule: str, path: str, line: int, text: str, left_out: bool) -> None:  # noqa: FBT001 - a table
+    assert bool(why_not(rule, Result(rule, "", "", path, line), text.encode())) is left_out
+
+
+@pytest.mark.parametrize(
+    ("condition", "kind"),
+    [
+        ('[[ "$message" =~ "^docs:" ]]', "SC2076/pattern"),
+        (r'[[ "$message" =~ "\[(ci skip)\]" ]]', "SC2076/pattern"),
+        ('[[ $name =~ "a.*b" ]]', "SC2076/pattern"),
+        ("[[ $name =~ 'end$' ]]", "SC2076/pattern"),
+        ('[[ $name =~ " $word " ]]', "SC2076"),
+        ('[[ $* =~ "docker-gen -watch" ]]', "SC2076"),
+    ],
+)
+def test_a_pattern_in_quotes_has_a_rule_of_its_own(condition: str, kind: str) -> None:
+    assert kind_of("SC2076", Result("SC2076", "", "", "a.sh", 1), f"if {condition}; then\n".encode()) == kind
