@@ -40,7 +40,8 @@ _KEY_BODY = re.compile(r"\s*[A-Za-z0-9+/=]{60,80}\s*")
 # In a path or a line: a credential for trying, or none at all.
 _TRIAL = re.compile(
     r"example|sample|dummy|fake|placeholder|redacted|xxxx|your[-_]|test|mock|fixture|0123456|1234567|abcdef|changeme|revoked|<.*>"
-    r"|snakeoil|localhost|self-?signed|demo|\bdev\b|devcontainer|baseline|changelog|(^|/)t/|\.(md|rst|adoc|orig)$",
+    r"|snakeoil|localhost|self-?signed|demo|\bdev\b|devcontainer|baseline|changelog|(^|/)t/|\.(md|rst|adoc|orig)$"
+    r"|(^|/)(extractors?|scrapers?)/",  # the keys of sites, which their pages hand to every visitor
     re.IGNORECASE,
 )
 _INSECURE = re.compile(r"insecure|not secure|publicly known", re.IGNORECASE)
