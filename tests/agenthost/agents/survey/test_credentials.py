@@ -49,6 +49,7 @@ def test_placeholders_tests_and_lonely_ids_are_no_credentials(look: Looker) -> N
         "b.py": f"TOKEN = '{GITHUB_TOKEN}'  # example\n",
         "c.ini": f"id = {AWS_ID}\n",
         "tests/fixtures/key.pem": KEY,
+        "load/extractor/site.py": f"KEYS = '{AWS_ID}', '{AWS_SECRET}'\n",
         "README.md": f"`{GITHUB_TOKEN}`\n",
         "d.py": "PATTERN = '-----BEGIN RSA " + "PRIVATE KEY-----'\n",
     }
