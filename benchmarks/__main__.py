@@ -26,14 +26,16 @@ TITLES = {
     "fairness": "how slots are shared between runs, and what deciding it costs",
     "bridges": "what a bridge adds to the agent that it drives",
     "scale": "the core alone with many hosts and agents: decisions, memory, recovery",
+    "curves": "one conductor under rising load: runs, agents, watchers, tokens a second, until something gives",
 }
 
 
-# What `--store postgresql` measures, beside SQLite.
+# What `--store postgresql` measures: beside SQLite, but for the curves, which take minutes on each engine.
 ON_ENGINES = {
     "steps": "durable steps on SQLite and on PostgreSQL",
     "relay": "from an agent's write to a watcher's receipt, stored in SQLite and in PostgreSQL",
     "store": "appending and reading, on SQLite and on PostgreSQL",
+    "curves": "one conductor on PostgreSQL under rising load: runs, agents, watchers, tokens a second, until something gives",
 }
 
 
@@ -52,7 +54,7 @@ def main() -> int:
     parser.add_argument(
         "--store",
         choices=["postgresql"],
-        help=f"measure {', '.join(ON_ENGINES)} on PostgreSQL beside SQLite, and not beside others",
+        help=f"measure {', '.join(ON_ENGINES)} on PostgreSQL, beside SQLite where turns are short, and not beside others",
     )
     parser.add_argument(
         "--markdown", type=Path, metavar="FILE", help="write the tables there too, and where they come from"

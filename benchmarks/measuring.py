@@ -63,6 +63,19 @@ class Goal:
         return self.measured <= self.wanted if self.is_most else self.measured >= self.wanted
 
 
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Figures that belong together: a row for each level of something."""
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def markdown(self) -> list[str]:
+        lines = (self.head, ("---:",) * len(self.head), *self.rows)
+        return ["", f"{self.title}:", "", *(f"| {' | '.join(cells)} |" for cells in lines)]
+
+
 @dataclass(slots=True)
 class Report:
     """The results of a benchmark."""
@@ -73,6 +86,7 @@ class Report:
     is_of_engines: bool = False  # ours on each database, and not beside others
     figures: list[Figure] = field(default_factory=list)
     goals: list[Goal] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -99,6 +113,8 @@ class Report:
             f"| {one.what} | {digits(one.median)} {one.unit} | {one.spread} | {len(one.values)} |"
             for one in self.figures
         ]
+        for table in self.tables:
+            lines += table.markdown()
         if self.goals and not self.is_short:
             lines += ["", "| goal | wanted | measured | |", "|---|---:|---:|---|"]
             lines += [

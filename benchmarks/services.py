@@ -20,14 +20,16 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @contextlib.contextmanager
-def pair(*, hosts: int = 1, slots: int = 8, store: str = "", **limits: int) -> Iterator[Pair]:
-    """Yields services in a folder of their own, with the benchmarks' agents; `limits` are the conductor's."""
+def pair(
+    *, hosts: int = 1, slots: int = 8, store: str = "", more: tuple[str, ...] = (), **limits: int
+) -> Iterator[Pair]:
+    """Yields services in a folder of their own, with the benchmarks' agents; `more` and `limits` are the conductor's."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         settings = folder / "conductor.toml"
         settings.write_text("[limits]\n" + "".join(f"{key} = {value}\n" for key, value in limits.items()))
         names = HOSTS[:hosts]
-        extra = ("--config", str(settings), *(("--store", store) if store else ()))
+        extra = ("--config", str(settings), *(("--store", store) if store else ()), *more)
         host_extra = ("--agents-dir", str(AGENTS), "--slots", str(slots))
         with running_pair(folder, hosts=names, extra=extra, host_extra=host_extra) as running:
             yield running
