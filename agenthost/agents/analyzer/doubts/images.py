@@ -1,4 +1,4 @@
-"""Doubts results about Dockerfiles: images whose tags name no versions, examples, checked downloads, users of bases."""
+"""Doubts results about Dockerfiles: images whose tags name no versions, examples, checked downloads."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -13,40 +13,15 @@ _CHECK = re.compile(
     r"|\b(?:gpgv?2?\b[^\n|;&]*--verify|minisign\s+-\w*V|cosign\s+verify)"
 )
 
-# As their Dockerfiles stand in 2026: these set USER, and those step down in their entrypoint, which a Dockerfile may replace.
-_SET_USER = frozenset(
-    {
-        *(
-            "percona",
-            "memcached",
-            "mailhog",
-            "elasticsearch",
-            "kibana",
-            "grafana",
-            "haproxy",
-            "sonarqube",
-            "jenkins",
-            "solr",
-        ),
-        *("prometheus", "keycloak", "nginx-unprivileged", "varnish"),
-    }
-)
-_STEP_DOWN = frozenset(
-    {
-        *("postgres", "postgis", "pgvector", "timescaledb", "mongo", "mariadb", "mysql", "redis", "valkey", "rabbitmq"),
-        *("cassandra", "couchdb", "neo4j", "zookeeper"),
-    }
-)
-_FROM = re.compile(r"(?im)^FROM\s+(?:--\S+\s+)*[\"']?(?P<image>[^\s\"'@]+)\S*(?:\s+AS\s+(?P<stage>\S+))?")
-
 
 def has_no_tags(result: Result, content: bytes) -> str:
-    """Returns that an image's tags are no versions."""
+    """Returns that an image's tags are no versions, or that the file is for developers."""
     lines = content.decode(errors="replace").split("\n")[result.start_line - 1 : result.start_line]
-    return "name images whose tags are no versions" if any(map(_WITHOUT_TAGS.match, lines)) else ""
+    is_without = any(map(_WITHOUT_TAGS.match, lines))
+    return "name images whose tags are no versions" if is_without else is_for_developers(result, content)
 
 
-def is_in_example(result: Result, content: bytes) -> str:  # noqa: ARG001 - as every look
+def is_in_example(result: Result, _: bytes = b"") -> str:
     """Returns that a file is an example."""
     return "stand in examples" if is_example(result.path) else ""
 
@@ -55,20 +30,6 @@ def is_for_developers(result: Result, content: bytes) -> str:
     """Returns that a file is an example, or builds the place where its developers work, which is meant to be new."""
     is_theirs = result.path.startswith(".devcontainer/") or "/.devcontainer/" in result.path
     return "build the place where developers work" if is_theirs else is_in_example(result, content)
-
-
-def has_user(result: Result, content: bytes) -> str:
-    """Returns that a file is an example, or that its base image is known not to run as root."""
-    source = content.decode(errors="replace")
-    stages: dict[str, str] = {}
-    base = ""
-    for match in _FROM.finditer(source):
-        base = stages.get(match["image"], match["image"].rpartition("/")[2].partition(":")[0].lower())
-        stages[match["stage"] or ""] = base
-    is_replaced = re.search(r"(?m)^ENTRYPOINT\b(?!.*docker-entrypoint)", source)
-    if base in _SET_USER or (base in _STEP_DOWN and not is_replaced):
-        return "begin with an image that gives up root"
-    return is_in_example(result, content)
 
 
 def is_checked(result: Result, content: bytes) -> str:
@@ -97,7 +58,6 @@ LOOKS: Mapping[str, Callable[[Result, bytes], str]] = {
     "DL3006": has_no_tags,
     "DL3002": is_in_example,
     "DL3007": is_for_developers,
-    "dockerfile-runs-as-root": has_user,
     "dockerfile-unchecked-download": is_checked,
 }
 KINDS: Mapping[str, Callable[[Result, bytes], str]] = {

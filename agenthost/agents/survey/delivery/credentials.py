@@ -1,7 +1,7 @@
 """Finds credentials committed to the repository, by the formats that issuers gave them and by their randomness.
 
-Tests, examples and placeholders are not believed, nor keys that a document declares to be for tests only; "password = …" is left
-to people. The claim never repeats the credential.
+Tests, examples and placeholders are not believed, nor keys whose name or a document says that they protect nothing;
+"password = …" is left to people. The claim never repeats the credential.
 """
 
 import math
@@ -21,7 +21,6 @@ MAX_DOCUMENTS = 400
 MIN_BITS_PER_CHARACTER = 3.2
 LEAK = "lens:committed-token"
 KEY = "lens:committed-key"
-INSECURE_KEY = "lens:insecure-key"
 _AWS = "an AWS access key with its secret"
 _AWS_SECRET = re.compile(r"(?<![A-Za-z0-9/+=])[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])")
 _FORMATS = {
@@ -44,8 +43,9 @@ _TRIAL = re.compile(
     r"|(^|/)(extractors?|scrapers?)/",  # the keys of sites, which their pages hand to every visitor
     re.IGNORECASE,
 )
-_INSECURE = re.compile(r"insecure|not secure|publicly known", re.IGNORECASE)
-_DECLARED = re.compile(r"\btest|not (?:be )?used? in production|never .{0,20}production", re.IGNORECASE)
+_DECLARED = re.compile(
+    r"\btest|not (?:be )?used? in production|never .{0,20}production|insecure|not secure|publicly known", re.IGNORECASE
+)
 
 
 def find_credentials(survey: Survey) -> Iterator[Finding]:
@@ -66,10 +66,8 @@ def _scan(survey: Survey, source: SourceText) -> Iterator[Finding]:
             continue
         body = source.lines[number : number + 6]
         is_key = _KEY_BLOCK.fullmatch(line) and sum(bool(_KEY_BODY.fullmatch(part)) for part in body) >= 3
-        said = _said_of(survey, source.path) if is_key else ""
-        if is_key and not _DECLARED.search(said):
-            rule = INSECURE_KEY if _INSECURE.search(f"{source.path}\n{said}") else KEY
-            yield sighting(rule, cite(source, number), "a private key stands in the open")
+        if is_key and not _DECLARED.search(f"{source.path}\n{_said_of(survey, source.path)}"):
+            yield sighting(KEY, cite(source, number), "a private key stands in the open")
         near = "\n".join(source.lines[max(number - 4, 0) : number + 3])
         for name, pattern in _FORMATS.items() if not _TRIAL.search(line) else ():
             match = re.search(pattern, line)

@@ -72,18 +72,18 @@ def test_other_rules_are_not_doubted() -> None:
     ],
 )
 def test_packages_in_given_versions_are_not_told(script: str, left_out: bool) -> None:  # noqa: FBT001 - a table
-    for rule in ("adhoc-packages", "DL3016"):
-        assert bool(why_not(rule, Result(rule, "", "", "ci.yml", 1), script.encode())) is left_out
+    rule = "adhoc-packages"
+    assert bool(why_not(rule, Result(rule, "", "", "ci.yml", 1), script.encode())) is left_out
 
 
 @pytest.mark.parametrize(
     ("rule", "path", "line", "left_out"),
     [
         ("DL3006", "Dockerfile", "FROM gcr.io/distroless/static", True),
+        ("DL3006", ".devcontainer/Dockerfile", "FROM own/tools", True),
         ("DL3006", "Dockerfile", "FROM debian", False),
         ("DL3002", "demos/a/Dockerfile", "USER root", True),
         ("DL3002", "a/Dockerfile", "USER root", False),
-        ("dockerfile-runs-as-root", "examples/Dockerfile", "CMD a", True),
         ("unpinned-uses", "ci.yml", "uses: own/shared/.github/workflows/a.yml@main", True),
         ("unpinned-uses", "ci.yml", "uses: google/oss-fuzz/infra/cifuzz/actions/run_fuzzers@master", True),
         ("unpinned-uses", "ci.yml", "uses: other/tool@v1\nuses: own/shared/.github/workflows/a.yml@main", False),
@@ -96,23 +96,6 @@ def test_what_is_an_exception_by_its_line_or_its_folder_is_not_told(
     left_out: bool,  # noqa: FBT001 - a table
 ) -> None:
     assert bool(why_not(rule, Result(rule, "", "", path, 1), line.encode())) is left_out
-
-
-@pytest.mark.parametrize(
-    ("text", "left_out"),
-    [
-        ("FROM percona:8.0\nEXPOSE 3306\nCMD a\n", True),
-        ("FROM docker.io/library/memcached:${VERSION} AS cache\nFROM cache\nENTRYPOINT a\n", True),
-        ("FROM postgis/postgis@sha256:a\nCMD a\n", True),
-        ('FROM redis:8\nENTRYPOINT ["docker-entrypoint.sh", "redis-server"]\n', True),
-        ("FROM redis:8\nENTRYPOINT /start.sh\n", False),
-        ("FROM mysql:9 AS tools\nFROM nginx\nCMD a\n", False),
-        ("FROM example/api\nCMD a\n", False),
-    ],
-)
-def test_an_image_whose_base_gives_up_root_does_not_run_as_root(text: str, left_out: bool) -> None:  # noqa: FBT001 - a table
-    rule = "dockerfile-runs-as-root"
-    assert bool(why_not(rule, Result(rule, "", "", "Dockerfile", 3), text.encode())) is left_out
 
 
 @pytest.mark.parametrize(
@@ -202,14 +185,14 @@ def test_a_removed_runner_has_a_rule_of_its_own_in_a_job_that_others_need() -> N
     assert kind_of(rule, Result(rule, "", "", ".github/workflows/a.yml", 6), text) == rule
 
 
-def test_the_token_of_github_in_a_script_has_a_rule_of_its_own() -> None:
+def test_the_token_of_github_in_a_script_is_not_told() -> None:
     rule, text = (
         "workflow-secret-in-script",
         "- run: |\n    a ${{ secrets.GITHUB_TOKEN }}\n    b ${{ secrets.KEY }}\n- run: c\n",
     )
-    assert kind_of(rule, Result(rule, "", "", "a.yml", 1), text.encode()) == rule
+    assert not why_not(rule, Result(rule, "", "", "a.yml", 1), text.encode())
     only = text.replace("KEY", "GITHUB_TOKEN")
-    assert kind_of(rule, Result(rule, "", "", "a.yml", 1), only.encode()) == f"{rule}/github-token"
+    assert why_not(rule, Result(rule, "", "", "a.yml", 1), only.encode())
 
 
 @pytest.mark.parametrize(

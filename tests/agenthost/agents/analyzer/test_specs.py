@@ -25,7 +25,7 @@ def test_oxlint_is_asked_for_exactly_the_rules_that_the_table_keeps() -> None:
     kept = {rule for rule, entry in tomllib.loads(TABLE.read_text())["oxlint"].items() if "drop" not in entry}
 
     read = {"no-cycle", "complexity", "max-lines-per-function"}
-    told = {"import-ring", "small-import-ring", "tangled-function"}
+    told = {"import-ring", "tangled-function"}
     assert {rule.rpartition("/")[2] for rule in rules} - read == kept - told
 
 

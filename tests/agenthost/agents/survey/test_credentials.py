@@ -31,16 +31,14 @@ def test_a_key_that_a_document_declares_to_be_for_tests_is_left_alone(look: Look
     assert look(find_credentials, files) == []
 
 
-def test_a_key_that_is_called_insecure_is_told_apart(look: Looker) -> None:
+def test_a_key_that_is_called_insecure_is_left_alone(look: Looker) -> None:
     files = {
         "a/insecure_rsa": KEY,
         "b/server.pem": KEY,
         "c/d.pem": KEY,
         "README.md": "Ships c/d.pem, an insecure key.\n",
     }
-    rules = {item.evidence[0].path: item.rule for item in look(find_credentials, files)}
-    assert rules.pop("b/server.pem") == "lens:committed-key"
-    assert rules == dict.fromkeys(("a/insecure_rsa", "c/d.pem"), "lens:insecure-key")
+    assert [item.evidence[0].path for item in look(find_credentials, files)] == ["b/server.pem"]
 
 
 def test_placeholders_tests_and_lonely_ids_are_no_credentials(look: Looker) -> None:
