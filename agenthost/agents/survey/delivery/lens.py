@@ -8,6 +8,7 @@ from ..survey import Survey
 from .collection import find_uncollected
 from .commands import Recipes
 from .concurrency import find_shared_groups
+from .globs import find_shallow_patterns
 from .pipelines import is_workflow, other_systems, read_workflows
 from .publishing import find_untested_releases, run_tests
 from .references import find_missing_files, find_never_run, find_undefined
@@ -35,6 +36,7 @@ def find_in_pipelines(survey: Survey) -> Iterator[Finding]:
         yield from find_never_run(workflow)
         yield from find_missing_files(workflow, survey.snapshot)
         yield from find_shared_groups(workflow)
+    yield from find_shallow_patterns(survey, workflows)
     # What no pipeline runs can only be said where all of them are read.
     if workflows and not others:
         yield from find_uncollected(survey, workflows)

@@ -19,6 +19,7 @@ def workflow(steps: str, *, job: str = "", on: str = "push", more: str = "") -> 
 MATRIX = "    strategy:\n      matrix:\n        os: [a, b]\n        include:\n          - extra: 1\n"
 TESTS = "  tests:\n    runs-on: x\n    steps:\n      - run: make all\n"
 TEST = "def test_a():\n    assert f()\n"
+SHELLS = {"bin/a.sh": "a\n", "bin/b/c.sh": "c\n"}
 TESTED = {"tests/test_a.py": TEST}
 UNIT_TEST = "class A(TestCase):\n    def test_a(self):\n        self.f()\n"
 PUBLISH = "run: twine upload dist/*"
@@ -54,6 +55,9 @@ PUSH, PULL = "  push:\n", "  pull_request:\n"
         ),
         ("undefined-reference", {WORKFLOW: workflow("id: b\n  run: echo ${{ steps.b.output.x }}")}),
         ("never-in-matrix", {WORKFLOW: workflow("run: a\n  if: ${{ matrix.os == 'c' }}", job=MATRIX)}),
+        ("shallow-pattern", {WORKFLOW: workflow("run: shellcheck bin/**/*.sh"), **SHELLS}),
+        ("shallow-pattern", {"package.json": '{"scripts": {\n  "lint": "shfmt -d bin/**/*.sh"\n}}\n', **SHELLS}),
+        ("shallow-pattern", {"Makefile": "all: bin/**/*.sh\n\ttouch all\n", **SHELLS}),
         (
             "missing-input",
             {WORKFLOW: workflow("uses: actions/setup-java@v4\n  with: {java-version-file: .java-version}")},
@@ -100,6 +104,17 @@ def test_a_pipeline_that_lets_faults_through_is_found(look: Looker, rule: str, f
                 job="    needs: tests\n",
                 more=TESTS,
             )
+        },
+        {WORKFLOW: workflow("run: shellcheck 'bin/**/*.sh'"), **SHELLS},
+        {WORKFLOW: workflow("run: shellcheck bin/*.sh bin/**/*.sh"), **SHELLS},
+        {WORKFLOW: workflow("run: |\n    shopt -s globstar\n    shellcheck bin/**/*.sh"), **SHELLS},
+        {WORKFLOW: workflow("run: shellcheck lib/**/*.sh"), **SHELLS},  # the program gets the pattern
+        {WORKFLOW: workflow("run: a bin/**/*.sh\n  working-directory: b"), **SHELLS},
+        {WORKFLOW: workflow("run: a bin/**/*.sh\n  shell: pwsh"), **SHELLS},
+        {
+            "package.json": '{"scripts": {\n  "lint": "shfmt -d bin/**/*.sh"\n}}\n',
+            "pnpm-workspace.yaml": "shellEmulator: true\n",
+            **SHELLS,
         },
         {WORKFLOW: workflow("run: echo ${{ matrix.any }}", job="    strategy:\n      matrix: ${{ fromJSON(x) }}\n")},
         {WORKFLOW: workflow("id: own\n  run: a\nrun: echo ${{ steps.own.outputs.x }} # ${{ steps.* }}")},
