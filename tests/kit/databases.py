@@ -6,6 +6,7 @@ import os
 import psycopg
 
 from conductor.store.postgresql.schema import Schema
+from tests.kit.dumps import Dump
 from tests.kit.postgresql import Server
 
 _END_OTHERS = """
@@ -44,15 +45,4 @@ class Databases:
 
     def copy(self, source: str, target: str) -> None:
         """Copies what is stored now into an empty database, as a process that is killed now leaves it."""
-        tables = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'conductor'::regnamespace"
-        with psycopg.connect(source) as reading, psycopg.connect(target) as writing:
-            reading.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            writing.execute("CREATE SCHEMA conductor; SET search_path = conductor")
-            writing.execute(Schema().script.read_bytes())
-            writing.execute("SET session_replication_role = replica")  # references are not checked meanwhile
-            for (table,) in reading.execute(tables).fetchall():
-                out, into = f"COPY conductor.{table} TO STDOUT", f"COPY {table} FROM STDIN"
-                with reading.cursor().copy(out.encode()) as rows, writing.cursor().copy(into.encode()) as copied:
-                    for data in rows:
-                        copied.write(data)
-            writing.execute("DELETE FROM place")  # the copy stands for the database itself
+        Dump.take(source, Schema().script.read_text()).restore(target)

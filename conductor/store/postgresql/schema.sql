@@ -1,5 +1,6 @@
 -- The conductor's schema in PostgreSQL, newest version. A new one is made from this file; migrations/NNNN.sql bring an older one
--- here. The version is SCHEMA_VERSION in schema.py; a change of this file adds a migration and raises it.
+-- here. The version is SCHEMA_VERSION in schema.py; a change of this file adds a migration and raises it. Version 1 is frozen: a
+-- filled database of it is kept with the tests (tests/conductor/store/yesterday), and must open, and be read as it was.
 --
 -- Tables and columns are those of conductor/store/sqlite/schema.sql, where their comments stand. What differs: ids and keys come
 -- from meta.last_id and never from a sequence, so the order of commits is the order of ids; the last position of a run is that of

@@ -21,16 +21,18 @@ from tests.kit import flows
 from tests.kit.services import running_pair
 
 HERE = Path(__file__).parent
+PRATTLE = ("reason hm", "sleep 0.1", "say so", "sleep 0.1") * 10  # many small rows, which are packed together
 REQUEST_ID = "0b5ab2f4-1111-4222-8333-444455556677"
 
 
-def make(folder: Path) -> Path:
+def fill(folder: Path, *serve: str) -> None:
+    """Runs a conductor, with these options more, until it holds all of it; then kills it."""
     workspace = flows.plain_workspace(folder / "w")
     (workspace / "work.py").write_text("import os\n\n\ndef work() -> None:\n    os.system('ls ' + input())  # TODO\n")
-    with running_pair(folder, hosts=("alpha",)) as pair, pair.channel() as channel:
+    with running_pair(folder, hosts=("alpha",), extra=serve) as pair, pair.channel() as channel:
         stub = run_service_pb2_grpc.RunServiceStub(channel)
         risks = flows.scripted("risks", "finding high work.py 5 5 It runs what a user types")
-        steps = (risks, flows.scripted("talk", "say grüße→ to all"))
+        steps = (risks, flows.scripted("talk", "say grüße→ to all", *PRATTLE))
         survey = flows.request(workspace, *steps, labels={"team": "blue"}, request_id=REQUEST_ID)
         failing = flows.request(workspace, flows.scripted("fails", "say so far\n", "exit 3"))
         talking = flows.request(workspace, flows.scripted("talks", "say word ", "sleep 600"))
@@ -46,6 +48,10 @@ def make(folder: Path) -> Path:
                 [None for _ in watching]
         time.sleep(1.5)  # acknowledged, so that cursors and journal agree
         pair.conductor.kill()
+
+
+def make(folder: Path) -> Path:
+    fill(folder)
     return folder / "conductor" / "conductor.db"
 
 
