@@ -237,9 +237,15 @@ class NotActiveError(ServiceError):
 
     reason = "NOT_ACTIVE"
 
-    def __init__(self, address: str = "") -> None:
+    def __init__(self, address: str = "", problem: str = "") -> None:
+        """`problem`: why the database does not answer."""
         hint = f"ask the active conductor:  conductor --address {address} …" if address else "ask again in some seconds"
-        told = f"; the active one is at {address}" if address else ", and no conductor is active yet"
+        if address:
+            told = f"; the active one is at {address}"
+        elif problem:
+            told = f", and no conductor can be active: {problem}"
+        else:
+            told = ", and no conductor is active yet"
         metadata = {"address": address} if address else None
         super().__init__(f"this conductor is a standby, which serves reads only{told}", hint=hint, metadata=metadata)
 

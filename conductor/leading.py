@@ -159,20 +159,31 @@ class SharedLead:
 
     def role(self) -> ServerRole:
         """Returns the role of this conductor, and what it knows of the active one."""
-        told = self._keeper.told
-        is_active = self._seat.engine is not None and self._keeper.role is Role.ACTIVE and self._keeper.may_send()
-        return ServerRole(is_active=is_active, epoch=told.epoch, active_address=told.address if told.left > 0 else "")
+        keeper = self._keeper
+        is_active = self._seat.engine is not None and keeper.role is Role.ACTIVE and keeper.may_send()
+        return ServerRole(
+            is_active=is_active,
+            epoch=keeper.told.epoch,
+            active_address=self._active_address(),
+            lease_seconds=keeper.lease_left(),
+            lag_seconds=0.0 if is_active else self._following.lag(),
+            store_problem=keeper.problem,
+        )
 
     def standing(self) -> Standing:
         """Returns the role, the lease and how old is what is followed."""
         role = self.role()
-        lag = 0.0 if role.is_active else self._following.lag()
-        return Standing(is_active=role.is_active, lease_seconds=self._keeper.lease_left(), lag_seconds=lag)
+        return Standing(role.is_active, role.lease_seconds, role.lag_seconds)
 
     def refusal(self) -> NotActiveError:
         """Returns the error of requests, which names the active conductor."""
-        told = self._keeper.told
-        return NotActiveError(told.address if told.left > 0 and told.holder != self._me else "")
+        is_mine = self._keeper.told.holder == self._me
+        return NotActiveError("" if is_mine else self._active_address(), self._keeper.problem)
+
+    def _active_address(self) -> str:
+        """Returns where the holder of the lease is. While the database does not answer, a lease that has run out has none."""
+        told, is_known = self._keeper.told, not self._keeper.problem or self._keeper.lease_left() > 0
+        return told.address if told.left > 0 and is_known else ""
 
     def listen(self, address: str) -> None:
         """Notes where callers reach this conductor."""

@@ -28,11 +28,17 @@ class ServerFacts:
 
 @dataclass(frozen=True, slots=True)
 class ServerRole:
-    """Whether this server is the active one, with the epoch and the address of the one that is."""
+    """Whether this server is the active one, with the epoch and the address of the one that is.
+
+    The others are of a shared database: how long the lease lasts, how old is what a standby shows, why nothing is answered.
+    """
 
     is_active: bool
     epoch: int
     active_address: str
+    lease_seconds: float = 0.0
+    lag_seconds: float = 0.0
+    store_problem: str = ""
 
 
 class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
@@ -76,4 +82,7 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
             role="active" if role.is_active else "standby",
             store=self._facts.store,
             active_address=role.active_address,
+            lease_seconds=role.lease_seconds,
+            lag_seconds=role.lag_seconds,
+            store_problem=role.store_problem,
         )

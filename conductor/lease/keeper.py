@@ -73,6 +73,8 @@ class LeaseKeeper:
         self._is_stopping = False
         self._told_at = now()
         self._warned_at = -WARNING_SECONDS
+        # Why the last question was not answered, and what to do; empty where it was.
+        self.problem = ""
 
     @property
     def role(self) -> Role:
@@ -164,8 +166,10 @@ class LeaseKeeper:
             if asked_at >= self._warned_at + WARNING_SECONDS:
                 self._warned_at = asked_at
                 _log.warning("lease_unanswered", question=str(ask.question), error=str(error) or "no answer in time")
+            self.problem = _describe(error)
             self._hear(Unanswered(ask.question))
         else:
+            self.problem = ""
             self._warned_at = -WARNING_SECONDS
             self._told_at = asked_at
             self._hear(Answered(ask.question, asked_at, lease))
@@ -192,6 +196,12 @@ class LeaseKeeper:
             await asyncio.wait({tenure}, timeout=POLITE_SECONDS)
         self._is_stopping = True
         tenure.cancel()
+
+
+def _describe(error: StorageError | TimeoutError) -> str:
+    if isinstance(error, TimeoutError):
+        return "its database does not answer in time; look whether its server is overloaded or stopped"
+    return "; ".join((str(error), *error.hint.splitlines()))
 
 
 def _may_pass(error: BaseException) -> TypeGuard[BaseExceptionGroup[BaseException] | StorageError]:

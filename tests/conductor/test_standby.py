@@ -184,8 +184,10 @@ async def test_the_command_handover_says_who_is_active_now(pair: Pair, capsys: p
     assert await asyncio.to_thread(main, ["--address", both, "handover"]) == 0
     told = f"✔ {standby.target} is the active conductor now; {active.target} is a standby\n"
     assert told in capsys.readouterr().out
-    await asyncio.to_thread(main, ["--address", active.target, "doctor"])
-    assert f"it is a standby; the active conductor is at {standby.target}" in capsys.readouterr().out
+    await asyncio.to_thread(main, ["--address", both, "doctor"])
+    doctor = capsys.readouterr().out
+    assert f"s behind; the active one is at {standby.target}\n" in doctor
+    assert f"at {standby.target}: active in its PostgreSQL database, epoch 2" in doctor
 
 
 @pytest.mark.long
@@ -253,13 +255,20 @@ async def test_an_active_conductor_that_cannot_reach_the_database_becomes_a_stan
 
 
 @pytest.mark.long
-async def test_a_database_that_was_away_for_all_is_led_again_with_a_new_epoch(pair: Pair) -> None:
+async def test_a_database_that_was_away_for_all_is_led_again_with_a_new_epoch(
+    pair: Pair, capsys: pytest.CaptureFixture[str]
+) -> None:
     active, standby, run = await talking(pair)
     watching = [asyncio.create_task(one.watch(run)) for one in (active, standby)]
 
     pair.shared.is_away = True
     await asyncio.sleep(LEASE_SECONDS * 1.5)
     assert {await role(active), await role(standby)} == {"standby"}
+    told = await refusal(standby.runs.PauseRun(pb.PauseRunRequest(name=run)))
+    assert told.reason == "NOT_ACTIVE"
+    assert "no conductor can be active: the database is away" in told.message
+    assert await asyncio.to_thread(main, ["--address", f"{standby.target},{active.target}", "doctor"]) == 1
+    assert capsys.readouterr().out.count("standby, and its database does not answer\n    the database is away") == 2
     pair.shared.is_away = False
     async with asyncio.timeout(LEASE_SECONDS + 3.0):
         while "active" not in {await role(active), await role(standby)}:

@@ -57,7 +57,7 @@ def test_a_conductor_on_postgresql_is_looked_after_and_outlives_its_server(
         doctor = capsys.readouterr().out
         assert "1 run, every row can be read" in doctor
         assert "fsync is off" in doctor
-        assert "it is the active conductor of its PostgreSQL database" in doctor
+        assert "active in its PostgreSQL database, epoch 1" in doctor
         assert main(["backup", str(tmp_path / "b.tar")]) == 1
         assert "pg_dump" in capsys.readouterr().err
         assert main(["prune", "--max-bytes", "1B", "--dry-run"]) == 0

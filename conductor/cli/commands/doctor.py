@@ -7,25 +7,27 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import grpc
 
+from conductor.cli.addresses import read_addresses
 from conductor.cli.commands.flows import bad_files
 from conductor.cli.commands.upkeep.examining import look_at_database
+from conductor.cli.commands.upkeep.look import Look
+from conductor.cli.commands.upkeep.roles import meet, role_looks
 from conductor.cli.connection import Connection, connected
 from conductor.cli.local_data import LOOK_SECONDS, again, data_option, folder_of, usual_is_meant
 from conductor.cli.main import Context
-from conductor.cli.text.failure import RUN_FAILED, CommandError, from_rpc
+from conductor.cli.text.failure import RUN_FAILED, CommandError
 from conductor.cli.text.names import short
 from conductor.cli.text.wording import SETTLED_RUN, counted, elapsed, size
 from conductor.cli.views.hosts import AGENT_INDENT, agent_lines, has_trouble, host_line, other_folder
 from conductor.cli.views.models import model_lines
-from conductor.v1 import flow_service_pb2, pool_service_pb2, run_service_pb2, server_service_pb2
+from conductor.v1 import flow_service_pb2, pool_service_pb2, run_service_pb2
+from conductor.v1.server_service_pb2 import ServerInfo
 from servicekit.printing.output_lost import OutputLostError
 from servicekit.printing.page import put_json, say
 from servicekit.printing.terminal_text import one_line, printable
@@ -36,26 +38,7 @@ if TYPE_CHECKING:
 SHOWN_DAMAGES = 10
 DOUBT_SECONDS = 3600.0
 _OF_MODELS = frozenset({"MODEL_UNREACHABLE", "AUTH_FAILED"})
-UNASKED = "its database was not checked, because its folder is unknown; name it:  conductor doctor --data DIR"
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """One thing that was looked at. `advice` says what to do when it is not good; `details` are shown always.
-
-    `is_doubt`: nothing is known to be wrong there now, and not long ago something was.
-    """
-
-    good: bool
-    text: str
-    advice: tuple[str, ...] = ()
-    details: tuple[str, ...] = ()
-    is_doubt: bool = False
-
-    @property
-    def glyph(self) -> str:
-        """Returns the mark of its line."""
-        return "?" if self.is_doubt else "✔" if self.good else "✘"
+UNASKED = ("name it:  conductor doctor --data DIR",)
 
 
 @click.command()
@@ -113,45 +96,26 @@ def _looks(context: Context, data: Path | None, store: str | None) -> Iterator[L
     yield Look(sys.version_info >= (3, 11), f"Python {version}", ("Python 3.11 or newer is needed",))
     git = shutil.which("git")
     yield Look(git is not None, f"git at {git}" if git else "git is missing", ("install it:  apt install git",))
-    with connected(context.address, LOOK_SECONDS) as connection:
-        info, failure = _greet(connection, context.address)
-        told = info.settings.get("store", "") if info.store == "postgresql" else ""
-        is_known = failure is None or data is not None or store is not None or usual_is_meant()
-        if url := store or told:
-            yield from (Look(*seen) for seen in look_at_database(url, info.conductor_id, is_named=store is not None))
-        elif is_known:
-            yield from _storage_looks(folder_of(data, info), info, is_named=data is not None)
-        if failure is not None:
-            unasked = () if is_known else (UNASKED,)
-            yield Look(good=False, text=str(failure), advice=(*failure.lines, *unasked))
-            return
-        yield Look(good=True, text=f"conductor {info.version} at {context.address}, start {info.epoch} of its database")
-        if info.store == "postgresql":
-            yield _role_look(info)
+    met = tuple(meet(one.text) for one in read_addresses(context.address))
+    answers = [one.info for one in met if one.info is not None]
+    # The active one knows most; without any, only what is named is looked at.
+    info = next((one for one in answers if one.role == "active"), answers[0] if answers else ServerInfo())
+    told = info.settings.get("store", "") if info.store == "postgresql" else ""
+    is_known = bool(answers) or data is not None or store is not None or usual_is_meant()
+    if url := store or told:
+        yield from (Look(*seen) for seen in look_at_database(url, info.conductor_id, is_named=store is not None))
+    elif is_known:
+        yield from _storage_looks(folder_of(data, info), info, is_named=data is not None)
+    yield from role_looks(met)
+    if not is_known:
+        yield Look(good=False, text="the database was not checked, because its folder is unknown", advice=UNASKED)
+    if answers:
         if info.caller_role:
             yield Look(good=True, text=f"it knows you as {info.caller}, with the role {info.caller_role}")
-        yield from _server_looks(connection)
+        yield from _server_looks(context.address)
 
 
-def _role_look(info: server_service_pb2.ServerInfo) -> Look:
-    if info.role == "active":
-        return Look(good=True, text="it is the active conductor of its PostgreSQL database")
-    if info.active_address:
-        return Look(good=True, text=f"it is a standby; the active conductor is at {printable(info.active_address)}")
-    advice = ("look whether PostgreSQL answers, and at the conductors' logs: a standby takes over within its lease",)
-    return Look(good=False, text="it is a standby, and no conductor of its database is active", advice=advice)
-
-
-def _greet(connection: Connection, address: str) -> tuple[server_service_pb2.ServerInfo, CommandError | None]:
-    """Asks the conductor what it is; returns None and a line with the reason where it does not answer."""
-    try:
-        asked = server_service_pb2.GetServerInfoRequest()
-        return connection.server.GetServerInfo(asked, timeout=LOOK_SECONDS), None
-    except grpc.RpcError as error:
-        return server_service_pb2.ServerInfo(), from_rpc(error, address, LOOK_SECONDS)
-
-
-def _storage_looks(folder: Path, info: server_service_pb2.ServerInfo, *, is_named: bool) -> Iterator[Look]:
+def _storage_looks(folder: Path, info: ServerInfo, *, is_named: bool) -> Iterator[Look]:
     """Looks through the database of a folder: the one that is named, or else that of the conductor, if it is to be had here."""
     from conductor.errors import StorageError
     from conductor.store.sqlite.folder import DATABASE_NAME
@@ -162,7 +126,7 @@ def _storage_looks(folder: Path, info: server_service_pb2.ServerInfo, *, is_name
             return
         found = examine(folder)
     except StorageError as error:
-        yield Look(good=False, text=str(error), advice=(error.hint,) if error.hint else ())
+        yield Look(good=False, text=str(error), advice=tuple(error.hint.splitlines()))
         return
     except OSError as error:
         text = f"the data folder {folder} cannot be looked into: {error.strerror}"
@@ -205,7 +169,16 @@ def _database_look(found: "Examination", folder: Path) -> Look:
     return Look(good=False, text=f"database {found.path}: {room}, damaged", advice=advice, details=named + more)
 
 
-def _server_looks(connection: Connection) -> Iterator[Look]:
+def _server_looks(address: str) -> Iterator[Look]:
+    """Looks through what the conductor serves; a failure ends this with a line of its own, since others were printed before."""
+    try:
+        with connected(address, LOOK_SECONDS) as connection:
+            yield from _look_at_pool(connection)
+    except CommandError as failure:
+        yield Look(good=False, text=str(failure), advice=failure.lines)
+
+
+def _look_at_pool(connection: Connection) -> Iterator[Look]:
     asked = flow_service_pb2.ListFlowsRequest(page_size=500)
     listed = connection.flows.ListFlows(asked, timeout=LOOK_SECONDS)
     nothing = ("the installation holds no flows; install it again:  ./dev setup",)

@@ -23,8 +23,9 @@ from conductor.store.postgresql.reading.listing import read_run
 from conductor.store.postgresql.reading.unfinished import CURSORS, GAPS, describe_gap
 from conductor.store.postgresql.reading.usage import list_settled, read_usage
 from conductor.store.postgresql.schema import Schema, read_version
+from conductor.store.raw import Move
 from conductor.store.records import SettledRun, Survey, Usage
-from conductor.store.refusals import damage_of
+from conductor.store.refusals import damage_of, refuse_moved
 from conductor.store.rows.history import find_wrong_cursor
 
 MAX_DAMAGES = 100
@@ -64,7 +65,7 @@ class Examination:
 
 
 async def examine(url: str) -> Examination:
-    """Examines the database at a URL. StorageError: there is none, or it cannot be reached."""
+    """Examines the database at a URL. StorageError: there is none, it cannot be reached, or it was moved."""
     async with _opened(url) as (connection, conductor_id, shown):
         safety = await ask(connection, _SAFETY)
         damages = [found async for found in _damages(connection)]
@@ -90,7 +91,9 @@ async def _opened(url: str) -> AsyncIterator[tuple[Connection, str, str]]:
         if await read_version(connection, address, Schema()) != Schema().version:
             text = f"the {address.shown} has no conductor's schema, or an older one"
             raise StorageError(text, hint="start its conductor once, which makes or upgrades it")
-        yield connection, str((await ask(connection, "SELECT conductor_id FROM meta"))[0][0]), address.shown
+        own_id, moved = (await ask(connection, "SELECT conductor_id, moved FROM meta"))[0]
+        refuse_moved(Move.decode(moved), url)
+        yield connection, str(own_id), address.shown
     except psycopg.Error as error:
         raise translate(error, address) from error
     finally:

@@ -70,13 +70,22 @@ def test_it_says_what_stands_in_its_way(
     assert not Path(f"{home}-2").exists()
 
 
-def test_a_moved_folder_is_not_served(home: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_moved_folder_is_neither_served_nor_pruned_and_the_doctor_says_where_it_went(
+    home: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert main(["migrate", "--from", home, "--to", str(tmp_path / "there")]) == 0
     capsys.readouterr()
     serve = [sys.executable, "-m", "conductor.cli", "serve", "--data", home, "--listen", f"unix:{tmp_path}/c.sock"]
     done = subprocess.run(serve, capture_output=True, text=True, check=False)
 
     assert done.returncode == 1
-    assert f"the conductor of {home} was moved to {tmp_path}/there" in done.stderr
+    moved = f"the conductor of {home} was moved to {tmp_path}/there"
+    assert moved in done.stderr
+    for command in (["doctor"], ["prune", "--older-than", "1h"]):
+        monkeypatch.setenv("CONDUCTOR_ADDRESS", f"unix:{tmp_path}/c.sock")
+        assert main([*command, "--data", home]) != 0
+        told = "".join(capsys.readouterr())
+        assert moved in told
+        assert f"conductor serve --data {tmp_path}/there" in told
     assert f"conductor serve --data {tmp_path}/there\n" in done.stderr
     assert f"conductor migrate --from {tmp_path}/there --to {home}\n" in done.stderr

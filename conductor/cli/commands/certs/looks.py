@@ -6,7 +6,7 @@ from pathlib import Path
 
 from conductor.cli.commands.certs.listing import span
 from conductor.cli.commands.certs.pool_folder import named
-from conductor.cli.commands.doctor import Look
+from conductor.cli.commands.upkeep.look import Look
 from conductor.maintenance.certificates.register import Register, read_register
 from conductor.maintenance.certificates.renewal import is_own, members_due
 from servicekit.tls.certificates import read_certificates, read_facts

@@ -24,7 +24,7 @@ def look_at_database(url: str, told_id: str, *, is_named: bool = True) -> Iterat
 
     One that the caller did not name need not be reached from here: the conductor reaches it.
     """
-    from conductor.errors import StatusError
+    from conductor.errors import DatabaseMovedError, StatusError
 
     try:
         from conductor.store.postgresql.examination import examine
@@ -35,12 +35,12 @@ def look_at_database(url: str, told_id: str, *, is_named: bool = True) -> Iterat
         yield False, text, (_INSTALL,), ()
         return
     except StatusError as error:
-        text, hint = printable(str(error)), printable(error.hint)
-        if is_named:
-            yield False, text, (hint,) if hint else (), ()
+        text, hints = printable(str(error)), tuple(map(printable, error.hint.splitlines()))
+        if is_named or isinstance(error, DatabaseMovedError):
+            yield False, text, hints, ()
         else:
             named = "or name it:  conductor doctor --store URL"
-            yield True, "its database was not checked, since it cannot be read from here", (), (text, hint, named)
+            yield True, "its database was not checked, since it cannot be read from here", (), (text, *hints, named)
         return
     yield _rows_look(found)
     for doubt, advice in found.doubts:

@@ -46,6 +46,10 @@ async def _look(writer: Writer) -> None:
     await writer.ask("SELECT 1")
 
 
+async def _refuse_moved(connection: Connection, url: str) -> None:
+    refuse_moved(Move.decode((await ask(connection, "SELECT moved FROM meta"))[0][0]), url)
+
+
 class NoWriter(Writer):
     """Writes nothing: this conductor is a standby."""
 
@@ -65,9 +69,11 @@ class SharedPostgresqlStore(PostgresqlStore, SharedStore):
     """A schema in a database, which several conductors have open."""
 
     def __init__(
-        self, identity: Identity, address: DatabaseAddress, readers: ReaderPool, stack: AsyncExitStack, schema: Schema
+        self, identity: Identity, url: str, readers: ReaderPool, stack: AsyncExitStack, schema: Schema
     ) -> None:
         super().__init__(identity, NoWriter(), readers, stack)
+        address = DatabaseAddress.read(url)
+        self._url = url
         self._address = address
         self._schema = schema
         self._writing: Connection | None = None
@@ -89,19 +95,22 @@ class SharedPostgresqlStore(PostgresqlStore, SharedStore):
                 if await read_version(connection, address, schema) == 0:
                     await bring_up(connection, address, schema, conductor_id)
                 await check_place(connection, address)
-                own_id, moved = (await ask(connection, "SELECT conductor_id, moved FROM meta"))[0]
-                refuse_moved(Move.decode(moved), url)
+                own_id = (await ask(connection, "SELECT conductor_id FROM meta"))[0][0]
+                await _refuse_moved(connection, url)
             except psycopg.Error as error:
                 raise translate(error, address) from error
             finally:
                 await connection.close()
             readers = ReaderPool(address)
             stack.push_async_callback(readers.close)
-            return cls(Identity(own_id, 0), address, readers, stack.pop_all(), schema)
+            return cls(Identity(own_id, 0), url, readers, stack.pop_all(), schema)
 
     async def ask_lease(self, ask: Ask, claim: Claim) -> Lease:
         async def carry_out(connection: Connection) -> Lease:
-            return await ask_lease(connection, ask, claim)
+            lease = await ask_lease(connection, ask, claim)
+            if not lease.left:  # which it stays where the runs went elsewhere
+                await _refuse_moved(connection, self._url)
+            return lease
 
         return await self._line.run(carry_out)
 

@@ -24,7 +24,7 @@ from conductor.store.sqlite.reading.history import read_events
 from conductor.store.sqlite.reading.listing import read_run
 from conductor.store.sqlite.reading.unfinished import find_gap
 from conductor.store.sqlite.reading.usage import read_usage
-from conductor.store.sqlite.upkeep.migration import SCHEMA_VERSION, Schema, read_version
+from conductor.store.sqlite.upkeep.migration import SCHEMA_VERSION, Schema, check_moved, read_version
 
 MAX_DAMAGES = 100
 PAGE_PROBLEMS = 20
@@ -67,7 +67,7 @@ class Examination:
 
 
 def examine(folder: Path) -> Examination:
-    """Examines the database of a data folder. StorageError: there is none, or this user may not read it."""
+    """Examines the database of a data folder. StorageError: there is none, it was moved, or this user may not read it."""
     path = find_database(folder)
     try:
         connection = connect_reader(path)
@@ -85,6 +85,8 @@ def _examine(connection: sqlite3.Connection, path: Path) -> Examination:
     version = read_version(connection, path, Schema())
     meta = connection.execute("SELECT conductor_id FROM meta").fetchone() if version else None
     conductor_id = "" if meta is None else str(meta[0])
+    if version == SCHEMA_VERSION:
+        check_moved(connection, path)
     found: list[Damage] = []
     for damage in _damages(connection, is_current=version == SCHEMA_VERSION):
         found.append(damage)

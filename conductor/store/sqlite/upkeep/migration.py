@@ -177,6 +177,12 @@ def _open_epoch(connection: sqlite3.Connection, path: Path) -> Identity:
     connection.execute("PRAGMA synchronous = FULL").fetchall()
     new = "INSERT OR IGNORE INTO meta (only, conductor_id, epoch, last_id) VALUES (1, ?, 0, 0)"
     connection.execute(new, (secrets.token_hex(13),))
-    refuse_moved(Move.decode(connection.execute("SELECT moved FROM meta").fetchone()[0]), str(path.parent))
+    check_moved(connection, path)
     rows = connection.execute("UPDATE meta SET epoch = epoch + 1 RETURNING conductor_id, epoch").fetchall()
     return Identity(*rows[0])
+
+
+def check_moved(connection: sqlite3.Connection, path: Path) -> None:
+    """Raises DatabaseMovedError for a database of this version that was moved elsewhere, or has not all come."""
+    row = connection.execute("SELECT moved FROM meta").fetchone()
+    refuse_moved(Move.decode(row[0]) if row else None, str(path.parent))

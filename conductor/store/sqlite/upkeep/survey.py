@@ -9,7 +9,7 @@ from conductor.store.records import SettledRun, Survey
 from conductor.store.sqlite.connection import connect_reader, translate
 from conductor.store.sqlite.folder import find_database
 from conductor.store.sqlite.reading.usage import list_settled, read_usage
-from conductor.store.sqlite.upkeep.migration import SCHEMA_VERSION, Schema, read_version
+from conductor.store.sqlite.upkeep.migration import SCHEMA_VERSION, Schema, check_moved, read_version
 
 
 def survey(folder: Path) -> Survey:
@@ -22,6 +22,7 @@ def survey(folder: Path) -> Survey:
                 raise StorageError(
                     f"the database {path} has an older version", hint="start its conductor once, which upgrades it"
                 )
+            check_moved(connection, path)
             conductor_id = connection.execute("SELECT conductor_id FROM meta").fetchone()[0]
             return Survey(str(conductor_id), read_usage(connection), tuple(_all_settled(connection)))
         finally:

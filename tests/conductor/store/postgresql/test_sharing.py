@@ -12,9 +12,10 @@ import psycopg
 import pytest
 
 from conductor.core.lease.model import Ask, Lease, Question
-from conductor.errors import StorageError, StoreLostError, SupersededError
+from conductor.errors import DatabaseMovedError, StorageError, StoreLostError, SupersededError
 from conductor.store.postgresql import connection as connections
 from conductor.store.postgresql.sharing.store import SharedPostgresqlStore
+from conductor.store.raw import Move
 from conductor.store.shared import Claim
 from tests.conductor.store.material import creation, run_name
 
@@ -80,6 +81,20 @@ async def test_only_the_servers_clock_ends_a_lease(open_store: Open) -> None:
     await asyncio.sleep(0.31)
     assert (await ask(store, Question.RENEW, 1)).left == 0.0, "a lease that ran out is not renewed"
     assert (await ask(store, Question.TAKE, 1, "two")).holder == "two"
+
+
+async def test_a_standby_of_a_database_that_was_moved_leads_it_no_more_and_knows_where_it_went(
+    open_store: Open, database: str
+) -> None:
+    standby = await open_store()
+    with psycopg.connect(database) as connection:
+        move = Move("/elsewhere", standby.conductor_id, 1)
+        connection.execute("UPDATE conductor.meta SET moved = %s", (move.encode(),))
+
+    for question in (Question.LOOK, Question.TAKE):
+        with pytest.raises(DatabaseMovedError, match="was moved to /elsewhere") as caught:
+            await ask(standby, question)
+    assert "conductor serve --data /elsewhere" in caught.value.hint
 
 
 async def test_a_superseded_conductor_stores_nothing_more(open_store: Open) -> None:
