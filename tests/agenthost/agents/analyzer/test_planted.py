@@ -10,7 +10,7 @@ from tests.agenthost.agents.analyzer.driven import analyze_with, tree
 pytestmark = pytest.mark.processes
 
 TOOLS = ("ruff", "zizmor", "shellcheck", "shellcheck-run", "hadolint", "lizard", "typos", "ast-grep", "oxlint")
-TANGLED = "def tangled(a):\n" + "".join(f"    if a == {at}:\n        a += 1\n        a -= 1\n" for at in range(90))
+TANGLED = "def tangled(a):\n" + "".join(f"    if a == {at}:\n        a += 1\n        a -= 1\n" for at in range(170))
 CODE = {
     "a.py": f"import requests\nrequests.get(url)\n{TANGLED}",
     "a.sh": "#!/bin/bash\nif [ -n ${A} ]; then cd x; fi\n",
