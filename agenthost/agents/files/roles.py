@@ -18,7 +18,7 @@ _EXAMPLE_FOLDERS = frozenset(
     {
         *("example", "examples", "sample", "samples", "demo", "demos", "docs", "doc", "docs_src", "documentation"),
         *("tutorial", "tutorials", "website", "www", "playground", "fuzz"),
-        *("templates", "cookbook", "template", "boilerplate"),
+        *("templates", "cookbook", "template", "boilerplate", ".examples", ".codesandbox"),
     }
 )
 # A folder `build`, `out` or `target` that is kept in a repository holds code: git ignores what tools write there.

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from ..results import Result
-from . import images, meanings, names, pipelines
+from . import images, meanings, names, pipelines, places
 
 Look = Callable[[Result, bytes], str]
 LOOKS: Mapping[str, Look] = {
@@ -11,6 +11,7 @@ LOOKS: Mapping[str, Look] = {
     **pipelines.LOOKS,
     **images.LOOKS,
     **meanings.LOOKS,
+    **places.LOOKS,
 }
 KINDS: Mapping[str, Look] = {names.UNDEFINED: names.kind_of, **pipelines.KINDS, **images.KINDS, **meanings.KINDS}
 

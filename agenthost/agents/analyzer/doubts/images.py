@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 
 from ...files import is_example
 from ..results import Result
+from .places import is_for_developers
 
 # Their tags name no versions.
 _WITHOUT_TAGS = re.compile(r"(?i)^\s*FROM\s+(--\S+\s+)*[\"']?(gcr\.io/distroless/|cgr\.dev/chainguard/)")
@@ -18,18 +19,7 @@ def has_no_tags(result: Result, content: bytes) -> str:
     """Returns that an image's tags are no versions, or that the file is for developers."""
     lines = content.decode(errors="replace").split("\n")[result.start_line - 1 : result.start_line]
     is_without = any(map(_WITHOUT_TAGS.match, lines))
-    return "name images whose tags are no versions" if is_without else is_for_developers(result, content)
-
-
-def is_in_example(result: Result, _: bytes = b"") -> str:
-    """Returns that a file is an example."""
-    return "stand in examples" if is_example(result.path) else ""
-
-
-def is_for_developers(result: Result, content: bytes) -> str:
-    """Returns that a file is an example, or builds the place where its developers work, which is meant to be new."""
-    is_theirs = result.path.startswith(".devcontainer/") or "/.devcontainer/" in result.path
-    return "build the place where developers work" if is_theirs else is_in_example(result, content)
+    return "name images whose tags are no versions" if is_without else is_for_developers(result)
 
 
 def is_checked(result: Result, content: bytes) -> str:
@@ -56,9 +46,8 @@ def _instruction(lines: list[str], number: int) -> str:
 
 LOOKS: Mapping[str, Callable[[Result, bytes], str]] = {
     "DL3006": has_no_tags,
-    "DL3002": is_in_example,
-    "DL3007": is_for_developers,
     "dockerfile-unchecked-download": is_checked,
+    "shell-keeps-error-page": is_checked,
 }
 KINDS: Mapping[str, Callable[[Result, bytes], str]] = {
     "dockerfile-image-past-its-end": lambda result, _: "example" if is_example(result.path) else "",

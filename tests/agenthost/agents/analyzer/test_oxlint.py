@@ -100,7 +100,7 @@ def test_a_function_is_told_that_is_long_and_tangled_at_once(name: str, branches
 def test_an_arrow_function_has_the_name_that_it_is_given(tmp_path: Path, start: str) -> None:
     (tmp_path / "a.ts").write_text(f"\n{start}() => 1;\n")
     place = {"filename": str(tmp_path / "a.ts"), "labels": [{"span": {"line": 2, "column": len(start) + 1}}]}
-    words = ("function has a complexity of 50. Max", "The function has too many lines (400). Max")
+    words = ("function has a complexity of 170. Max", "The function has too many lines (400). Max")
     text = json.dumps(
         {"diagnostics": [said(f"eslint({rule})", message=one, **place) for rule, one in zip(SIZES, words, strict=True)]}
     )

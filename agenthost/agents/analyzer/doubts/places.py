@@ -1,0 +1,32 @@
+"""Doubts results by the folder of their file: in examples, and in what only developers run, some rules do not matter."""
+
+from collections.abc import Callable, Mapping
+
+from ...files import is_example, is_tooling
+from ..results import Result
+
+
+def is_in_example(result: Result, _: bytes = b"") -> str:
+    """Returns that a file is an example."""
+    return "stand in examples" if is_example(result.path) else ""
+
+
+def is_for_developers(result: Result, _: bytes = b"") -> str:
+    """Returns that a file is an example, or builds the place where its developers work, which is meant to be new."""
+    is_theirs = result.path.startswith(".devcontainer/") or "/.devcontainer/" in result.path
+    return "build the place where developers work" if is_theirs else is_in_example(result)
+
+
+def is_run_by_hand(result: Result, _: bytes = b"") -> str:
+    """Returns that a file is an example, or a script that a developer runs, and ends when it hangs."""
+    return "stand in scripts for developers" if is_tooling(result.path) else is_in_example(result)
+
+
+LOOKS: Mapping[str, Callable[[Result, bytes], str]] = {
+    "DL3002": is_in_example,
+    "DL3007": is_for_developers,
+    "compose-database-without-version": is_in_example,
+    "compose-docker-socket-latest": is_in_example,
+    "S113": is_run_by_hand,
+    "go-request-without-timeout": is_run_by_hand,
+}
