@@ -4,10 +4,11 @@ It runs nothing but an agent's version command, through `servicekit.programs`.
 """
 
 import asyncio
+import functools
 import os
 import sys
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -33,7 +34,7 @@ from agenthost.errors import AgentUnavailableError, ProgramError, Violation
 from agenthost.models.settings import ModelSettings
 from agenthost.packages.prefix import missing, prefix_of
 from agenthost.packages.trials import Trial, digest_of, last_trial
-from agenthost.sandbox.analyzers import absent_analyzer, seen_of_host, version_in, with_host_places
+from agenthost.sandbox.analyzers import absent_analyzer, packaged_version, seen_of_host, version_in, with_host_places
 from agenthost.sandbox.find import python_runtime
 from agenthost.sandbox.programs import absent
 from agenthost.sandbox.special_files import special_file
@@ -46,6 +47,8 @@ PREFIX = "{prefix}"  # as `install`: the folder that `agenthost agents install` 
 MAX_VERSION_LENGTH = 100
 VERSION_SECONDS = 5.0
 VERSIONS_AT_ONCE = 4
+
+Look = Callable[[Path], str]
 
 _log = structlog.get_logger()
 
@@ -203,9 +206,10 @@ async def find_agents(
 ) -> Mapping[str, Agent]:
     """Reads every spec. Later folders win, so that an operator can replace a built-in agent; commands go before all."""
     found: dict[str, Agent] = {}
+    look = functools.cache(special_file)  # once for each folder: the Python packages are in most mounts
     for folder in (BUILT_IN, *folders):
         for path in sorted(folder.glob("*.toml"))[:MAX_SPECS]:
-            agent = _with_fit_values(_with_model(_read(path), models))
+            agent = _with_fit_values(_with_model(_read(path, look), models))
             found[agent.name] = agent
     at_once = asyncio.Semaphore(VERSIONS_AT_ONCE)
     found = {
@@ -213,7 +217,8 @@ async def find_agents(
     }
     for name, spec in commands.items():
         digest = digest_of(spec.name, repr(spec).encode())
-        found[spec.name] = _with_fit_values(examined(Agent(spec.name, Path(f"commands.{name}"), spec, digest=digest)))
+        agent = Agent(spec.name, Path(f"commands.{name}"), spec, digest=digest)
+        found[spec.name] = _with_fit_values(examined(agent, look))
     return MappingProxyType(dict(sorted(found.items())))
 
 
@@ -235,7 +240,7 @@ def find_spec(name: str, folders: Iterable[Path]) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
-def _read(path: Path) -> Agent:
+def _read(path: Path, look: Look) -> Agent:
     name = name_of(path) if NAME.fullmatch(name_of(path)) else "unreadable"
     try:
         with path.open("rb") as file:
@@ -245,7 +250,7 @@ def _read(path: Path) -> Agent:
         spec = parse_spec(tomllib.loads(data.decode()))
     except (OSError, ValueError, RecursionError) as error:
         return Agent(name, path, unavailable_reason=f"{path}: {error}")
-    return examined(Agent(spec.name, path, spec, spec.version, digest=digest_of(spec.name, data)))
+    return examined(Agent(spec.name, path, spec, spec.version, digest=digest_of(spec.name, data)), look)
 
 
 def tried(agent: Agent) -> Agent:
@@ -256,10 +261,10 @@ def tried(agent: Agent) -> Agent:
     return replace(agent, trial=trial, unavailable_reason=broke if is_out else agent.unavailable_reason)
 
 
-def examined(agent: Agent) -> Agent:
+def examined(agent: Agent, look: Look = special_file) -> Agent:
     """Returns an agent with its folders pinned as they are now, or unavailable because of what they are. Blocking."""
     try:
-        reason = _missing(agent, agent.usable())
+        reason = _missing(agent, agent.usable(), look)
         pins = {} if reason else {place: _identity(folder) for place, folder in agent.folders.items()}
     except (OSError, RuntimeError) as error:  # a link to itself, a folder that may not be read, a user who is not there
         reason, pins = f"{agent.source}: install or mounts: {error}", {}
@@ -271,7 +276,7 @@ def _identity(folder: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _missing(agent: Agent, spec: AgentSpec) -> str:
+def _missing(agent: Agent, spec: AgentSpec, look: Look) -> str:
     if why := absent_analyzer(spec, is_built_in=agent.source.parent == BUILT_IN):
         return why if agent.source.parent == BUILT_IN else f"{agent.source}: {why}"
     for program in spec.requires:
@@ -281,7 +286,7 @@ def _missing(agent: Agent, spec: AgentSpec) -> str:
         return why
     if agent.install and not agent.install.exists():
         return f"{agent.source}: install names {agent.install}, which does not exist"
-    return _unfit_mount(agent) or _absent_program(agent, spec)
+    return _unfit_mount(agent, look) or _absent_program(agent, spec)
 
 
 def _absent_program(agent: Agent, spec: AgentSpec) -> str:
@@ -292,12 +297,12 @@ def _absent_program(agent: Agent, spec: AgentSpec) -> str:
     return f"{agent.source}: argv begins with '{program}', but {why}" if why else ""
 
 
-def _unfit_mount(agent: Agent) -> str:
+def _unfit_mount(agent: Agent, look: Look) -> str:
     for name, folder in agent.mounts.items():
         if not folder.is_dir() and not name.startswith("program/"):
             return f"{agent.source}: mounts.{name} names {folder}, which is no folder"
     folders = [*([agent.install] if agent.install else []), *agent.mounts.values()]
-    if special := special_file(folders):
+    if special := next(filter(None, map(look, folders)), ""):
         return f"{agent.source}: {special}, which leads out of the sandbox: remove it, or name another folder"
     return ""
 
@@ -332,10 +337,11 @@ def _with_fit_values(agent: Agent) -> Agent:
 
 
 async def _with_version(agent: Agent, at_once: asyncio.Semaphore) -> Agent:
-    command = agent.spec.version_command if agent.spec and agent.available else ()
-    if not command:
+    if agent.spec is None or not agent.available:
         return agent
-    command = with_host_places(agent.spec, command) if agent.spec else command
+    if not agent.spec.version_command:
+        return replace(agent, version=agent.version or packaged_version(agent.spec))
+    command = with_host_places(agent.spec, agent.spec.version_command)
     try:
         async with at_once:
             result = await programs.run(*command, timeout_seconds=VERSION_SECONDS, max_output_bytes=MAX_SPEC_BYTES)
@@ -346,6 +352,6 @@ async def _with_version(agent: Agent, at_once: asyncio.Semaphore) -> Agent:
             agent, unavailable_reason=f"its version command failed with code {result.returncode}: {result.complaint}"
         )
     told = result.stdout.decode(errors="replace")
-    is_analyzer = agent.spec is not None and agent.spec.analyzer is not None
+    is_analyzer = agent.spec.analyzer is not None
     version = version_in(told) if is_analyzer else told.split("\n")[0].strip()
     return replace(agent, version=version[:MAX_VERSION_LENGTH])

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import gc
 import inspect
 import os
 import signal
@@ -45,6 +46,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             marker = item.get_closest_marker("timeout")
             limit = marker.args[0] if marker else float(config.getini("timeout"))
             item.obj = _within(item.obj, limit - END_SECONDS)
+
+
+def pytest_collection_finish() -> None:
+    """Leaves the nine thousand collected tests out of every later collection of garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 def _within(test: Callable[..., Awaitable[None]], seconds: float) -> Callable[..., Awaitable[None]]:

@@ -5,7 +5,6 @@ Kinds come with the names of a folder, so that no file is opened or asked for: a
 
 import os
 import stat
-from collections.abc import Iterable
 from pathlib import Path
 
 KINDS = {
@@ -16,9 +15,9 @@ KINDS = {
 }
 
 
-def special_file(folders: Iterable[Path]) -> str:
-    """Returns the first path below folders that is neither a file, a folder nor a link, with its kind; nothing where none is."""
-    waiting = [str(folder) for folder in folders]
+def special_file(folder: Path) -> str:
+    """Returns the first path below a folder that is neither a file, a folder nor a link, with its kind; nothing where none is."""
+    waiting = [str(folder)]
     while waiting:
         try:
             with os.scandir(waiting.pop()) as entries:
