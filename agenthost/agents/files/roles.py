@@ -51,7 +51,7 @@ _VENDORED_NAME = re.compile(r"\.min\.(js|css)$|[-.]bundle\.js$|\.(lock|snap|map)
 _GENERATED = re.compile(
     r"@generated\b|^\W*(code generated\b.*\bdo not edit|.{0,60}\bdo not (edit|modify)\b|.{0,40}\bauto[- ]?(matically )?generated\b"
     r"|a (bison parser, made|lexical scanner generated) by\b"
-    r"|generated automatically|((this|the) \w+ (is|was|has been) )?generated (by|from)\b)",
+    r"|generated automatically|this combined file was created by\b|((this|the) \w+ (is|was|has been) )?generated (by|from)\b)",
     re.IGNORECASE,
 )
 _WORKFLOW = re.compile(r"(^|/)\.github/workflows/[^/]+\.ya?ml$")

@@ -40,6 +40,10 @@ def _kind_of_text(result: Result, content: bytes) -> str:
     return "pattern" if _QUOTED_PATTERN.search(_line(result, content)) else ""
 
 
+def _kind_of_context(result: Result, content: bytes) -> str:
+    return "" if "_create_default_https_context" in _line(result, content) else "one"
+
+
 def _line(result: Result, content: bytes) -> str:
     lines = content.split(b"\n")
     here = lines[result.start_line - 1] if 0 < result.start_line <= len(lines) else b""
@@ -51,4 +55,7 @@ LOOKS: Mapping[str, Callable[[Result, bytes], str]] = {
     "no-constant-binary-expression": _is_switched_off,
     "tangled-function": _is_of_tests,
 }
-KINDS: Mapping[str, Callable[[Result, bytes], str]] = {"SC2076": _kind_of_text}
+KINDS: Mapping[str, Callable[[Result, bytes], str]] = {
+    "SC2076": _kind_of_text,
+    "python-context-unchecked": _kind_of_context,
+}

@@ -55,7 +55,7 @@ def find_dead_links(survey: Survey) -> Iterator[Finding]:
     for source in survey.read(paths, ()):
         survey.judge(source.path)
         parts = list(dict.fromkeys(_parts(markdown, source.text)))
-        anchors = {_bare(text) for _, kind, text in parts if kind == "anchor"} | {"top", "readme"}
+        anchors = {_bare(text) for _, kind, text in parts if kind == "anchor"} | {"top", "readme", "badge"}
         anchors |= {f"{anchor}{number}" for anchor in anchors for number in range(1, 6)}
         swapped = {text for _, kind, text in parts if kind == "swapped"}
         for line, text in ((line, text) for line, kind, text in parts if kind == "link"):

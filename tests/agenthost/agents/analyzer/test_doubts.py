@@ -233,3 +233,10 @@ def test_what_an_author_means_is_no_fault(rule: str, path: str, line: int, text:
 )
 def test_a_pattern_in_quotes_has_a_rule_of_its_own(condition: str, kind: str) -> None:
     assert kind_of("SC2076", Result("SC2076", "", "", "a.sh", 1), f"if {condition}; then\n".encode()) == kind
+
+
+def test_a_program_that_checks_no_certificate_is_graver_than_one_connection() -> None:
+    rule = "python-context-unchecked"
+    one, every = "urlopen(a, context=ssl._create_unverified_context())", "ssl._create_default_https_context = b"
+    assert kind_of(rule, Result(rule, "", "", "a.py", 1), one.encode()) == f"{rule}/one"
+    assert kind_of(rule, Result(rule, "", "", "a.py", 1), every.encode()) == rule
