@@ -9,7 +9,8 @@ from .collection import find_uncollected
 from .commands import Recipes
 from .concurrency import find_shared_groups
 from .globs import find_shallow_patterns
-from .pipelines import is_workflow, other_systems, read_workflows
+from .inputs import find_input_gaps
+from .pipelines import is_workflow, other_systems, read_actions, read_workflows
 from .publishing import find_untested_releases, run_tests
 from .references import find_missing_files, find_never_run, find_undefined
 
@@ -34,9 +35,12 @@ def find_in_pipelines(survey: Survey) -> Iterator[Finding]:
         survey.judge(workflow.source.path)
         yield from find_undefined(workflow)
         yield from find_never_run(workflow)
+        yield from find_input_gaps(workflow)
         yield from find_missing_files(workflow, survey.snapshot)
         yield from find_shared_groups(workflow)
     yield from find_shallow_patterns(survey, workflows)
+    for action in read_actions(survey.snapshot):
+        yield from find_input_gaps(action)
     # What no pipeline runs can only be said where all of them are read.
     if workflows and not others:
         yield from find_uncollected(survey, workflows)

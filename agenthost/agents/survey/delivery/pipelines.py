@@ -2,12 +2,14 @@
 
 import re
 
+from ...files import is_test
 from ...reading.snapshot import Snapshot
 from ...reading.workflows import Workflow, read_workflow
 
 MAX_WORKFLOWS = 300
 MAX_STEPS = 2000
 _WORKFLOW = re.compile(r"^\.github/workflows/[^/]+\.ya?ml$")
+_ACTION = re.compile(r"(^|/)action\.ya?ml$")
 _OTHER_SYSTEMS = {
     "GitLab CI": r"\.gitlab-ci\.yml",
     "Jenkins": r"(.*/)?Jenkinsfile[^/]*",
@@ -31,7 +33,16 @@ def is_workflow(path: str) -> bool:
 
 def read_workflows(snapshot: Snapshot) -> list[Workflow]:
     """Returns the workflows that parse and have no more steps than a reader could know."""
-    sources = map(snapshot.read, list(filter(is_workflow, snapshot.paths))[:MAX_WORKFLOWS])
+    return _read(snapshot, list(filter(is_workflow, snapshot.paths)))
+
+
+def read_actions(snapshot: Snapshot) -> list[Workflow]:
+    """Returns the actions that the repository keeps for itself, or offers."""
+    return _read(snapshot, [path for path in snapshot.paths if _ACTION.search(path) and not is_test(path)])
+
+
+def _read(snapshot: Snapshot, paths: list[str]) -> list[Workflow]:
+    sources = map(snapshot.read, paths[:MAX_WORKFLOWS])
     read = [workflow for source in sources if source and (workflow := read_workflow(source))]
     return [workflow for workflow in read if sum(len(job.steps) for job in workflow.jobs) <= MAX_STEPS]
 

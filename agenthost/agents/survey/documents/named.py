@@ -43,6 +43,7 @@ _LINES = (
     (r"^MANIFEST\.in$", r"^include\s+(?P<path>[\w./-]+)\s*$"),
     (r"^setup\.py$", r"[\"']/(?:tree|blob)/(?:main|master)/(?P<path>[\w./-]+)[\"']"),
     (_SCRIPT, _RUNS + _FILE),
+    (r"\.(sh|bash)$|^\.github/workflows/[^/]+\.ya?ml$", r"^\s*(?:-\s+)?(?:run:\s*)?(?=\./)" + _FILE),
     (_SCRIPT, _COMPOSE),
 )
 # What stands behind such a line may run in another folder, or with files from elsewhere.

@@ -31,6 +31,12 @@ def grouped(group: str, on: str, *, cancel: str = "true") -> dict[str, str]:
     return {WORKFLOW: f"on:\n{on}concurrency:\n  group: {group}\n  cancel-in-progress: {cancel}\n{steps}"}
 
 
+def asked(run: str, inputs: str) -> dict[str, str]:
+    head = f"on:\n  workflow_dispatch:\n    inputs:\n      {inputs}\n"
+    return {WORKFLOW: f"{head}jobs:\n  main:\n    steps:\n      - run: {run}\n"}
+
+
+ACTION = "inputs: {{a: {{}}}}\nruns:\n  using: composite\n  steps:\n    - run: {}\n"
 PUSH, PULL = "  push:\n", "  pull_request:\n"
 
 
@@ -54,6 +60,9 @@ PUSH, PULL = "  push:\n", "  pull_request:\n"
             {WORKFLOW: workflow("run: echo ${{ needs.tests.version }}", job="    needs: tests\n", more=TESTS)},
         ),
         ("undefined-reference", {WORKFLOW: workflow("id: b\n  run: echo ${{ steps.b.output.x }}")}),
+        ("unread-input", asked("echo ${{ inputs.other }}", "other: {}\n      tag: {}")),
+        ("unread-input", {WORKFLOW: workflow("run: a"), "act/action.yml": ACTION.format("true")}),
+        ("undefined-reference", asked("echo ${{ github.event.inputs.tag || 1 }}", "confirm: {}")),
         ("never-in-matrix", {WORKFLOW: workflow("run: a\n  if: ${{ matrix.os == 'c' }}", job=MATRIX)}),
         ("shallow-pattern", {WORKFLOW: workflow("run: shellcheck bin/**/*.sh"), **SHELLS}),
         ("shallow-pattern", {"package.json": '{"scripts": {\n  "lint": "shfmt -d bin/**/*.sh"\n}}\n', **SHELLS}),
@@ -150,6 +159,9 @@ def test_a_pipeline_that_lets_faults_through_is_found(look: Looker, rule: str, f
         {WORKFLOW: workflow("run: echo ${{ github.event.pull_request.number || github.ref }}")},
         {WORKFLOW: workflow("run: echo ${{ github.event.issue.title }}", on="issue_comment")},
         {WORKFLOW: workflow("run: echo ${{ github.event.release.tag_name }}", on="workflow_call")},
+        asked("a ${{ inputs.TAG }} ${{ github.event.inputs['b'] }}", "tag: {}\n      b: {}\n      reason: {}"),
+        asked("a '${{ toJSON(inputs) }}'", "tag: {}"),
+        {WORKFLOW: workflow("run: a"), "act/action.yml": ACTION.format("b ${{ inputs.a }}")},
         grouped("ci-${{ github.head_ref || github.ref }}", PUSH + PULL),
         grouped("ci-${{ github.ref }}", PUSH + PULL),
         grouped("ci-${{ github.head_ref }}", PULL),

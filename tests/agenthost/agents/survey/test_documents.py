@@ -167,6 +167,7 @@ def test_a_path_that_configuration_names_and_that_is_missing_is_found(
             "jobs:\n  a:\n    steps:\n    - run: ruby test/all.rb\n",
             "file `test/all.rb`",
         ),
+        ("release.sh", "set -e\n./scripts/version.js --next\n", "file `./scripts/version.js`"),
         ("package.json", '{"scripts": {"a": "node scripts/a.js --fast"}}', "file `scripts/a.js`"),
         ("Makefile", "build:\n\tdocker compose build --pull worker\n", "service `worker`"),
         ("Makefile", "build:\n\tdocker compose build web\n\tpython src/app/main.py\n", ""),
