@@ -40,6 +40,11 @@ class Usage:
     busy: float
     resident_mib: float
 
+    @property
+    def others(self) -> float:
+        """Returns what programs took that are no part of the measurement, and the conductor's short-lived ones."""
+        return max(0.0, self.busy - self.conductor - self.database - self.players)
+
 
 class Gauges:
     """Reads the counters of one conductor and of the players of its load."""

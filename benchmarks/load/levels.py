@@ -14,6 +14,7 @@ LATE_MILLISECONDS = 250.0
 DECIDED_MILLISECONDS = 1000.0
 LEAST_DELIVERED = 0.97
 FULL = 0.85  # of one processor
+FOREIGN = 0.3
 CROWDED = 0.15  # of the time, in which the event loop waited for a processor
 PLAYER_LATE_MILLISECONDS = 50.0
 
@@ -59,12 +60,14 @@ class Level:
     def cause(self) -> str:
         """Returns what was used up."""
         usage, found = self.usage, []
-        if usage.loop + usage.waited >= FULL:
-            found.append(f"the conductor's event loop (busy {_share(usage.loop)})")
+        if usage.loop + usage.waited >= FULL and usage.loop > usage.waited:
+            found.append(f"the conductor's event loop ({_share(usage.loop)} of a processor)")
         if usage.committing >= FULL:
             found.append(f"the store's commits ({_share(usage.committing)} of the time)")
         if usage.waited >= CROWDED:
-            found.append(f"every processor: the event loop waited for one {_share(usage.waited)} of the time")
+            found.append(f"the processors: the event loop waited for one {_share(usage.waited)} of the time")
+        if usage.others >= FOREIGN:
+            found.append(f"other programs of this machine ({_share(usage.others)} of a processor)")
         if self.players_late > PLAYER_LATE_MILLISECONDS:
             found.append(f"the players of the load, {digits(self.players_late)} ms late themselves")
         return ", and ".join(found) or "nothing that is measured was used up"

@@ -29,12 +29,17 @@ def test_a_level_is_carried_where_words_come_in_time_and_decisions_too(level: Le
 @pytest.mark.parametrize(
     ("level", "cause"),
     [
-        (replace(CARRIED, usage=replace(IDLE, loop=0.9)), "the conductor's event loop (busy 90 %)"),
+        (replace(CARRIED, usage=replace(IDLE, loop=0.9)), "the conductor's event loop (90 % of a processor)"),
         (replace(CARRIED, usage=replace(IDLE, committing=0.9)), "the store's commits (90 % of the time)"),
         (replace(CARRIED, players_late=80.0), "the players of the load, 80 ms late themselves"),
         (
             replace(CARRIED, usage=replace(IDLE, loop=0.6, waited=0.3)),
-            "the conductor's event loop (busy 60 %), and every processor: the event loop waited for one 30 % of the time",
+            "the conductor's event loop (60 % of a processor), and the processors: the event loop waited for one 30 % of the time",
+        ),
+        (
+            replace(CARRIED, usage=replace(IDLE, loop=0.2, waited=0.7, busy=2.0)),
+            "the processors: the event loop waited for one 70 % of the time, "
+            "and other programs of this machine (170 % of a processor)",
         ),
         (CARRIED, "nothing that is measured was used up"),
     ],
