@@ -29,6 +29,7 @@ MAX_CODE_LINES = 600
 MIN_LINES_A_BRANCH = 2
 MAX_KEPT = 20_000  # imports, and functions
 MAX_NAME_CHARACTERS = 120
+_UNREAD = re.compile(r"Failed to open file (/.+) with error ")  # such a diagnostic has no other place
 _RULE = re.compile(r"(?!TS\()[\w-]+\(([\w/-]+)\)")  # eslint(no-dupe-keys)
 STEP = "\u2b07"  # the arrow between the files of a cycle
 _IMPORTED = re.compile(r"\n[^\n]* \((/[^\n]*)\)(?:\n|$)")  # ╭──▶ ./b (/workspace/src/b.ts)
@@ -133,6 +134,8 @@ def read(stream: BinaryIO, root: Path = Path(WORKSPACE)) -> Iterator[Result]:
             continue
         for _ in document.items():
             diagnostic = document.take()
+            if isinstance(diagnostic, dict) and (unread := _UNREAD.match(str(diagnostic.get("message")))):
+                diagnostic.setdefault("filename", unread[1])
             result = _result(diagnostic) if isinstance(diagnostic, dict) else None
             if result and not gathered.take(result, diagnostic):
                 result = gathered.of_library(result)

@@ -22,6 +22,7 @@ _FILE_SETTING = re.compile(r"^[a-z]+-version-file$")
 _EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}")
 # Of an artifact or a cache, where it is not the name of a job or a step.
 _NAME = re.compile(r"\s*(?:-\s+)?(?:name|key|restore-keys):")
+_PRINTS = re.compile(r"\s*(?:-\s+)?(?:run:\s*)?(?:echo|printf)\b(?!.*[|>&;])")
 _CONDITION = re.compile(r"^\s*(?:-\s+)?if:\s*(?P<text>.*)$")
 _NAMED = re.compile(
     r"(?<![\w.'-])(?P<context>matrix|steps|needs)\.(?P<key>[A-Za-z_][\w-]*)(?:\.outputs\.(?P<output>[\w-]+)|\.(?P<field>[\w-]+))?"
@@ -49,7 +50,8 @@ def find_undefined(workflow: Workflow) -> Iterator[Finding]:
             for match in _references(raw):
                 if lack := _lack(workflow, job, match):
                     title = f"`{match.group()}` is read by job `{job.name}`, {lack}"
-                    rule = GAP if number in named else GAP_IN_KEY if _NAME.match(raw) else UNDEFINED
+                    is_read = number in named or bool(_PRINTS.match(raw))  # by people, and by no program
+                    rule = GAP if is_read else GAP_IN_KEY if _NAME.match(raw) else UNDEFINED
                     yield sighting(rule, cite(workflow.source, number), title)
     yield from _without_event(workflow)
 

@@ -148,7 +148,7 @@ def test_a_line_without_end_takes_no_memory_and_its_rest_is_no_result(adapter: A
 
 @pytest.mark.processes
 def test_a_word_that_emphasis_splits_is_not_spelt_in_parts(tmp_path: Path) -> None:
-    text = "- **I**nformation\n- act**icity**\n\n_acticity_ or **acticity**\n"
+    text = "- **I**nformation\n- act**icity** :mens:\n\n_acticity_ or **acticity**\n"
 
     result = analyze_with("typos", tree(tmp_path, {"a.md": text}))
 

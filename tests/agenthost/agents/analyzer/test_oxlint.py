@@ -53,6 +53,14 @@ def test_a_file_of_declarations_need_not_parse() -> None:
     assert read(said(None, filename="/workspace/a.d.ts"), said("TS(1038)", filename="/workspace/a.d.mts")) == []
 
 
+def test_a_file_that_cannot_be_read_is_named_in_its_message() -> None:
+    message = 'Failed to open file /workspace/a.js with error "stream did not contain valid UTF-8"'
+
+    (found,) = read({"message": message, "severity": "error", "labels": []})
+
+    assert (found.rule, found.path) == ("syntax-error", "/workspace/a.js")
+
+
 def test_the_second_value_of_expect_is_its_message() -> None:
     called = said("vitest(valid-expect)", message="Matchers must be called to assert.")
     more = said("vitest(valid-expect)", message="Expect takes at most 1 argument")
