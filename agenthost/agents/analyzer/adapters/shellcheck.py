@@ -10,6 +10,7 @@ from ..pieces import Pieces
 from ..results import Result
 
 HELP = "https://www.shellcheck.net/wiki/"
+_OF_BASH = " Quote or use [[ ]]."  # which other shells do not have
 _LEVELS = {"error": "error", "warning": "warning"}
 
 
@@ -31,5 +32,5 @@ def _results(comment: dict[str, Any]) -> Iterator[Result]:
     if isinstance(code, int) and isinstance(line, int) and isinstance(end, int):
         level = _LEVELS.get(str(comment.get("level")), "note")
         rule = f"SC{code}"
-        text, path = str(comment.get("message", "")), str(comment.get("file", ""))
+        text, path = str(comment.get("message", "")).removesuffix(_OF_BASH), str(comment.get("file", ""))
         yield Result(rule, level, text, path, line, max(line, end), help=HELP + rule)

@@ -13,7 +13,13 @@ LOOKS: Mapping[str, Look] = {
     **meanings.LOOKS,
     **places.LOOKS,
 }
-KINDS: Mapping[str, Look] = {names.UNDEFINED: names.kind_of, **pipelines.KINDS, **images.KINDS, **meanings.KINDS}
+KINDS: Mapping[str, Look] = {
+    names.UNDEFINED: names.kind_of,
+    **pipelines.KINDS,
+    **images.KINDS,
+    **meanings.KINDS,
+    **places.KINDS,
+}
 
 
 def why_not(rule: str, result: Result, content: bytes) -> str:

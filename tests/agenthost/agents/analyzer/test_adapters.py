@@ -30,7 +30,7 @@ def test_shellcheck_names_rule_level_place_and_its_page() -> None:
         "endLine": 15,
         "level": "style",
         "code": 2070,
-        "message": "Always true.",
+        "message": "Always true. Quote or use [[ ]].",
     }
 
     assert read(shellcheck, json.dumps({"more": {}, "comments": [comment, {**comment, "line": "x"}, 7]})) == [

@@ -240,3 +240,8 @@ def test_a_program_that_checks_no_certificate_is_graver_than_one_connection() ->
     one, every = "urlopen(a, context=ssl._create_unverified_context())", "ssl._create_default_https_context = b"
     assert kind_of(rule, Result(rule, "", "", "a.py", 1), one.encode()) == f"{rule}/one"
     assert kind_of(rule, Result(rule, "", "", "a.py", 1), every.encode()) == rule
+
+
+def test_a_condition_of_the_tests_is_less_grave_than_one_of_the_product() -> None:
+    assert kind_of("SC2070", Result("SC2070", "", "", "test/a.sh", 1), b"") == "SC2070/of-tests"
+    assert kind_of("SC2070", Result("SC2070", "", "", "a.sh", 1), b"") == "SC2070"
