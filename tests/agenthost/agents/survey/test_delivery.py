@@ -60,7 +60,6 @@ PUSH, PULL = "  push:\n", "  pull_request:\n"
             "undefined-reference",
             {WORKFLOW: workflow("run: use ${{ needs.tests.version }}", job="    needs: tests\n", more=TESTS)},
         ),
-        ("undefined-reference", {WORKFLOW: workflow("id: b\n  run: echo ${{ steps.b.output.x }}")}),
         ("unread-input", asked("echo ${{ inputs.other }}", "other: {}\n      tag: {}")),
         ("unread-input", {WORKFLOW: workflow("run: a"), "act/action.yml": ACTION.format("true")}),
         ("undefined-reference", asked("echo ${{ github.event.inputs.tag || 1 }}", "confirm: {}")),
