@@ -1,14 +1,22 @@
 """Doubts results by the folder of their file: in examples, and in what only developers run, some rules do not matter."""
 
+import re
 from collections.abc import Callable, Mapping
 
 from ...files import is_example, is_test, is_tooling
 from ..results import Result
 
+_SAMPLES = re.compile(r"(?i)(^|/)\.?(examples?|samples?|demos?|playground|templates?)/")
+
 
 def is_in_example(result: Result, _: bytes = b"") -> str:
     """Returns that a file is an example."""
     return "stand in examples" if is_example(result.path) else ""
+
+
+def is_in_sample(result: Result, _: bytes = b"") -> str:
+    """Returns that a document is that of an example: of the project's own ones each reader sees the words."""
+    return "stand in examples" if _SAMPLES.search(result.path) else ""
 
 
 def is_for_developers(result: Result, _: bytes = b"") -> str:
@@ -25,10 +33,13 @@ def is_run_by_hand(result: Result, _: bytes = b"") -> str:
 LOOKS: Mapping[str, Callable[[Result, bytes], str]] = {
     "DL3002": is_in_example,
     "DL3007": is_for_developers,
+    "c-allocation-unchecked": is_in_example,
+    "compose-database-open": is_in_example,
     "compose-database-without-version": is_in_example,
     "compose-docker-socket-latest": is_in_example,
     "S113": is_run_by_hand,
     "go-request-without-timeout": is_run_by_hand,
+    "typo": is_in_sample,
 }
 # A test's own mistake lets a fault of the product through, and breaks nothing.
 KINDS: Mapping[str, Callable[[Result, bytes], str]] = dict.fromkeys(
