@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from tests.chaos.campaign import Asked, World, in_order, next_world, short_points
 from tests.chaos.crash_points import CONDUCTOR_POINTS, HOST_POINTS, MISSING_POINTS
 from tests.chaos.figures import Figures
-from tests.chaos.scenarios import FEW_SCENARIOS
-from tests.chaos.schedule import ALL_POINTS, CONDUCTOR, HOST, act_of, few
+from tests.chaos.scenarios import BRIEF_SCENARIOS, FEW_SCENARIOS
+from tests.chaos.schedule import ALL_POINTS, CONDUCTOR, FEW_HOSTS, FEW_POINTS, HOST, act_of, acts, few
 from tests.chaos.twins import TWINS
 from tests.chaos.world import Plan, Verdict, live
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.chaos.evidence import Reference
 
 SHORT_KILLS, SHORT_DISCONNECTS = 3, 60
-FEW: Mapping[str, Any] = {"callers": 3, "scenarios": FEW_SCENARIOS}
+FEW: Mapping[str, Any] = {"callers": 3, "scenarios": FEW_SCENARIOS, "hosts": FEW_HOSTS}
 DEATHS_OF_A_TWIN = 3
 SHOWN_FAULTS = 20
 
@@ -55,7 +55,9 @@ class Soak:
         asked = self._arguments
         say(f"seed {world.seed}: at least {world.kills} kills and {world.disconnects} disconnects …")
         plan = Plan(world.seed, world.acts, world.disconnects, reference=self.reference, **_how(asked))
-        verdict = await live(replace(plan, acts=few(), **FEW) if asked.short else plan, keep=asked.keep)
+        if asked.short:
+            plan = replace(plan, **(_brief(world) if plan.is_shared else {**FEW, "acts": few()}))
+        verdict = await live(plan, keep=asked.keep)
         self.worlds += 1
         self.reference = verdict.reference
         self._tell(verdict)
@@ -88,6 +90,11 @@ class Soak:
         )
         say(f"the mistake '{twin}', made on purpose, {found}")
         return bool(verdict.faults)
+
+
+def _brief(world: World) -> dict[str, Any]:
+    deaths = acts(world.seed, world.kills, world.points, FEW_HOSTS)
+    return {"acts": deaths, "scenarios": BRIEF_SCENARIOS, "hosts": FEW_HOSTS}
 
 
 def _how(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -155,6 +162,8 @@ def main() -> int:
     if arguments.short:
         arguments.kills, arguments.disconnects, arguments.twins = SHORT_KILLS, SHORT_DISCONNECTS, ()
         arguments.each = 0
+        if arguments.store == "postgresql":
+            arguments.kills, arguments.points = len(FEW_POINTS), FEW_POINTS
     return asyncio.run(run(arguments))
 
 

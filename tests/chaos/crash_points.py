@@ -4,7 +4,8 @@ No product code knows of this. The wrappers (`tests.chaos.conductor`, `tests.cha
 parts that they start, and the fuse ends its own process with SIGKILL when its point is met for the n-th time. It burns only
 while enough streams are open and alive, because a crash that no stream feels proves nothing.
 
-Which fuse a process gets comes in one variable: `POINT:COUNT`. What it did is one line in a file, written before the kill.
+Which fuse a process has stands in a file, as `POINT:COUNT`; it may change while the process lives. What the fuse did is one line in
+another file, written before the kill.
 """
 
 import json
@@ -21,6 +22,7 @@ FUSE = "CHAOS_FUSE"
 DEEDS = "CHAOS_DEEDS"
 ADMISSIONS = "CHAOS_ADMISSIONS"
 LEAST_STREAMS = 4
+LOOK_SECONDS = 0.05
 
 # The points of design/features.md, in the words of the code. A point in a transaction is met on its thread.
 CONDUCTOR_POINTS: Mapping[str, str] = {
@@ -66,12 +68,25 @@ class Fuse:
     deeds: Path | None = None
     streams: "dict[object, Callable[[], bool]]" = field(default_factory=dict)
     begun: float = field(default_factory=time.monotonic)
+    file: Path | None = None
+    _read: str = ""
+    _look_at: float = 0.0
 
     @classmethod
     def from_environment(cls) -> Self:
-        point, _, count = os.environ.get(FUSE, "").partition(":")
-        deeds = os.environ.get(DEEDS)
-        return cls(point, int(count or 0), Path(deeds) if deeds else None)
+        deeds, file = os.environ.get(DEEDS), os.environ.get(FUSE)
+        return cls(deeds=Path(deeds) if deeds else None, file=Path(file) if file else None)
+
+    def _look(self) -> None:
+        """Takes what its file says, where that has changed."""
+        now = time.monotonic()
+        if self.file is None or now < self._look_at:
+            return
+        self._look_at = now + LOOK_SECONDS
+        if (text := self.file.read_text()) != self._read:
+            self._read = text
+            self.point, _, count = text.partition(":")
+            self.count = int(count or 0)
 
     @contextmanager
     def stream(self, is_live: Callable[[], bool] = lambda: True) -> Iterator[None]:
@@ -85,6 +100,7 @@ class Fuse:
 
     def meet(self, point: str, streams: int | None = None) -> None:
         """Burns, or not. `streams`: how many attempts are at stake, where no stream can be open yet."""
+        self._look()
         if point != self.point:
             return
         # A list at once, because the store's thread may ask while streams come and go.

@@ -115,14 +115,18 @@ class Database(Service):
             )
 
     def _bury(self) -> None:
-        """Waits for the last process of the life before, and forgets its number, which may be another process's by now."""
+        """Waits for the last process of the life before, and forgets its number, which may be another process's by now.
+
+        The number stands in two files, beside the data and beside the socket; PostgreSQL refuses to start for either.
+        """
         deadline = time.monotonic() + BURY_SECONDS
         while self._left() and time.monotonic() < deadline:
             for pid in self._left():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             time.sleep(0.01)
-        (self._folder / "data/postmaster.pid").unlink(missing_ok=True)
+        for lock in ("data/postmaster.pid", ".s.PGSQL.5432.lock"):
+            (self._folder / lock).unlink(missing_ok=True)
 
     def _left(self) -> list[int]:
         """Returns the processes that work in the folder of the data, as each of a server does."""

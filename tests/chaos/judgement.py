@@ -20,7 +20,6 @@ from conductor.core.model.events.run_events import (
 from conductor.store.records import StoredEvent, StoredOutput
 from tests.chaos.evidence import Reference, Story, Told, spoken, stored_history
 from tests.chaos.rig import SLOTS, Rig
-from tests.chaos.schedule import HOSTS
 from tests.chaos.watchers import Watcher
 from tests.kit import histories
 
@@ -54,7 +53,7 @@ def collect(case: Case) -> histories.Evidence:
         ),
         watches=tuple(watcher.watch() for watcher in case.watchers if watcher.run in case.stories),
         words=tuple(_words(case, stored, ends)),
-        hosts=tuple(_host(case.rig, host, ends) for host in HOSTS),
+        hosts=tuple(_host(case.rig, host, ends) for host in case.rig.hosts),
         epochs={"conductor": _epochs(case.rig)},
     )
 

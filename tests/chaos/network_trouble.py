@@ -39,7 +39,7 @@ class NetworkTrouble:
             for name, proxy in self.proxies.items():
                 tasks.create_task(self._cut(proxy, weather(self._seed, name)))
             if self._rig.cables:
-                tasks.create_task(self._pull(cable_spells(self._seed)))
+                tasks.create_task(self._pull(cable_spells(self._seed, self._rig.hosts)))
 
     async def count(self) -> None:
         """Writes down what was done."""

@@ -1,4 +1,4 @@
-"""The processes of one world: a conductor, two hosts, and a network of ours before each of them. It starts, kills and counts them.
+"""The processes of one world: conductors, hosts, and a network of ours before each of them. It starts, kills and counts them.
 
 Where the machine allows it, each host lives in a network namespace of its own at the end of a cable (`cable`), and the network of
 ours carries to that cable; elsewhere it carries to the host's unix socket, and `without_cables` says why. With TLS all listen on
@@ -51,6 +51,7 @@ class Rig:
     cables: dict[str, Cable] = field(default_factory=dict)
     services: dict[str, Service] = field(default_factory=dict)
     links: dict[str, Proxy] = field(default_factory=dict)
+    hosts: tuple[str, ...] = HOSTS
     is_shared: bool = False  # two conductors on one PostgreSQL
     fronts: dict[str, Proxy] = field(default_factory=dict)
     addresses: dict[str, str] = field(default_factory=dict)  # where conductors listen; watchers come through `fronts`
@@ -80,7 +81,7 @@ class Rig:
         }
         driven: list[str] = []
         await self._lay_cables()
-        for host in HOSTS:
+        for host in self.hosts:
             cable, socket = self.cables.get(host), f"unix:{self.folder}/{host}.sock"
             if pool is not None:
                 socket = f"127.0.0.1:{free_port()}"
@@ -149,7 +150,7 @@ class Rig:
             self.without_cables = "none were asked for"
             return
         try:
-            for host in HOSTS:
+            for host in self.hosts:
                 cable = Cable(self.folder / f"{host}.near", f"cable {self.seed} {host}")
                 self.cables[host] = await self._laid.enter_async_context(cable)
         except CableRefusedError as refused:
@@ -176,7 +177,7 @@ class Rig:
 
     async def stop(self) -> None:
         """Asks all of them to end, the conductor first."""
-        for name in (*self.addresses, *HOSTS):
+        for name in (*self.addresses, *self.hosts):
             service = self.services[name]
             service.signal(signal.SIGTERM)
             assert await service.died(STOP_SECONDS), f"{name} does not stop: {service.tail()}"

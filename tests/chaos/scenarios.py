@@ -233,9 +233,9 @@ def _brisk() -> Scenario:
     return Scenario("brisk", steps, _says(speeches), caller=Caller.HASTY)
 
 
-def _steady() -> Scenario:
+def _steady(words: int) -> Scenario:
     """Agents who speak for long."""
-    speeches = {name: drip(120, 0.12) for name in STEADY}
+    speeches = {name: drip(words, 0.12) for name in STEADY}
     return Scenario(
         "steady",
         (*(_step(name, speech) for name, speech in speeches.items()), _fold("all", *speeches)),
@@ -343,7 +343,9 @@ def _says(speeches: Mapping[str, Speech]) -> Mapping[str, str]:
 
 
 SCENARIOS = (
-    *(_talk(), _chain(), _cancelled(), _failing(), _doomed(), _stopped(), _brisk(), _steady(), _mending()),
+    *(_talk(), _chain(), _cancelled(), _failing(), _doomed(), _stopped(), _brisk(), _steady(120), _mending()),
     *(_calling(), _halted(), _asking()),
 )
 FEW_SCENARIOS = SCENARIOS[:3]
+# Those that take few seconds, also in a world that must not take long.
+BRIEF_SCENARIOS = (*(one for one in SCENARIOS if one.caller is not Caller.PATIENT), _steady(40))

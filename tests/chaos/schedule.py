@@ -12,7 +12,8 @@ from tests.chaos.crash_points import CONDUCTOR_POINTS, HOST_POINTS
 from tests.chaos.proxy import Mood
 from tests.chaos.wire import Condition
 
-HOSTS = ("alpha", "beta")
+HOSTS = ("alpha", "beta", "gamma")
+FEW_HOSTS = HOSTS[:2]
 CONDUCTOR = "conductor"
 # On PostgreSQL: a second conductor, and the database itself.
 OTHER = "other"
@@ -82,11 +83,11 @@ class Freeze:
 Act = dict[str, tuple[Death, ...]]
 
 
-def acts(seed: int, kills: int, points: Collection[str] = ALL_POINTS) -> tuple[Act, ...]:
+def acts(seed: int, kills: int, points: Collection[str] = ALL_POINTS, hosts: Sequence[str] = HOSTS) -> tuple[Act, ...]:
     """Returns the deaths, act by act; in an act all services die side by side, each its own deaths one after the other.
 
-    First the conductor at its points, then one host at some of theirs and the other at the rest, so that there is always a host
-    who keeps the world going; then all of them, wherever they are. Everything comes once before anything comes twice. Where only
+    First the conductor at its points, then one host at some of theirs and another at the rest, so that there are always hosts
+    that keep the world going; then all of them, wherever they are. Everything comes once before anything comes twice. Where only
     some points are named, no service dies anywhere else.
     """
     random = Random(f"deaths {seed}")
@@ -96,20 +97,20 @@ def acts(seed: int, kills: int, points: Collection[str] = ALL_POINTS) -> tuple[A
     played: list[Act] = []
     while kills > 0:
         of_host = random.sample(of_hosts, len(of_hosts))
-        one, other = random.sample(HOSTS, 2)
+        one, other = random.sample(hosts, 2)
         half = len(of_host) // 2
         rounds: tuple[tuple[Sequence[str], tuple[str, ...]], ...] = (
             (random.sample(of_conductor, len(of_conductor)), (CONDUCTOR,)),
             (_adopting_first(of_host[:half]), (one,)),
             (_adopting_first(of_host[half:]), (other,)),
-            (anywhere, (CONDUCTOR, *HOSTS)),
+            (anywhere, (CONDUCTOR, *hosts)),
         )
         for some, names in rounds:
             chosen = some[: max(kills, 0)]
             kills -= len(chosen)
             played.append(
                 {
-                    name: tuple(_death(random, name, point) for point in chosen[number :: len(names)])
+                    name: tuple(_death(random, name, point, hosts) for point in chosen[number :: len(names)])
                     for number, name in enumerate(names)
                 }
             )
@@ -143,17 +144,21 @@ def few() -> tuple[Act, ...]:
     return ({CONDUCTOR: (Death("K4", 10), Death("K5", 1))}, {HOSTS[0]: (Death("H-cut", 10),)})
 
 
+# Of a small world on PostgreSQL: each of these points is soon met, most while agents speak.
+FEW_POINTS = (*("K2", "K3", "K4", "K4-committed", "K5", "K5-committed", "K6"), *("H-cut", "H-ended", ADOPTING))
+
+
 def act_of(service: str, point: str, times: int) -> Act:
     """One service dies at one point, so often."""
-    names = HOSTS if service == HOST else (service,)
+    names = FEW_HOSTS if service == HOST else (service,)
     return {name: tuple(Death(point, 1 + number) for number in range(times)) for name in names}
 
 
-def _death(random: Random, name: str, point: str) -> Death:
+def _death(random: Random, name: str, point: str, hosts: Sequence[str]) -> Death:
     if point:
         most = 1 if point in _RARE else _OFTEN.get(point, _TIMES_OF_AN_ATTEMPT)
         return Death(point, random.randint(1, most))
-    others = [other for other in (CONDUCTOR, *HOSTS) if other != name]
+    others = [other for other in (CONDUCTOR, *hosts) if other != name]
     together = tuple(random.sample(others, random.choice((0, 0, 1, 2))))
     return Death(seconds=random.uniform(0.1, 3.0), together=together, politely=not together and random.random() < 0.5)
 
@@ -170,7 +175,7 @@ def weather(seed: int, network: str) -> Iterator[Spell]:
         yield Spell(Mood.PASS, random.uniform(*peace))
 
 
-def cable_spells(seed: int) -> Iterator[CableSpell]:
+def cable_spells(seed: int, hosts: Sequence[str] = HOSTS) -> Iterator[CableSpell]:
     """Yields what happens to the hosts' cables, without end: one after the other, so that there is always a host to work with.
 
     Most are pulled for longer than TCP takes to repeat a packet; some for longer than a ping may go unanswered (15 s).
@@ -179,7 +184,7 @@ def cable_spells(seed: int) -> Iterator[CableSpell]:
     while True:
         for is_pulled in (True, False, False):
             yield CableSpell(
-                random.choice(HOSTS),
+                random.choice(hosts),
                 Condition() if is_pulled else _bad(random),
                 is_pulled,
                 random.uniform(16.0, 18.0) if is_pulled and random.random() < _LONG_PULLS else random.uniform(1.0, 3.0),
@@ -199,11 +204,11 @@ def _bad(random: Random) -> Condition:
     )
 
 
-def freezes(seed: int, *, is_shared: bool = False) -> Iterator[Freeze]:
+def freezes(seed: int, hosts: Sequence[str] = HOSTS, *, is_shared: bool = False) -> Iterator[Freeze]:
     """Yields the processes that stand still, without end. Of a shared database, at times for longer than the lease lasts."""
     random = Random(f"freezes {seed}")
     others, longest = ((OTHER, CONDUCTOR, OTHER, DATABASE), 5.0) if is_shared else ((), 2.0)
     pause = (2.0, 6.0) if is_shared else (0.5, 2.5)  # after a takeover, there must be time for some work
     while True:
-        service = random.choice((CONDUCTOR, *HOSTS, "", "", *others))
+        service = random.choice((CONDUCTOR, *hosts, "", "", *others))
         yield Freeze(random.uniform(*pause), random.uniform(0.2, longest), service)

@@ -36,6 +36,7 @@ class Service:
         if self.process is not None:
             self._note_end(self.process.wait())
         self.is_asked = False
+        self.lay_fuse(fuse)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*self.entrance, sys.executable, "-m", *self.arguments],
@@ -44,8 +45,18 @@ class Service:
                 stderr=log,
                 start_new_session=True,
                 cwd=REPOSITORY,
-                env={**os.environ, **self.environment, FUSE: fuse},
+                env={**os.environ, **self.environment, FUSE: str(self._fuse)},
             )
+
+    def lay_fuse(self, fuse: str) -> None:
+        """Has it die at a point, also where it lives already."""
+        beside = self._fuse.with_suffix(".new")
+        beside.write_text(fuse)
+        beside.rename(self._fuse)  # as a whole
+
+    @property
+    def _fuse(self) -> Path:
+        return self.log.with_suffix(".fuse")
 
     @property
     def is_alive(self) -> bool:
@@ -64,11 +75,17 @@ class Service:
     def _note_end(self, code: int) -> None:
         # One that is asked before it listens for that ends by the signal itself.
         good = {0, -signal.SIGTERM} if self.is_asked else {-signal.SIGKILL}
-        if self.may_fail and code == 1 and _AWAY.search(self.tail()[-1000:]):
+        if self.has_given_up:
             return
         if code not in good:
             asked = "was asked to end, and " if self.is_asked else ""
             self.wrong_ends.append(f"{self.name} {asked}ended with {code}")
+
+    @property
+    def has_given_up(self) -> bool:
+        """Returns whether it ended by itself because its database was away when it started."""
+        code = self.process.poll() if self.process is not None else None
+        return self.may_fail and code == 1 and _AWAY.search(self.tail()[-1000:]) is not None
 
     def signal(self, number: int) -> None:
         if self.is_alive:

@@ -14,7 +14,6 @@ from agenthost.v1 import execution_service_pb2 as pb
 from agenthost.v1.execution_service_pb2_grpc import ExecutionServiceStub
 from tests.chaos.figures import Figures
 from tests.chaos.rig import Rig
-from tests.chaos.schedule import HOSTS
 from tests.chaos.watchers import open_channel
 
 PAUSE_SECONDS = 0.7
@@ -35,7 +34,7 @@ class Superseded:
         # grpc.aio loses a cancellation that meets the end of a call: one in 65, where connections break all the time.
         while not _is_cancelled():
             await asyncio.sleep(PAUSE_SECONDS)
-            host = self._random.choice(HOSTS)
+            host = self._random.choice(self._rig.hosts)
             admitted, attempts = self._rig.admissions(host), self._rig.living(host)
             if not admitted or not attempts:
                 continue

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.chaos.crash_points import LEAST_STREAMS, Fuse
+
 pytestmark = pytest.mark.processes
 
 # In a process of its own, because it changes the product's classes.
@@ -25,6 +27,16 @@ lay_fuse(Fuse())
 list_admissions(Path("/nowhere"))
 [twin.mistake() for twin in TWINS.values() if twin.is_of_the_host]
 """
+
+
+def test_a_fuse_is_laid_while_its_process_lives(tmp_path: Path) -> None:
+    fuse = Fuse(file=tmp_path / "fuse", point="K4", count=1)
+    (tmp_path / "fuse").write_text("K5:3")
+
+    fuse.meet("K4", LEAST_STREAMS)  # would burn
+    fuse.meet("K5", LEAST_STREAMS)
+
+    assert (fuse.point, fuse.count) == ("K5", 2)
 
 
 @pytest.mark.parametrize("program", [CONDUCTOR, HOST], ids=["conductor", "agenthost"])

@@ -83,7 +83,7 @@ class Trouble:
                 service.start()
 
     async def _die(self, service: Service, planned: tuple[Death, ...]) -> None:
-        """One service's deaths: it is killed and started with the next fuse, again and again."""
+        """One service's deaths, one after the other; a service that died is started with the next fuse."""
         self._dying.add(service.name)
         await self._die_all(service, planned)
         self._dying.discard(service.name)
@@ -104,15 +104,29 @@ class Trouble:
             service.start()
 
     async def _has_died(self, service: Service, death: Death) -> bool:
-        """Starts it with a fuse, and gives it its time to come to that end."""
+        """Lays a fuse, and gives it its time to come to that end. It is killed before only where it is to die anywhere."""
         self._figures.planned.update([death.point] if death.point else [])
         if death.point == ADOPTING:
             return await self._has_died_adopting(service, death.count)
-        await self._end(service)
-        service.start(f"{death.point}:{death.count}" if death.point else "")
+        fuse = f"{death.point}:{death.count}" if death.point else ""
+        if fuse and service.is_alive:
+            service.lay_fuse(fuse)
+        else:
+            await self._end(service)
+            service.start(fuse)
         if death.point and service.name in self._rig.addresses:
             await self._make_active(service)
-        return await service.died(PATIENCE_SECONDS if death.point else death.seconds)
+        return await self._comes_to_its_end(service, fuse, PATIENCE_SECONDS if fuse else death.seconds)
+
+    async def _comes_to_its_end(self, service: Service, fuse: str, seconds: float) -> bool:
+        """Waits for its death. One that ended because its database was away has not come to its point, and is started again."""
+        deadline = time.monotonic() + seconds
+        while await service.died(deadline - time.monotonic()):
+            if not service.has_given_up:
+                return True
+            await asyncio.sleep(REVIVE_SECONDS)
+            service.start(fuse)
+        return False
 
     async def _make_active(self, service: Service) -> None:
         """Has the other conductor hand over, until this one is the active one: a standby meets no point."""
@@ -166,7 +180,7 @@ class Trouble:
         await service.died(5)
 
     async def _freeze(self) -> None:
-        for freeze in freezes(self._seed, is_shared=self._rig.is_shared):
+        for freeze in freezes(self._seed, self._rig.hosts, is_shared=self._rig.is_shared):
             await asyncio.sleep(freeze.after)
             shims = [pid for pid, _ in self._rig.shims()]
             if not freeze.service and not shims:

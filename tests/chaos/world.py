@@ -27,9 +27,9 @@ from tests.chaos.judgement import Case, collect, find_faults
 from tests.chaos.readiness import wait_until_ready
 from tests.chaos.rig import Rig, describe
 from tests.chaos.scenarios import SCENARIOS, Caller, Scenario, make_workspace
-from tests.chaos.schedule import Act, shared
+from tests.chaos.schedule import HOSTS, Act, shared
 from tests.chaos.trouble import Trouble
-from tests.chaos.watchers import Watcher, cancel, create, decide_all, open_channel
+from tests.chaos.watchers import PATIENCE_SECONDS, Watcher, cancel, create, decide_all, open_channel
 from tests.kit import histories
 from tests.kit.waiting import until
 
@@ -62,6 +62,7 @@ class Plan:
     twin: str = ""
     callers: int = 7
     scenarios: tuple[Scenario, ...] = SCENARIOS
+    hosts: tuple[str, ...] = HOSTS
     with_cables: bool = True
     with_tls: bool = False
     is_shared: bool = False  # two conductors on one PostgreSQL
@@ -72,7 +73,15 @@ async def live(plan: Plan, *, keep: bool = False) -> Verdict:
     """Lives one world, and judges it."""
     began = time.monotonic()
     with _folder() as (folder, kept):
-        made = Rig(folder, plan.twin, plan.seed, plan.with_cables, plan.with_tls, is_shared=plan.is_shared)
+        made = Rig(
+            folder,
+            plan.twin,
+            plan.seed,
+            plan.with_cables,
+            plan.with_tls,
+            hosts=plan.hosts,
+            is_shared=plan.is_shared,
+        )
         async with _settled(made) as rig:
             world = World(plan, rig, make_workspace(folder / "workspace"))
             reference = plan.reference or await world.undisturbed()
@@ -105,6 +114,26 @@ class World:
 
     async def live(self, reference: Reference) -> list[str]:
         """Everything, in order; gives what is wrong."""
+        try:
+            await self._trouble()
+        except* grpc.aio.AioRpcError as unanswered:
+            ended = ", ".join(name for name, one in self.rig.everything.items() if not one.is_alive) or "no service"
+            self._faults.append(
+                f"a caller heard nothing for {PATIENCE_SECONDS:.0f} s: {_first(unanswered)}; {ended} had ended"
+            )
+        if self._faults and not self.calm.is_set():
+            return self._faults
+        try:
+            await self._judge(reference)
+        except grpc.aio.AioRpcError as error:
+            said = "\n".join((self.rig.folder / "conductor.log").read_text(errors="replace").splitlines()[-LAST_LINES:])
+            self._faults.append(
+                f"a service did not answer when all was calm: {error.details()}; the conductor's last words:\n{said}"
+            )
+        return self._faults
+
+    async def _trouble(self) -> None:
+        """Makes trouble while callers ask, until all planned has come; then waits for the end of every run."""
         async with asyncio.TaskGroup() as callers:
             calling = [callers.create_task(self._call(number)) for number in range(self.plan.callers)]
             deciding = callers.create_task(decide_all(self.rig.front_address, Random(f"people {self.plan.seed}")))
@@ -122,14 +151,6 @@ class World:
             self._faults.append(
                 f"{sorted(set(unfinished))} did not end within {CALM_SECONDS:.0f} s of calm; callers wait at {where}"
             )
-        try:
-            await self._judge(reference)
-        except grpc.aio.AioRpcError as error:
-            said = "\n".join((self.rig.folder / "conductor.log").read_text(errors="replace").splitlines()[-LAST_LINES:])
-            self._faults.append(
-                f"a service did not answer when all was calm: {error.details()}; the conductor's last words:\n{said}"
-            )
-        return self._faults
 
     async def undisturbed(self) -> Reference:
         """Returns how every scenario comes out when nothing goes wrong."""
@@ -229,6 +250,12 @@ class World:
         figures.refused = sum(
             isinstance(entry, histories.Fact) and entry.end == "refused" for run in found.runs for entry in run.entries
         )
+
+
+def _first(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return str(error.details()) if isinstance(error, grpc.aio.AioRpcError) else repr(error)
 
 
 def _identity(random: Random) -> str:
