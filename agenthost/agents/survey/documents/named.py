@@ -41,6 +41,7 @@ _COMPOSE = r"docker[ -]compose (?:build|up|start|restart|stop|logs|pull)(?: --?[
 _LINES = (
     (r"^(\.github/|docs/)?CODEOWNERS$", r"^(?P<path>/[\w./-]+)\s+[@\w]"),
     (r"^MANIFEST\.in$", r"^include\s+(?P<path>[\w./-]+)\s*$"),
+    (r"^\.coveragerc$", r"^\s*(?:omit\s*=\s*)?(?P<path>\w[\w-]*/[\w./-]+)/\*\s*$"),
     (r"^setup\.py$", r"[\"']/(?:tree|blob)/(?:main|master)/(?P<path>[\w./-]+)[\"']"),
     (_SCRIPT, _RUNS + _FILE),
     (r"\.(sh|bash)$|^\.github/workflows/[^/]+\.ya?ml$", r"^\s*(?:-\s+)?(?:run:\s*)?(?=\./)" + _FILE),
