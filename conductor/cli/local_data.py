@@ -112,12 +112,6 @@ def ask(address: str, seconds: float = LOOK_SECONDS) -> "server_service_pb2.Serv
             raise
 
 
-def again(context_address: str, *given: tuple[str, object]) -> str:
-    """Returns the options of a call, to be typed again. An address from the environment needs no repeating."""
-    address = context_address if address_source() is ParameterSource.COMMANDLINE else None
-    return typed(*given, ("--address", address))
-
-
 def typed(*given: tuple[str, object]) -> str:
     """Returns options as they are typed, without those that have no value."""
     return "".join(f" {name} {shlex.quote(str(value))}" for name, value in given if value)

@@ -62,7 +62,7 @@ _ADDRESS = "The conductor; with commas between them, the conductors of one datab
 OUTPUTS = ("auto", "plain", "json")
 
 # Commands that ask no conductor: they know no --address.
-_WITHOUT_CONDUCTOR = frozenset({"init", "validate", "serve", "up", "demo", "restore", "certs", "store"})
+WITHOUT_CONDUCTOR = frozenset({"init", "validate", "serve", "up", "demo", "restore", "certs", "store"})
 # Commands that run services or write files, and print no result: they know no --output.
 _WITHOUT_RESULT = frozenset({"init", "serve", "up"})
 
@@ -139,7 +139,7 @@ def _shared_options(command: str) -> list[click.Option]:
         ["--output"], type=click.Choice(OUTPUTS), expose_value=False, callback=_set_shared, help="How to print."
     )
     tls = _tls_options(expose_value=False, callback=_set_shared)
-    options = [] if command in _WITHOUT_CONDUCTOR else [address, token, *tls]
+    options = [] if command in WITHOUT_CONDUCTOR else [address, token, *tls]
     return options if command in _WITHOUT_RESULT else [*options, output]
 
 
@@ -183,7 +183,7 @@ def group(ctx: click.Context, /, address: str, token: str, output: str, **tls: s
     except ValueError as error:
         raise CommandError(str(error)) from None
     token = _take_token(token)
-    if ctx.invoked_subcommand not in _WITHOUT_CONDUCTOR:
+    if ctx.invoked_subcommand not in WITHOUT_CONDUCTOR:
         ctx.obj.token = token
         ctx.obj.tls = TlsChoice(**tls)
         ctx.obj.is_address_given = ctx.get_parameter_source("address") is not ParameterSource.DEFAULT

@@ -19,9 +19,10 @@ from conductor.cli.commands.upkeep.examining import look_at_database
 from conductor.cli.commands.upkeep.look import Look
 from conductor.cli.commands.upkeep.roles import meet, role_looks
 from conductor.cli.connection import Connection, connected
-from conductor.cli.local_data import LOOK_SECONDS, again, data_option, folder_of, usual_is_meant
+from conductor.cli.local_data import LOOK_SECONDS, data_option, folder_of, typed, usual_is_meant
 from conductor.cli.main import Context
 from conductor.cli.text.failure import RUN_FAILED, CommandError
+from conductor.cli.text.following import completed, say_next
 from conductor.cli.text.names import short
 from conductor.cli.text.wording import SETTLED_RUN, counted, elapsed, size
 from conductor.cli.views.hosts import AGENT_INDENT, agent_lines, has_trouble, host_line, other_folder
@@ -58,7 +59,7 @@ def doctor(context: Context, data: Path | None, store: str | None) -> int:
             doubts += look.is_doubt
             _tell(context, look)
         if not context.is_json:
-            _say_verdict(context, bad, doubts, ("--data", data), ("--store", store))
+            _say_verdict(bad, doubts, ("--data", data), ("--store", store))
     except OutputLostError as lost:
         bad += sum(not look.good for look in looks)
         lost.verdict = RUN_FAILED if bad else 0
@@ -67,7 +68,7 @@ def doctor(context: Context, data: Path | None, store: str | None) -> int:
 
 
 def _tell(context: Context, look: Look) -> None:
-    advice = () if look.good and not look.is_doubt else look.advice
+    advice = [completed(line) for line in look.advice if not look.good or look.is_doubt]
     if context.is_json:
         put_json({"good": look.good, "text": look.text, "details": look.details, "advice": advice})
         return
@@ -78,17 +79,14 @@ def _tell(context: Context, look: Look) -> None:
         say(f"    {line}", 6)
 
 
-def _say_verdict(context: Context, bad: int, doubts: int, *named: tuple[str, object]) -> None:
+def _say_verdict(bad: int, doubts: int, *named: tuple[str, object]) -> None:
     if bad:
-        say(f"\n{counted(bad, 'thing')} to mend; then try again:  conductor doctor{again(context.address, *named)}")
+        say_next(f"\n{counted(bad, 'thing')} to mend; then try again:  conductor doctor{typed(*named)}")
         return
     if doubts:
         say("\nnothing is seen to be wrong now, but the newest run failed; see the line with ? above")
         return
-    there = again(context.address)
-    say(
-        f"\nall good; try:  conductor run ask PATH --question …{there}\nwithout a model:  conductor run survey PATH{there}"
-    )
+    say_next("\nall good; try:  conductor run ask PATH --question …\nwithout a model:  conductor run survey PATH")
 
 
 def _looks(context: Context, data: Path | None, store: str | None) -> Iterator[Look]:

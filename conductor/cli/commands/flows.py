@@ -11,6 +11,7 @@ import click
 from conductor.cli.connection import CALL_SECONDS, connected
 from conductor.cli.main import Context
 from conductor.cli.text.failure import RUN_FAILED, CommandError
+from conductor.cli.text.following import completed
 from conductor.cli.text.problem_lines import excerpt
 from conductor.cli.text.wording import counted
 from conductor.cli.views.view import as_json
@@ -96,7 +97,7 @@ def _shown(flow: flow_service_pb2.Flow) -> str:
         lines.append(f"  {column(step.id, 20)} {step.WhichOneof('work') or '?'}{needs}")
     name = flow.name.removeprefix("flows/")
     question = ' --question "…"' if flow.question_required else ""
-    return "\n".join([*lines, "", f"run it:  conductor run {name} PATH{question}"])
+    return "\n".join([*lines, "", completed(f"run it:  conductor run {name} PATH{question}")])
 
 
 @click.command()

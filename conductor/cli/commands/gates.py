@@ -11,6 +11,7 @@ import click
 from conductor.cli.connection import CALL_SECONDS, Connection, connected
 from conductor.cli.main import Context
 from conductor.cli.text.failure import CommandError
+from conductor.cli.text.following import say_next
 from conductor.cli.text.gates import commands, decided, gate_line, gate_path, shown_lines
 from conductor.cli.text.names import LAST, SHORTEST_PART, run_name, short, step_name
 from conductor.cli.views.view import as_json
@@ -118,7 +119,7 @@ def _decide(context: Context, name: str, request: gate_service_pb2.ResolveGateRe
             put(as_json(gate))
             return
         say(f"{gate.name} {decided(gate)}")
-        say(f"see it go on:  conductor watch {gate.name.split('/')[1]}", err=True)
+        say_next(f"see it go on:  conductor watch {gate.name.split('/')[1]}", err=True)
 
 
 def _listed(connection: Connection, parent: str) -> Iterator[Gate]:

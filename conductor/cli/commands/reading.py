@@ -13,6 +13,7 @@ from conductor.cli.connection import CALL_SECONDS, Connection, connected
 from conductor.cli.main import Context
 from conductor.cli.text.brief_report import brief
 from conductor.cli.text.failure import CommandError, from_rpc
+from conductor.cli.text.following import say_next
 from conductor.cli.text.names import run_name, step_name
 from conductor.cli.views.follow import Absence, is_away, patiently
 from conductor.cli.views.view import say_away, say_back
@@ -181,14 +182,14 @@ def _say_where_else(connection: Connection, request: run_service_pb2.ReadOutputR
     _, run, _, step = request.name.split("/")
     which = f" --attempt {request.attempt}" if request.attempt else ""
     if request.offset and _has_text(connection, request, name):
-        say(f"what stands before:  conductor output {run} {step} --channel {name}{which}", err=True)
+        say_next(f"what stands before:  conductor output {run} {step} --channel {name}{which}", err=True)
     for other in CHANNELS:
         if other != name and _has_text(connection, request, other):
-            say(f"on channel {other}:  conductor output {run} {step} --channel {other}{which}", err=True)
+            say_next(f"on channel {other}:  conductor output {run} {step} --channel {other}{which}", err=True)
     asked = run_service_pb2.GetStepRequest(name=request.name)
     shown = connection.runs.GetStep(asked, timeout=CALL_SECONDS)
     if not shown.attempts and shown.text:
-        say(f"no agent worked on it; its answer:  conductor show {run} {step}", err=True)
+        say_next(f"no agent worked on it; its answer:  conductor show {run} {step}", err=True)
 
 
 def _has_text(connection: Connection, request: run_service_pb2.ReadOutputRequest, channel: str) -> bool:

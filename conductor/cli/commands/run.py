@@ -19,6 +19,7 @@ from conductor.cli.connection import CALL_SECONDS, CREATE_SECONDS, Connection, c
 from conductor.cli.local_services import service_options
 from conductor.cli.main import Context
 from conductor.cli.text.failure import CANCELLED, INTERRUPTED, RUN_FAILED, TIMED_OUT, CommandError, from_rpc
+from conductor.cli.text.following import say_next
 from conductor.cli.text.names import run_name, short
 from conductor.cli.text.next_commands import next_commands
 from conductor.cli.text.scopes import place_of
@@ -134,7 +135,7 @@ def _started(
 def leave(context: Context, created: Run) -> int:
     """Prints the name of a run that goes on without this command."""
     put(as_json(created) if context.is_json else created.name)
-    say(f"follow it:  conductor watch {short(created.name)}", err=True)
+    say_next(f"follow it:  conductor watch {short(created.name)}", err=True)
     return 0
 
 
@@ -245,7 +246,7 @@ def _followed(context: Context, connection: Connection, name: str, token: str, e
 def _say_it_goes_on(name: str) -> None:
     """Says so where only the reader of stdout left."""
     with contextlib.suppress(OutputLostError):
-        say(
+        say_next(
             f"conductor: the output cannot be written; the run goes on\n  come back:  conductor watch {short(name)}",
             err=True,
         )

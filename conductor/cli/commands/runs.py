@@ -11,6 +11,7 @@ import click
 from conductor.cli.connection import CALL_SECONDS, connected
 from conductor.cli.main import Context
 from conductor.cli.text.failure import CommandError
+from conductor.cli.text.following import say_next
 from conductor.cli.text.names import run_name, short
 from conductor.cli.text.scopes import place_of
 from conductor.cli.text.wording import SETTLED_RUN, asked_for, findings, run_look, run_state
@@ -60,7 +61,7 @@ def runs(context: Context, /, **options: object) -> None:
             is_filtered = any(
                 options[name] for name in ("flow", "states", "labels", "text", "workspace", "after", "before")
             )
-            say(
+            say_next(
                 "no such runs; see all:  conductor runs"
                 if is_filtered
                 else "no runs; start one:  conductor run survey PATH",
@@ -69,7 +70,7 @@ def runs(context: Context, /, **options: object) -> None:
         if request.page_token and not context.is_json:
             say("there are more:  --limit 500", err=True)
         if is_paused and not context.is_json:
-            say("some may wait for your decision:  conductor gates", err=True)
+            say_next("some may wait for your decision:  conductor gates", err=True)
 
 
 def _list_request(options: dict[str, object]) -> run_service_pb2.ListRunsRequest:
@@ -191,4 +192,4 @@ def _tell(context: Context, run: Run, following: str) -> None:
             put(as_json(run))
         else:
             say(f"{run.name} {run_state(run.state)}")
-            say(f"{following} {short(run.name)}", err=True)
+            say_next(f"{following} {short(run.name)}", err=True)

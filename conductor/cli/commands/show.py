@@ -10,6 +10,7 @@ from google.protobuf import json_format
 from conductor.cli.connection import CALL_SECONDS, connected
 from conductor.cli.main import Context
 from conductor.cli.text.failure import RUN_FAILED
+from conductor.cli.text.following import say_next
 from conductor.cli.text.gates import decided, first_commands
 from conductor.cli.text.names import run_name, short, step_name
 from conductor.cli.text.scopes import place_of, scope
@@ -65,7 +66,7 @@ def show(context: Context, name: str, step: str | None) -> int:
 
 def _show_damage(damage: str) -> int:
     say(f"✘ this run is damaged, and nothing is known of its steps: {one_line(damage, 300)}", 2)
-    say("  see what is damaged, and what to do:  conductor doctor", err=True)
+    say_next("  see what is damaged, and what to do:  conductor doctor", err=True)
     return RUN_FAILED
 
 
@@ -100,7 +101,7 @@ def _show_run(run: Run) -> None:
     run_id = short(run.name)
     following = f"its report:  conductor report {run_id}" if settled else f"follow it:   conductor watch {run_id}"
     lines = [*_next_for(run), f"\n{following}", f"a step:      conductor show {run_id} STEP"]
-    say("\n".join(lines), err=True)
+    say_next("\n".join(lines), err=True)
 
 
 def _request_lines(run: Run) -> Iterator[str]:
@@ -163,10 +164,10 @@ def show_step(context: Context, step: run_service_pb2.Step) -> None:
         say(f"\n{not_whole(step.attempts[-1])}")
     _, run_id, _, step_id = step.name.split("/")
     if step.sub_run:
-        say(f"\nlook inside:  conductor show {short(step.sub_run)}", err=True)
-        say(f"a step of it:  conductor show {run_id} {step_id}.STEP", err=True)
+        say_next(f"\nlook inside:  conductor show {short(step.sub_run)}", err=True)
+        say_next(f"a step of it:  conductor show {run_id} {step_id}.STEP", err=True)
     if step.HasField("failure") and step.attempts:
-        say(f"\nwhat it logged:  conductor output {run_id} {step_id} --channel log", err=True)
+        say_next(f"\nwhat it logged:  conductor output {run_id} {step_id} --channel log", err=True)
 
 
 def shown_output(step: run_service_pb2.Step) -> str:

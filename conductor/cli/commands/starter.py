@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from conductor.cli.text.failure import CommandError
+from conductor.cli.text.following import say_next
 from conductor.flows.library.layers import built_in
 from servicekit.printing.page import say
 
@@ -31,7 +32,7 @@ def init(folder: Path) -> None:
     for path, text in _project(root).items():
         say(f"  {'wrote' if _write(path, text) else 'kept '}  {path}", err=True)
     flow = root / "flows" / f"{FIRST_FLOW}.yaml"
-    say(_next_commands(flow, shlex.quote(str(folder))), err=True)
+    say_next(_next_commands(flow, shlex.quote(str(folder))), err=True)
     say(f"for everyone:   conductor serve --project {shlex.quote(str(folder))}", err=True)
 
 
@@ -47,7 +48,7 @@ def new_flow(given: str) -> None:
     if not _write(path, head + _flow(name.replace("_", " ").replace("-", " ").capitalize())):
         raise CommandError(f"{path} is there already; nothing was written", lines=(f"conductor validate {path}",))
     say(f"  wrote  {path}", err=True)
-    say(_next_commands(path, "PATH"), err=True)
+    say_next(_next_commands(path, "PATH"), err=True)
 
 
 def _project(root: Path) -> Mapping[Path, str]:

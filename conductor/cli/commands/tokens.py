@@ -7,6 +7,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from conductor.cli.connection import CALL_SECONDS, connected
 from conductor.cli.main import Context
+from conductor.cli.text.following import say_next
 from conductor.cli.text.wording import elapsed
 from conductor.cli.views.view import as_json
 from conductor.v1 import access_service_pb2 as pb
@@ -59,7 +60,7 @@ def list_(context: Context) -> None:
         else:
             say(token_line(token, time.time()), 2)
     if not found and not context.is_json:
-        say("no tokens; make one:  conductor tokens create NAME --role ROLE", err=True)
+        say_next("no tokens; make one:  conductor tokens create NAME --role ROLE", err=True)
 
 
 @tokens.command()

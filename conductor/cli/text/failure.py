@@ -5,6 +5,8 @@ import os
 import re
 from typing import TYPE_CHECKING
 
+from conductor.cli.text.following import completed
+
 if TYPE_CHECKING:
     import grpc
 
@@ -53,8 +55,8 @@ class CommandError(Exception):
     """A command that ends badly. `lines` follow the message; `code` is the exit code."""
 
     def __init__(self, message: str, *, lines: tuple[str, ...] = (), code: int = USAGE) -> None:
-        super().__init__(message)
-        self.lines = lines
+        super().__init__(completed(message))
+        self.lines = tuple(map(completed, lines))
         self.code = code
 
     def shown(self) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from conductor.cli.text.following import completed
 from conductor.cli.text.names import short
 from conductor.cli.text.wording import elapsed
 from conductor.v1 import gate_service_pb2
@@ -74,7 +75,8 @@ def asks(gate: Gate) -> str:
 
 def first_commands(gate: Gate) -> tuple[str, str]:
     """Returns the commands to type first: to read what a pending gate shows, and to let the work go on."""
-    return f"read it:  conductor gates {gate_path(gate)}", f"go on:    conductor approve {gate_path(gate)}"
+    path = gate_path(gate)
+    return completed(f"read it:  conductor gates {path}"), completed(f"go on:    conductor approve {path}")
 
 
 def shown_lines(gate: Gate, *, whole: bool) -> Iterator[str]:
@@ -83,7 +85,7 @@ def shown_lines(gate: Gate, *, whole: bool) -> Iterator[str]:
     yield from lines if whole else lines[:FIRST_LINES]
     if not whole and len(lines) > FIRST_LINES:
         more = "1 more line" if len(lines) == FIRST_LINES + 1 else f"{len(lines) - FIRST_LINES} more lines"
-        yield f"… {more}:  conductor gates {gate_path(gate)}"
+        yield completed(f"… {more}:  conductor gates {gate_path(gate)}")
 
 
 def commands(gate: Gate) -> list[str]:
@@ -96,4 +98,4 @@ def commands(gate: Gate) -> list[str]:
         ("skip", "leave it out:", f"conductor approve {path} --skip"),
         ("reject", "reject it:", f"conductor reject {path}"),
     ]
-    return [f"{what:<24}  {command}" for name, what, command in named if name in taken]
+    return [completed(f"{what:<24}  {command}") for name, what, command in named if name in taken]

@@ -1,5 +1,6 @@
 """Commands to type next when a run has ended: first those that say why it failed. Pure text."""
 
+from conductor.cli.text.following import completed
 from conductor.cli.text.names import short
 from conductor.v1 import run_service_pb2
 
@@ -14,7 +15,7 @@ def next_commands(ended: run_service_pb2.Run, *, is_report_whole: bool) -> list[
     named.append(("its steps:", f"conductor show {run}"))
     if ended.state == run_service_pb2.Run.STATE_FAILED:
         named = [*_reasons(ended, run), *named]
-    return [f"{what:<17}  {command}" for what, command in named]
+    return [completed(f"{what:<17}  {command}") for what, command in named]
 
 
 def _reasons(ended: run_service_pb2.Run, run: str) -> list[tuple[str, str]]:

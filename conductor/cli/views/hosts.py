@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 
+from conductor.cli.text.following import completed
 from conductor.cli.text.names import short
 from conductor.cli.text.wording import counted, elapsed
 from conductor.cli.views.models import agent_glyph, is_to_install, model_lines, model_trouble, to_install_lines
@@ -84,7 +85,8 @@ def drain_line(host: Host, now: float) -> str:
         rest = "1 agent goes on" if host.running == 1 else f"{host.running} agents go on"
     else:
         rest = "it is empty"
-    return f"drained for {since}{by}: nothing starts there, {rest}; take it back:  conductor hosts undrain {name}"
+    back = completed(f"take it back:  conductor hosts undrain {name}")
+    return f"drained for {since}{by}: nothing starts there, {rest}; {back}"
 
 
 def has_trouble(host: Host) -> bool:

@@ -9,6 +9,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from conductor.cli.text.following import completed
 from conductor.cli.text.gates import asks, gate_path
 from conductor.cli.text.names import short
 from conductor.cli.text.scopes import place_of
@@ -166,7 +167,7 @@ class LiveView:
         if row.waits_for and is_repeated:
             return "waits for the same"
         if row.gate is not None:
-            return f"{asks(row.gate)}  conductor approve {gate_path(row.gate)}"
+            return asks(row.gate) + completed(f"  conductor approve {gate_path(row.gate)}")
         if row.away is not None:  # the host is named in it; with more the line would wrap
             return disconnected(row.away, self._view.now)
         return "  ".join(step_facts(row, self._view.now))
@@ -192,7 +193,7 @@ class LiveView:
         seconds = self._view.now - run.create_time.ToNanoseconds() / 1e9
         parts = [run_state(run.state), elapsed(seconds)]
         if run.pause.cause == run_service_pb2.Pause.CAUSE_OPERATOR:
-            parts.append(f"conductor resume {short(run.name)}")
+            parts.append(completed(f"conductor resume {short(run.name)}"))
         waiting = sum(row.is_waiting for row in undrawn)
         if len(undrawn) > waiting:
             parts.append(f"{len(undrawn) - waiting} more at work")

@@ -1,5 +1,6 @@
 """The view outside a terminal: a line on stderr for every change and for every line that an agent says."""
 
+from conductor.cli.text.following import completed
 from conductor.cli.text.gates import first_commands
 from conductor.cli.text.names import short
 from conductor.cli.text.wording import disconnected, repair, run_state
@@ -93,4 +94,4 @@ def _held(run: Run) -> str:
     """Says what lets a run go on that an operator holds."""
     if run.pause.cause != Pause.CAUSE_OPERATOR:
         return ""
-    return f"; let it go on:  conductor resume {short(run.name)}"
+    return completed(f"; let it go on:  conductor resume {short(run.name)}")

@@ -162,7 +162,7 @@ def test_a_folder_and_an_address_of_two_conductors_are_told_apart(
         "address" not in nowhere.stderr.splitlines()[-1]
     )  # without one the usual folder is meant, of whatever conductor
     assert "✔ database" not in unasked.stdout
-    assert "name it:  conductor doctor --data DIR" in " ".join(unasked.stdout.split("\n    "))
+    assert "name it:  conductor --address 127.0.0.1:1 doctor --data DIR" in " ".join(unasked.stdout.split("\n    "))
     assert f"✔ database {usual}/conductor.db" in asked.stdout
     assert sorted(path.name for path in tmp_path.glob("*.tar")) == ["named.tar", "own.tar"]
 
@@ -191,7 +191,7 @@ def test_prune_and_delete_ask_on_a_terminal_and_say_what_to_type(
     conductor("run", str(flow), str(workspace))
     unasked = conductor("delete", "last", "--yes")
 
-    assert f"conductor prune --max-bytes 1KiB --address {address}\n" in would.stderr
+    assert f"conductor --address {address} prune --max-bytes 1KiB\n" in would.stderr
     assert "--max-bytes must be at least 1, not '0KiB'" in wrong.stderr
     assert (kept.returncode, "1 run to delete" in kept.stdout, "nothing was deleted" in kept.stderr) == (3, True, True)
     assert (spared.returncode, spared.stdout) == (3, "")

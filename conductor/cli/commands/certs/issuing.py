@@ -20,6 +20,7 @@ from conductor.cli.commands.certs.pool_folder import (
 from conductor.cli.local_data import folder_of, of_the_service
 from conductor.cli.main import Context
 from conductor.cli.text.failure import RUN_FAILED
+from conductor.cli.text.following import say_next
 from servicekit.printing.output_lost import verdict
 from servicekit.printing.page import put_json, say
 from servicekit.tls.identity import ROLES
@@ -81,7 +82,7 @@ def host(context: Context, /, name: str, addresses: tuple[str, ...], data: Path 
         tell(delivery, out, is_json=context.is_json)
         if not context.is_json:
             say(f"carry it to that machine, and there:  {taking_in('host', out.name)}", err=True)
-            say(f"then, to the conductor:               conductor hosts add {name} {reached_at[0]}", err=True)
+            say_next(f"then, to the conductor:               conductor hosts add {name} {reached_at[0]}", err=True)
     return 0
 
 

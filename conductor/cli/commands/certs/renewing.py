@@ -13,6 +13,7 @@ from conductor.cli.commands.certs.listing import span
 from conductor.cli.commands.certs.pool_folder import data_option, issuing, named
 from conductor.cli.local_data import folder_of
 from conductor.cli.main import Context
+from conductor.cli.text.following import say_next
 from conductor.cli.text.wording import counted
 from servicekit.printing.output_lost import verdict
 from servicekit.printing.page import put_json, say
@@ -129,6 +130,6 @@ def revoke(context: Context, /, certificate: str, data: Path | None) -> int:
         else:
             say(f"nothing to revoke: '{certificate}' has no certificate that holds")
         if any(entry.kind == "host" for entry in fresh):
-            say(f"remove it:  conductor hosts remove {fresh[0].name}", err=True)
+            say_next(f"remove it:  conductor hosts remove {fresh[0].name}", err=True)
         say(f"see all:  conductor certs list --all{named(data)}", err=True)
     return 0

@@ -18,6 +18,7 @@ from conductor.cli.commands.judging.judgement import is_whole, list_findings
 from conductor.cli.connection import CALL_SECONDS, Connection, connected
 from conductor.cli.main import Context
 from conductor.cli.text.failure import CommandError
+from conductor.cli.text.following import say_next
 from conductor.cli.text.names import run_name, short
 from conductor.cli.text.wording import SETTLED_RUN, counted, run_state
 from conductor.v1 import run_service_pb2
@@ -75,4 +76,4 @@ def _tell(context: Context, file: Path, new: list[Entry], written: list[Entry], 
     for entry in gone:
         say(f"  gone: {printable(entry.title or entry.fingerprint)}", err=True)
     say("say in the file why each may stay, then", err=True)
-    say(f"  conductor run FLOW PATH --fail-on high --baseline {printable(str(file))}", err=True)
+    say_next(f"  conductor run FLOW PATH --fail-on high --baseline {printable(str(file))}", err=True)

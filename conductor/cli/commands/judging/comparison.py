@@ -7,6 +7,7 @@ import click
 from conductor.cli.commands.judging.policy import SEVERITIES, Finding, severity
 from conductor.cli.connection import CALL_SECONDS, connected
 from conductor.cli.main import Context
+from conductor.cli.text.following import say_next
 from conductor.cli.text.names import run_name, short
 from conductor.cli.text.wording import counted
 from conductor.cli.views.lines import finding_line
@@ -39,7 +40,7 @@ def diff(context: Context, before: str, after: str, least: str | None) -> None:
         say(line)
     for note in found.notes:
         say(f"note: {note}", err=True)
-    say(f"\nin full:  conductor report {short(asked.after)}", err=True)
+    say_next(f"\nin full:  conductor report {short(asked.after)}", err=True)
 
 
 def _lines(found: run_service_pb2.CompareRunsResponse) -> Iterator[str]:

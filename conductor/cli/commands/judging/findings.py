@@ -6,6 +6,7 @@ from conductor.cli.commands.judging.judgement import list_findings
 from conductor.cli.commands.judging.policy import SEVERITIES, severity
 from conductor.cli.connection import connected
 from conductor.cli.main import Context
+from conductor.cli.text.following import say_next
 from conductor.cli.text.names import run_name, short
 from conductor.cli.text.wording import counted
 from conductor.cli.views.lines import finding_line
@@ -37,5 +38,5 @@ def findings(context: Context, name: str, least: str | None, statuses: tuple[str
     is_filtered = bool(least or statuses)
     say(f"\n{counted(shown, 'finding') if shown else 'no such findings' if is_filtered else 'no findings'}", err=True)
     if is_filtered:
-        say(f"all of them:  conductor findings {short(run)}", err=True)
-    say(f"in full:      conductor report {short(run)}", err=True)
+        say_next(f"all of them:  conductor findings {short(run)}", err=True)
+    say_next(f"in full:      conductor report {short(run)}", err=True)

@@ -6,6 +6,7 @@ from conductor.cli.commands.pool.hosts import list_hosts
 from conductor.cli.connection import connected
 from conductor.cli.main import Context
 from conductor.cli.text.failure import CommandError
+from conductor.cli.text.following import say_next
 from conductor.cli.views.hosts import AGENT_INDENT
 from conductor.cli.views.models import agents_over
 from conductor.cli.views.view import as_json
@@ -32,7 +33,7 @@ def agents(context: Context, name: str | None) -> None:
     if name is not None and not lines:
         raise CommandError(f"no host has an agent '{name}'; those that there are:  conductor agents")
     if not lines and not context.is_json:
-        say("no agents: no host has connected; look at them:  conductor hosts", err=True)
+        say_next("no agents: no host has connected; look at them:  conductor hosts", err=True)
 
 
 def _has(host: Host, name: str) -> bool:

@@ -7,6 +7,7 @@ import click
 
 from conductor.cli.main import Context
 from conductor.cli.text.failure import CommandError
+from conductor.cli.text.following import completed
 from servicekit.printing.page import put_json, say
 from servicekit.printing.terminal_text import column
 
@@ -46,7 +47,7 @@ def announced_lines(host: "Announcement") -> list[str]:
     pool = f"pool {host.pool}" if host.pool else "without TLS"
     first = f"{column(host.name, 12)}  {', '.join(host.addresses)}  {pool}"
     told = [f"    certificate {host.fingerprint}"] if host.fingerprint else []
-    return [first, *told, f"    add it:  conductor hosts add {host.name} {host.addresses[0]}"]
+    return [first, *told, completed(f"    add it:  conductor hosts add {host.name} {host.addresses[0]}")]
 
 
 def _browse(seconds: float, interfaces: tuple[str, ...]) -> "list[Announcement]":

@@ -14,6 +14,7 @@ from conductor.cli.commands.pool.discovery import discover
 from conductor.cli.commands.pool.watching import agents_run, wait_for_contact, wait_until_empty
 from conductor.cli.connection import CALL_SECONDS, Connection, connected
 from conductor.cli.main import Context
+from conductor.cli.text.following import say_next
 from conductor.cli.text.names import short
 from conductor.cli.views.hosts import fact_lines, say_host
 from conductor.cli.views.pools import likeness_lines, pool_lines
@@ -58,7 +59,7 @@ def show(context: Context, name: str | None) -> None:
     if not context.is_json:
         _say_pools(found)
     if not found and not context.is_json:
-        say("no hosts; add one:  conductor hosts add NAME ADDRESS", err=True)
+        say_next("no hosts; add one:  conductor hosts add NAME ADDRESS", err=True)
 
 
 @hosts.command()
@@ -97,7 +98,7 @@ def remove(context: Context, name: str, *, force: bool) -> None:
     say(f"removed {short(host.name)}, which was at {printable(host.address)}")
     if host.running:
         again = f"conductor hosts add {short(host.name)} {printable(host.address)}"
-        say(f"{agents_run(host.running)} there; add it again:  {again}", err=True)
+        say_next(f"{agents_run(host.running)} there; add it again:  {again}", err=True)
 
 
 @hosts.command()

@@ -13,9 +13,10 @@ import click
 
 from conductor.cli.commands.upkeep.examining import survey_database
 from conductor.cli.connection import CALL_SECONDS, Connection, connected
-from conductor.cli.local_data import LocalData, again, data_option, local_data, of_the_service
+from conductor.cli.local_data import LocalData, data_option, local_data, of_the_service, typed
 from conductor.cli.main import Context
 from conductor.cli.text.failure import CANCELLED, RUN_FAILED, CommandError
+from conductor.cli.text.following import say_next
 from conductor.cli.text.names import run_name, short
 from conductor.cli.text.wording import counted, size
 from conductor.v1 import run_service_pb2
@@ -80,10 +81,10 @@ def prune(context: Context, /, older_than: str | None, max_bytes: str | None, da
     if not chosen.expired:
         _tell(context, chosen, policy, "deleted")
         return 0
-    options = again(context.address, ("--older-than", older_than), ("--max-bytes", max_bytes), ("--data", data))
+    options = typed(("--older-than", older_than), ("--max-bytes", max_bytes), ("--data", data))
     if how["dry_run"]:
         _tell(context, chosen, policy, "would go")
-        say(f"to delete them:  conductor prune{options}", err=True)
+        say_next(f"to delete them:  conductor prune{options}", err=True)
         return 0
     asks = not how["yes"]
     if asks:
