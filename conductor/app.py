@@ -46,6 +46,7 @@ from conductor.snapshots import SnapshotStore
 from conductor.snapshots.fetched.fetching import Fetching
 from conductor.snapshots.pushed.store import PushedSnapshots
 from conductor.snapshots.roots import WorkspaceRoots
+from conductor.store.away import open_when_there
 from conductor.store.port import Store
 from conductor.store.shared import Claim, SharedStore
 from conductor.store.sqlite.folder import DATABASE_NAME, LockedFolder
@@ -72,11 +73,12 @@ def run(settings: Settings) -> int:
     configure_logs(settings.log_format, settings.log_level)
 
     async def until_told() -> None:
-        stop = asyncio.Event()
+        stop, seconds = asyncio.Event(), settings.limits.start_seconds
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        async with serving(settings) as conductor:
+        opening = partial(_open_store, settings)
+        async with serving(settings, open_store=lambda _: open_when_there(opening, stop, seconds)) as conductor:
             await conductor.serve(stop)
 
     try:

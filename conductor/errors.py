@@ -42,6 +42,7 @@ __all__ = [
     "BackupError",
     "BlobsUnavailableError",
     "ConfigurationError",
+    "DatabaseAwayError",
     "DatabaseDamagedError",
     "DatabaseInUseError",
     "DatabaseMovedError",
@@ -272,6 +273,10 @@ class StorageError(ServiceError):
 
 class OutcomeUnknownError(StorageError):
     """The request was accepted but is not stored yet; retry with the same request id."""
+
+
+class DatabaseAwayError(StorageError):
+    """The server of the database cannot be reached now."""
 
 
 class DatabaseInUseError(StorageError):

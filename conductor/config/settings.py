@@ -32,6 +32,7 @@ class Limits:
     snapshots_bytes: int = 20 * 1024**3
     silence_seconds: int = 6
     progress_seconds: int = 5
+    start_seconds: int = 60
     stop_seconds: int = 10
     lease_seconds: int = 10
 

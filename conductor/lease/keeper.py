@@ -30,7 +30,7 @@ from conductor.core.lease.model import (
     Unanswered,
 )
 from conductor.core.lease.standing import decide
-from conductor.errors import OutcomeUnknownError, StorageError, StoreLostError, SupersededError
+from conductor.errors import DatabaseAwayError, OutcomeUnknownError, StorageError, StoreLostError, SupersededError
 from conductor.store.shared import Claim, SharedStore
 
 # A timer of asyncio does not count while the machine sleeps: the clock is looked at this often at least.
@@ -44,7 +44,7 @@ WARNING_SECONDS = 60.0  # between two lines about a database that does not answe
 # Recovers as the active conductor of this epoch and works until it is ended; calls back when requests are taken.
 Lead = Callable[[int, Callable[[], None]], Awaitable[None]]
 
-_PASSING = (StorageError, StoreLostError, SupersededError, OutcomeUnknownError)
+_PASSING = (StorageError, DatabaseAwayError, StoreLostError, SupersededError, OutcomeUnknownError)
 
 _log = structlog.get_logger(__name__)
 

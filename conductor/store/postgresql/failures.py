@@ -6,7 +6,7 @@ Others are a defect, or damage. A sentence says what to do where an operator can
 import psycopg
 from psycopg import errors
 
-from conductor.errors import DatabaseDamagedError, StorageError
+from conductor.errors import DatabaseAwayError, DatabaseDamagedError, StorageError
 from conductor.store.postgresql.address import DatabaseAddress
 
 # Texts of libpq and of the server, from before there is an SQLSTATE, and what to do about each.
@@ -23,6 +23,7 @@ _CONNECTING = {
     "unsupported startup parameter": "give the address of PostgreSQL itself: this is a connection pool",
 }
 _REACHING = "look whether the server runs, and whether host and port are right"
+_PASSING_HINTS = (_REACHING, _CONNECTING["too many clients"], _CONNECTING["the database system is"])
 
 # By class of SQLSTATE, or the whole one: what an operator can do.
 _PASSING = {
@@ -44,13 +45,14 @@ _REPEATED = (errors.UniqueViolation, errors.ForeignKeyViolation)
 
 
 def translate_connecting(error: psycopg.Error, address: DatabaseAddress) -> StorageError:
-    """Returns the error for a connection that could not be made."""
+    """Returns the error for a connection that could not be made: DatabaseAwayError where a later try may succeed."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     said = next((line for line in lines if any(text in line for text in _CONNECTING)), lines[0])
     hint = next((hint for text, hint in _CONNECTING.items() if text in said), _REACHING)
+    kind = DatabaseAwayError if hint in _PASSING_HINTS else StorageError
     # The address stands before it already.
     told = said.rpartition(" failed: ")[2].removeprefix("fe_sendauth:").removeprefix("FATAL:").strip()
-    return StorageError(f"cannot connect to the {address.shown}: {told}", hint=hint)
+    return kind(f"cannot connect to the {address.shown}: {told}", hint=hint)
 
 
 def translate(error: psycopg.Error, address: DatabaseAddress) -> Exception:
