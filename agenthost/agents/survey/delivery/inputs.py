@@ -1,4 +1,7 @@
-"""Finds inputs of workflows and composite actions that are declared and read nowhere, or read and declared nowhere."""
+"""Finds inputs of workflows and composite actions that are declared and read nowhere, or read and declared nowhere.
+
+A checksum that nothing reads is found too, where others beside it are compared.
+"""
 
 import re
 from collections.abc import Iterator
@@ -9,6 +12,8 @@ from ..finding import Finding, cite, sighting
 from .references import UNDEFINED
 
 UNREAD = "lens:unread-input"
+CHECKSUM = "lens:unread-checksum"
+_CHECKSUM = re.compile(r"[0-9a-f]{32,128}")
 _READ = re.compile(r"(?<![\w.-])(?:github\.event\.)?inputs(?:\.|\[['\"])(?P<name>[A-Za-z_][\w-]*)")
 # What may read all inputs at once, or is written down only for people.
 _ALL = re.compile(r"(?i)tojson\(\s*(?:inputs|github)|\binputs\[[^'\"]|GITHUB_EVENT_PATH|\binputs\.\*")
@@ -31,3 +36,10 @@ def find_input_gaps(workflow: Workflow) -> Iterator[Finding]:
     for name, number in (read[key] for key in read.keys() - declared.keys() if runs is None):
         title = f"input `{name}` is read, and no trigger of the workflow declares it"
         yield sighting(UNDEFINED, cite(workflow.source, number), title)
+    for node in (workflow.root, *(job.node for job in workflow.jobs)):
+        sums = [
+            (name, number) for name, number, value in entries(child(node, "env")) if _CHECKSUM.fullmatch(text(value))
+        ]
+        unread = [(name, number) for name, number in sums if workflow.source.text.count(name) == 1]
+        for name, number in unread if len(unread) < len(sums) else ():
+            yield sighting(CHECKSUM, cite(workflow.source, number), f"nothing compares a download with `{name}`")

@@ -37,6 +37,7 @@ def asked(run: str, inputs: str) -> dict[str, str]:
 
 
 ACTION = "inputs: {{a: {{}}}}\nruns:\n  using: composite\n  steps:\n    - run: {}\n"
+SUMS = f"env:\n  SUM_A: {'a1' * 20}\n  SUM_B: {'b2' * 20}\n"
 PUSH, PULL = "  push:\n", "  pull_request:\n"
 
 
@@ -60,6 +61,7 @@ PUSH, PULL = "  push:\n", "  pull_request:\n"
             "undefined-reference",
             {WORKFLOW: workflow("run: use ${{ needs.tests.version }}", job="    needs: tests\n", more=TESTS)},
         ),
+        ("unread-checksum", {WORKFLOW: SUMS + workflow("run: check $SUM_A")}),
         ("unread-input", asked("echo ${{ inputs.other }}", "other: {}\n      tag: {}")),
         ("unread-input", {WORKFLOW: workflow("run: a"), "act/action.yml": ACTION.format("true")}),
         ("undefined-reference", asked("echo ${{ github.event.inputs.tag || 1 }}", "confirm: {}")),
@@ -128,6 +130,8 @@ def test_a_pipeline_that_lets_faults_through_is_found(look: Looker, rule: str, f
         },
         {WORKFLOW: workflow("run: echo ${{ matrix.any }}", job="    strategy:\n      matrix: ${{ fromJSON(x) }}\n")},
         {WORKFLOW: workflow("id: own\n  run: a\nrun: echo ${{ steps.own.outputs.x }} # ${{ steps.* }}")},
+        {WORKFLOW: SUMS + workflow("run: check $SUM_A $SUM_B")},
+        {WORKFLOW: SUMS + workflow("run: ./check")},  # a script may read them
         {WORKFLOW: workflow(f"run: pytest\n{PUBLISH}"), **TESTED},
         {WORKFLOW: workflow(PUBLISH)},  # there are no tests
         {WORKFLOW: workflow(PUBLISH), OTHER: workflow("run: a", more=TESTS), **TESTED},
