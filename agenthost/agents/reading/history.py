@@ -63,6 +63,13 @@ def read_history() -> History:
     return History(commits, "" if commits else absence or NO_COMMITS)
 
 
+def newest_commit() -> int:
+    """Returns the time of the newest commit of the project; 0 where there is none."""
+    output, _ = _ask("log", "-2", "--no-show-signature", "--no-color", "--format=%ct %s")
+    lines = (line.partition(" ") for line in output.split("\n"))
+    return next((int(time) for time, _, subject in lines if time.isdigit() and not subject.startswith(_PIN)), 0)
+
+
 def describe_history() -> str:
     """Returns how many commits came with the snapshot and since when, or why none did."""
     output, absence = _ask("log", "--no-show-signature", "--no-color", "--format=%ct %s")

@@ -16,7 +16,7 @@ from ..pulse import pulse
 from ..reading import grammars
 from ..reading.snapshot import UNJUDGED, Snapshot
 from ..voice import Voice
-from .delivery.credentials import find_credentials
+from .delivery.credentials import find_credentials, find_ending_certificates
 from .delivery.lens import find_in_pipelines
 from .documents.links import find_dead_links
 from .documents.named import find_missing
@@ -42,6 +42,7 @@ LENSES: dict[str, dict[str, Callable[[Survey], Iterable[Finding]]]] = {
     "delivery": {
         "the pipelines, for jobs and releases that let faults through": find_in_pipelines,
         "every text file, for credentials in known formats": find_credentials,
+        "certificates, for those that end soon": find_ending_certificates,
     },
 }
 ALL = "all"

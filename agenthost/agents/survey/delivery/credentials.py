@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from ...files import is_example, is_test, is_vendored
+from ...reading.certificates import read_ends
+from ...reading.history import newest_commit
 from ...reading.snapshot import SourceText
 from ..finding import Finding, cite, sighting
 from ..survey import Survey
@@ -21,6 +23,12 @@ MAX_DOCUMENTS = 400
 MIN_BITS_PER_CHARACTER = 3.2
 LEAK = "lens:committed-token"
 KEY = "lens:committed-key"
+ENDING = "lens:ending-certificate"
+_YEAR = 365 * 86_400
+_CERTIFICATE = re.compile(r"\.(pem|crt|cer|cert)$")
+_MEANT = re.compile(
+    r"(?i)expired|invalid|\bold\b|root_?cert|roots/|bundle|trust|cacert|-example"
+)  # or of other issuers
 _AWS = "an AWS access key with its secret"
 _AWS_SECRET = re.compile(r"(?<![A-Za-z0-9/+=])[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])")
 _FORMATS = {
@@ -58,6 +66,17 @@ def find_credentials(survey: Survey) -> Iterator[Finding]:
         source = survey.snapshot.read(path) if is_read else None
         if source and _HINT.search(source.text):
             yield from _scan(survey, source)
+
+
+def find_ending_certificates(survey: Survey) -> Iterator[Finding]:
+    """Yields the certificates that had ended by the newest commit, or end within a year of it."""
+    names = [path for path in survey.snapshot.paths if _CERTIFICATE.search(path) and not _MEANT.search(path)]
+    sources = [source for path in names if not is_vendored(path) and (source := survey.snapshot.read(path))]
+    ends = [(source, number, end) for source in sources for number, end in read_ends(source.text)]
+    newest = newest_commit() if ends else 0
+    for source, number, end in ends if newest else ():
+        if end.timestamp() < newest + _YEAR:
+            yield sighting(ENDING, cite(source, number), f"the certificate in {source.path} ends on {end:%Y-%m-%d}")
 
 
 def _scan(survey: Survey, source: SourceText) -> Iterator[Finding]:

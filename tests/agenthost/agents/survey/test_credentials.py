@@ -1,6 +1,11 @@
+import base64
 from collections.abc import Callable
+from datetime import UTC, datetime
 
-from agenthost.agents.survey.delivery.credentials import find_credentials
+import pytest
+
+from agenthost.agents.survey.delivery import credentials
+from agenthost.agents.survey.delivery.credentials import find_credentials, find_ending_certificates
 from agenthost.agents.survey.finding import Finding
 
 Looker = Callable[..., list[Finding]]
@@ -52,3 +57,35 @@ def test_placeholders_tests_and_lonely_ids_are_no_credentials(look: Looker) -> N
         "d.py": "PATTERN = '-----BEGIN RSA " + "PRIVATE KEY-----'\n",
     }
     assert look(find_credentials, files) == []
+
+
+def certificate(*times: bytes) -> str:
+    """Writes the two times of a certificate among other bytes, as PEM has them."""
+    block = base64.encodebytes(bytes(200) + b"".join(times) + bytes(200)).decode()
+    return f"-----BEGIN CERTIFICATE-----\n{block}-----END CERTIFICATE-----\n"
+
+
+BEGIN, SOON = b"\x17\x0d" + b"200101000000Z", b"\x17\x0d" + b"270217003823Z"
+LATE = b"\x18\x0f" + b"20510217003823Z"
+
+
+def test_a_certificate_that_ends_within_a_year_of_the_newest_commit_is_told(
+    look: Looker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newest = datetime(2026, 8, 3, tzinfo=UTC)
+    monkeypatch.setattr(credentials, "newest_commit", lambda: int(newest.timestamp()))
+    soon = certificate(BEGIN, SOON)
+    files = {
+        "tests/client.pem": f"of a client\n{soon}",
+        "tests/expired.pem": soon,
+        "tests/server.crt": certificate(BEGIN, LATE),
+        "tests/broken.crt": soon.replace("A", "A="),
+    }
+
+    (found,) = look(find_ending_certificates, files)
+
+    assert (found.rule, found.evidence[0].start_line) == ("lens:ending-certificate", 2)
+    assert found.title == "the certificate in tests/client.pem ends on 2027-02-17"
+
+    monkeypatch.setattr(credentials, "newest_commit", lambda: 0)
+    assert look(find_ending_certificates, files) == []
