@@ -15,7 +15,7 @@ MAX_KINDS, MAX_RULES = 200, 200
 MAX_NAME_CHARACTERS = 100
 MAX_TEXT_CHARACTERS = 300
 MAX_COUNT = 1_000_000_000
-TEXTS = ("tool", "history", "narrowed_by")
+TEXTS = ("tool", "history", "narrowed_by", "left_out_names")
 COUNTS = {
     "files": MAX_KINDS,
     "judged": MAX_KINDS,

@@ -34,6 +34,7 @@ from conductor.flows.library.rule_table import LENS, Rule, filled
 MAX_TITLE_CHARACTERS = 200
 MAX_CAUSE_CHARACTERS = 300
 MAX_TOLD_TITLES = 5
+MAX_JOINED_CHARACTERS = 80  # of a title that stands in a row with others
 MOST_SEVERE_IN_TESTS = "medium"
 
 
@@ -133,7 +134,11 @@ def _own_words(findings: Sequence[Finding], rule: Rule) -> list[str]:
         shown = [
             f"{title} ({place.path}:{place.first_line})" for title in shown for place in titles[title].evidence[:1]
         ]
-    told = "; ".join(shown) + (f"; and {len(titles) - MAX_TOLD_TITLES} more" if len(titles) > MAX_TOLD_TITLES else "")
+    if len(titles) > MAX_TOLD_TITLES:
+        shown.append(f"and {len(titles) - MAX_TOLD_TITLES} more")
+    if max(map(len, shown)) > MAX_JOINED_CHARACTERS and len(shown) > 1:  # sentences, which are hard to read in a row
+        return [f"{tool} says:" if tool != LENS else "", *(f"{_begun(one)}." for one in shown)]
+    told = "; ".join(shown)
     return [f"{_begun(told) if tool == LENS else f'{tool} says: {told}'}."]
 
 

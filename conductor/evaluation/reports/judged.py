@@ -101,7 +101,8 @@ def _told(
         unread = [f"{number:,} {reason}" for reason, number in left_out if reason.startswith(UNREAD)]
         void = [f"{number:,} {reason}" for reason, number in left_out if not reason.startswith(UNREAD)]
         yield from [f"Not read: {', '.join(unread)}."] if unread else []
-        yield from [f"Nothing to judge: {', '.join(void)}."] if void else []
+        named = "; ".join(one["left_out_names"] for one in coverage if one.get("left_out_names"))
+        yield from [f"Nothing to judge: {', '.join(void)}{f' ({named})' if named else ''}."] if void else []
 
 
 def _history(values: Mapping[str, Any], coverage: Coverage) -> Iterator[str]:

@@ -84,13 +84,15 @@ def test_it_says_which_history_there_was_or_why_none(history: str, notes: tuple[
 def test_what_a_tool_passed_over_has_a_rule_and_what_was_not_read_is_no_void() -> None:
     left_out = {"folders with files beyond the first 60,000": 1400, "vendored": 2}
     lizard = {"tool": "lizard 1.24", "skipped": {"C": 8}}
-    found = told({"tool": "lens inventory", "files": {"C": 8, "Lua": 1}, "left_out": left_out}, lizard)
+    names = "vendored: b/vendor/a.c, go.mod"
+    inventory = {"tool": "lens inventory", "files": {"C": 8, "Lua": 1}, "left_out": left_out, "left_out_names": names}
+    found = told(inventory, lizard)
 
     assert found["told"] == [
         "No rule covers Lua (1).",
         "Files passed over: C by lizard (8).",
         "Not read: 1,400 folders with files beyond the first 60,000.",
-        "Nothing to judge: 2 vendored.",
+        f"Nothing to judge: 2 vendored ({names}).",
     ]
     assert found["line"] == "9 files (C 8, Lua 1); no rule covers Lua (1)"
 

@@ -278,6 +278,16 @@ def test_the_place_that_the_tool_thinks_worst_of_comes_first() -> None:
     assert "zizmor says: large; small." in kept.claim
 
 
+def test_long_words_of_a_tool_stand_apart() -> None:
+    one, other = (
+        f"`{name}` has 660 lines of code and 159 independent paths through it, which is too many" for name in "ab"
+    )
+    (kept,) = ruled(
+        found("zizmor:unpinned-uses", "a.yml", title=one), found("zizmor:unpinned-uses", "b.yml", title=other)
+    ).kept
+    assert kept.claim.endswith(f"zizmor says:\n\n{one}.\n\n{other}.")
+
+
 def test_places_in_product_code_come_before_those_in_examples() -> None:
     (kept,) = ruled(found("ruff:F821", "etc/examples/a.py"), found("ruff:F821", "src/b.py")).kept
 

@@ -1,11 +1,12 @@
 """Doubts results about workflows and commands: packages that have versions, shared workflows, permissions told twice."""
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
 
 from ...reading.snapshot import SourceText
 from ...reading.workflows import Job, read_workflow
-from ...reading.yaml_tree import child, is_available, text
+from ...reading.yaml_tree import child, is_available, line, text
 from ..results import Result
 
 REPEATED = "repeated"  # what is told of the whole file
@@ -25,6 +26,11 @@ _VALUED = frozenset({"--prefix", "-C", "--cwd", "--registry", "--cache", "--logl
 _VERSIONED = re.compile(r".[^@]*@(?!latest$|next$|\*$).+|.+(==|:\d).*")
 _LOCAL = re.compile(r"[./~].*|.*\.(tgz|whl|gem)")
 _HEAD = re.compile(r"\s*(?:- )?[\w-]+:\s*$|\s*- ")
+# As the rule workflow-branch-gets-secret has them.
+_BRANCH = re.compile(
+    r"""uses:\s*["']?[\w.-]+/[^@\s]+@(?:main|master|HEAD|trunk|dev|develop|nightly|releases/\S+)["']?\s*(?:#|$)"""
+)
+_SECRET = re.compile(r"\bsecrets\.[A-Za-z_]|\bgithub\.token\b")
 _OWN_TOKEN = re.compile(r"\bsecrets\.(?!GITHUB_TOKEN\b)\w")
 _GIVEN_TOKEN = re.compile(r"\bsecrets\.GITHUB_TOKEN\b|\bgithub\.token\b")
 
@@ -60,8 +66,18 @@ def _script(result: Result, content: bytes) -> list[str]:
 
 
 def _is_shared(result: Result, content: bytes) -> str:
-    line = _line(result, content)
-    return next((why for part, why in _SHARED.items() if part in line), "")
+    """Returns that a workflow is shared; that a rule of ours tells a branch that gets a secret, so that it is told once."""
+    here = _line(result, content)
+    if why := next((why for part, why in _SHARED.items() if part in here), ""):
+        return why
+    if not _BRANCH.search(here):
+        return ""
+    begins = sorted(line(step.node) for job in _jobs(result, content) for step in job.steps)
+    at = bisect_right(begins, result.start_line)
+    lines = content.decode(errors="replace").split("\n")[begins[at - 1] - 1 if at else 0 :]
+    step = lines[: begins[at] - begins[at - 1] if 0 < at < len(begins) else len(lines)]
+    held = "\n".join(step[: next((n for n, one in enumerate(step[1:], 1) if _depth(one) < _depth(step[0])), len(step))])
+    return REPEATED if _SECRET.search(held) else ""
 
 
 def _is_no_excess(result: Result, content: bytes) -> str:
@@ -124,6 +140,11 @@ def _is_needed(result: Result, content: bytes) -> str:
     jobs = _jobs(result, content)
     here = [job.name for job in jobs if job.line <= result.start_line][-1:]
     return "needed" if any(name in job.needs for job in jobs for name in here) else ""
+
+
+def _depth(line: str) -> int:
+    """Returns how far a line is indented; very far for one that says nothing."""
+    return len(line) - len(line.lstrip()) if line.strip() else len(line) + MAX_BLOCK_LINES
 
 
 def _line(result: Result, content: bytes) -> str:

@@ -247,3 +247,12 @@ def test_a_program_that_checks_no_certificate_is_graver_than_one_connection() ->
 def test_a_condition_of_the_tests_is_less_grave_than_one_of_the_product() -> None:
     assert kind_of("SC2070", Result("SC2070", "", "", "test/a.sh", 1), b"") == "SC2070/of-tests"
     assert kind_of("SC2070", Result("SC2070", "", "", "a.sh", 1), b"") == "SC2070"
+
+
+def test_a_branch_that_gets_a_secret_is_told_once() -> None:
+    step = "      - uses: other/tool@main\n        with:\n          token: ${{ secrets.T }}\n"
+    text = f"on: push\njobs:\n  a:\n    steps:\n{step}      - uses: other/tool@main\n{step.replace('main', 'v1')}"
+    told = [
+        why_not("unpinned-uses", Result("unpinned-uses", "", "", "a.yml", line), text.encode()) for line in (5, 8, 9)
+    ]
+    assert told == ["repeated", "", ""]
