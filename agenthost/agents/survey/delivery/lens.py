@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
+from ...reading.recipes import Recipes
 from ...reading.yaml_tree import is_available
 from ..finding import Finding, named
 from ..survey import Survey
 from .collection import find_uncollected
-from .commands import Recipes
 from .concurrency import find_shared_groups
 from .globs import find_shallow_patterns
 from .inputs import find_input_gaps

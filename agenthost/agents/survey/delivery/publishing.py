@@ -7,10 +7,10 @@ another one, is not judged, nor a job that an environment guards. "May test" is 
 import re
 from collections.abc import Iterable, Iterator
 
+from ...reading.recipes import Recipes, may_test, simple
 from ...reading.workflows import Step, Workflow
 from ...reading.yaml_tree import child, line
 from ..finding import Finding, cite, sighting
-from .commands import Recipes, may_test, simple
 
 PACKAGE = "lens:untested-release"
 IMAGE = "lens:untested-image"

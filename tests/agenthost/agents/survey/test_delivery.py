@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import pytest
 
-from agenthost.agents.survey.delivery import commands
+from agenthost.agents.reading import recipes
 from agenthost.agents.survey.delivery.lens import find_in_pipelines
 from agenthost.agents.survey.finding import Finding
 
@@ -206,7 +206,7 @@ def test_a_command_is_quoted_where_it_begins(look: Looker, script: str, quote: s
 def test_a_command_that_is_not_followed_any_more_counts_as_itself(
     look: Looker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(commands, "MAX_EXPANDED", 0)
+    monkeypatch.setattr(recipes, "MAX_EXPANDED", 0)
     action = "uses: pypa/gh-action-pypi-publish@release/v1"
     assert look(find_in_pipelines, {WORKFLOW: workflow(f"run: pytest\n{action}")}) == []
 

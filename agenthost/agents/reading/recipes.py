@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Any
 
-from ...reading.snapshot import Snapshot, SourceText
-from ...reading.workflows import Job, Step
+from .snapshot import Snapshot, SourceText
+from .workflows import Job, Step
 
 MAX_DEPTH = 5
 MAX_LINES = 3000
