@@ -40,6 +40,12 @@ def _kind_of_text(result: Result, content: bytes) -> str:
     return "pattern" if _QUOTED_PATTERN.search(_line(result, content)) else ""
 
 
+def _is_of_requests(result: Result, content: bytes) -> str:
+    """Returns that a mock is one of requests-mock, which has `called_once`."""
+    is_theirs = b"requests_mock" in content or b"request_history" in content
+    return "ask a mock of requests" if is_theirs and ".called_once" in _line(result, content) else ""
+
+
 def _kind_of_context(result: Result, content: bytes) -> str:
     return "" if "_create_default_https_context" in _line(result, content) else "one"
 
@@ -51,6 +57,7 @@ def _line(result: Result, content: bytes) -> str:
 
 
 LOOKS: Mapping[str, Callable[[Result, bytes], str]] = {
+    "PGH005": _is_of_requests,
     "SC2309": _compares_number,
     "no-constant-binary-expression": _is_switched_off,
     "tangled-function": _is_of_tests,

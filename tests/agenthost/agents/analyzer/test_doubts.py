@@ -205,6 +205,8 @@ def test_the_token_of_github_in_a_script_is_not_told() -> None:
 @pytest.mark.parametrize(
     ("rule", "path", "line", "text", "left_out"),
     [
+        ("PGH005", "a.py", 1, "assert a.called_once\na.request_history\n", True),
+        ("PGH005", "a.py", 1, "assert a.called_once\n", False),
         ("SC2309", "a.sh", 1, "[[ $a && _version -ge 400 ]]\n", True),
         ("SC2309", "a.sh", 1, "[[ 4 -lt version ]]\n", True),
         ("SC2309", "a.sh", 1, "[[ $branch -eq main ]]\n", False),
