@@ -85,6 +85,7 @@ def test_packages_in_given_versions_are_not_told(script: str, left_out: bool) ->
         ("DL3002", "demos/a/Dockerfile", "USER root", True),
         ("DL3002", "a/Dockerfile", "USER root", False),
         ("S113", "contrib/a.py", "requests.get(a)", True),
+        ("java-swallows-interrupt", "samples/a/B.java", "catch (InterruptedException e) {}", True),
         ("S113", "shop/a.py", "requests.get(a)", False),
         ("typo", "examples/a/README.md", "offical", True),
         ("typo", "docs/a.md", "offical", False),
