@@ -6,9 +6,9 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
-from conductor.blobs.port import CHUNK_BYTES, PAGE_NAMES, BlobMissingError, BlobStore, check_name
+from conductor.blobs.port import CHUNK_BYTES, PAGE_NAMES, BlobMissingError, BlobStore, check_name, check_size
 from conductor.errors import BlobsUnavailableError
 from servicekit.threads import in_thread
 
@@ -46,7 +46,7 @@ class FolderBlobs(BlobStore):
             except OSError as error:
                 raise self._unavailable(name, error) from error
             with source, target.open("xb") as file:
-                shutil.copyfileobj(source, file, CHUNK_BYTES)
+                _copy_bounded(source, file)
 
         await in_thread(copy)
 
@@ -132,6 +132,16 @@ class FolderBlobs(BlobStore):
                     yield name
             elif f"{name}/" >= after[: len(name) + 1]:
                 yield from self._walk(name, after)
+
+
+def _copy_bounded(source: BinaryIO, target: BinaryIO) -> None:
+    """Copies a file that may grow meanwhile."""
+    told, size = os.fstat(source.fileno()).st_size, 0
+    check_size(told)
+    while piece := source.read(CHUNK_BYTES):
+        size += len(piece)
+        check_size(size, told)
+        target.write(piece)
 
 
 def _make_durable(folder: Path) -> None:

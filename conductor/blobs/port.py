@@ -2,7 +2,8 @@
 
 - An object is seen whole or not at all, also after a kill at any moment. It never changes: a name always has the same content.
 - What `put` and `mark` have written when they return survives a power cut, as far as the store promises it.
-- Readers check the content themselves: a store may be damaged, or lie. `get` gives what is there.
+- Readers check the content themselves: a store may be damaged, or lie. `get` gives what is there, and no byte more than the store
+  told before, nor than MOST_BYTES.
 
 Every method may raise BlobsUnavailableError: the same call may succeed later.
 """
@@ -13,12 +14,17 @@ from typing import Protocol
 
 PAGE_NAMES = 1000
 CHUNK_BYTES = 1024 * 1024
+MOST_BYTES = 64 * 1024**3  # of an object
 MAX_NAME_CHARACTERS = 300
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*(/[a-z0-9][a-z0-9-]*)+")
 
 
 class BlobMissingError(Exception):
     """There is no object of this name."""
+
+
+class BlobOversizedError(Exception):
+    """The object has more bytes than its store told, or than any may have."""
 
 
 class BlobStore(Protocol):
@@ -35,7 +41,10 @@ class BlobStore(Protocol):
         """Stores an object without content, of which only the name counts. Idempotent."""
 
     async def get(self, name: str, target: Path) -> None:
-        """Writes the content of an object into a new file. Raises BlobMissingError, OSError where the file cannot be written."""
+        """Writes the content of an object into a new file.
+
+        Raises BlobMissingError, BlobOversizedError; OSError where the file cannot be written.
+        """
 
     async def names(self, prefix: str, after: str = "") -> list[str]:
         """Returns a page of the names below a prefix, which ends with a slash, in order; empty at the end."""
@@ -45,6 +54,13 @@ class BlobStore(Protocol):
 
     async def close(self) -> None:
         """Lets go of connections."""
+
+
+def check_size(size: int, told: int | None = None) -> None:
+    """Raises BlobOversizedError for more bytes than the store told, or than an object may have."""
+    most = MOST_BYTES if told is None else min(told, MOST_BYTES)
+    if size > most:
+        raise BlobOversizedError(f"it has more than {most} bytes")
 
 
 def check_name(name: str) -> str:

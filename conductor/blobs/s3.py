@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from conductor.blobs.port import CHUNK_BYTES, PAGE_NAMES, BlobMissingError, BlobStore, check_name
+from conductor.blobs.port import CHUNK_BYTES, PAGE_NAMES, BlobMissingError, BlobStore, check_name, check_size
 from conductor.errors import BlobsUnavailableError, ConfigurationError
 from servicekit.threads import in_thread
 
@@ -92,12 +92,16 @@ class S3Blobs(BlobStore):
         with target.open("xb") as file:
             async with self._asking(name):
                 answer = await obstore.get_async(self._store, check_name(name))
+                told, size = int(answer.meta["size"]), 0
+                check_size(told)
                 pieces = aiter(answer.stream(min_chunk_size=CHUNK_BYTES))
             while True:
                 async with self._asking(name):
                     piece = await anext(pieces, None)
                 if piece is None:
                     return
+                size += len(memoryview(piece))
+                check_size(size, told)
                 await in_thread(file.write, memoryview(piece))
 
     async def names(self, prefix: str, after: str = "") -> list[str]:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import structlog
 
-from conductor.blobs.port import BlobMissingError, BlobStore
-from conductor.errors import SnapshotLostError
+from conductor.blobs.port import MOST_BYTES, BlobMissingError, BlobOversizedError, BlobStore
+from conductor.errors import NoCapacityError, SnapshotLostError
 from conductor.snapshots.copies.names import (
     COPIES,
     NEEDS,
@@ -68,6 +68,10 @@ class SnapshotCopies:
             await pack_copy(self._objects, commit, path)
             copy = Copy(epoch, commit, await in_thread(digest_of, path))
             size = path.stat().st_size
+            if size > MOST_BYTES:
+                raise NoCapacityError(
+                    f"the copy of the snapshot {commit} would have {size} bytes; at most {MOST_BYTES} are kept"
+                )
             await self._blobs.put(copy.name, path)
         _log.info("snapshot_copied", commit=commit, bytes=size)
 
@@ -101,7 +105,7 @@ class SnapshotCopies:
                     await self._blobs.get(copy.name, path)
                 await in_thread(check_digest, path, copy.digest)
                 await take_copy(self._objects, copy.commit, path, f"{FETCHED}/{copy.commit}")
-        except (BlobMissingError, ValueError, GitError) as error:
+        except (BlobMissingError, BlobOversizedError, ValueError, GitError) as error:
             _log.warning("snapshot_copy_damaged", copy=copy.name, error=str(error) or type(error).__name__)
             return False
         _log.info("snapshot_fetched", commit=copy.commit)

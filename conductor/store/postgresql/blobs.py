@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psycopg
 
-from conductor.blobs.port import CHUNK_BYTES, PAGE_NAMES, BlobMissingError, BlobStore, check_name
+from conductor.blobs.port import CHUNK_BYTES, PAGE_NAMES, BlobMissingError, BlobStore, check_name, check_size
 from conductor.errors import BlobsUnavailableError, StorageError
 from conductor.store.postgresql.address import DatabaseAddress
 from conductor.store.postgresql.connection import Connection, ReaderPool, connect
@@ -29,7 +29,8 @@ INSERT INTO blob_objects (name, upload, chunks) SELECT %s, %s, %s
 WHERE (SELECT count(*) FROM blob_chunks WHERE upload = %s) = %s ON CONFLICT DO NOTHING
 """
 _FIND = "SELECT upload, chunks FROM blob_objects WHERE name = %s"
-_READ = "SELECT data FROM blob_chunks WHERE upload = %s AND number = %s"
+# At most one byte more than a chunk of ours has.
+_READ = "SELECT substring(data FOR %s) FROM blob_chunks WHERE upload = %s AND number = %s"
 _NAMES = "SELECT name FROM blob_objects WHERE name > %s AND name >= %s AND name < %s ORDER BY name LIMIT %s"
 _DELETE: tuple[str, ...] = (
     "DELETE FROM blob_chunks WHERE upload IN (SELECT upload FROM blob_objects WHERE name = %s)",
@@ -77,11 +78,13 @@ class PostgresqlBlobs(BlobStore):
         if not found:
             raise BlobMissingError(name)
         upload, chunks = found[0]
+        check_size(chunks * CHUNK_BYTES)
         with target.open("xb") as file:
             for number in range(chunks):
-                rows = await self._ask(_READ, upload, number)
+                rows = await self._ask(_READ, CHUNK_BYTES + 1, upload, number)
                 if not rows:
                     raise BlobMissingError(name)
+                check_size(len(rows[0][0]), CHUNK_BYTES)
                 await in_thread(file.write, rows[0][0])
 
     async def names(self, prefix: str, after: str = "") -> list[str]:

@@ -36,7 +36,8 @@ _PASSING = {
     "40": "",
     "25006": "the server is a replica that only reads, or was set to read only: give the address of the primary",
     "25P03": "",
-    "42501": "let its user own the schema 'conductor', or create it:  GRANT CREATE ON DATABASE DB TO USER",
+    "42501": "connect as the user who owns the schema 'conductor', or grant its role:  GRANT OWNER TO USER;"
+    " where there is no schema yet:  GRANT CREATE ON DATABASE DB TO USER",
     "58": "look at the disk and the log of the server",
 }
 _DAMAGED = ("XX001", "XX002")

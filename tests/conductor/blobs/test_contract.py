@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from conductor.blobs.port import BlobMissingError, BlobStore
+from conductor.blobs import port
+from conductor.blobs.port import BlobMissingError, BlobOversizedError, BlobStore
 
 pytestmark = pytest.mark.processes
 NAME = "runs/r-1/7-abc"
@@ -27,6 +28,17 @@ async def test_what_was_put_is_got_back(blobs: BlobStore, tmp_path: Path, size: 
 
     assert (tmp_path / "target").read_bytes() == content
     assert await blobs.names("runs/") == [NAME]
+
+
+async def test_an_object_beyond_the_bound_is_refused_there_and_not_read_on(
+    blobs: BlobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await blobs.put(NAME, file_of(tmp_path, os.urandom(3_000_000)))
+    monkeypatch.setattr(port, "MOST_BYTES", 2_000_000)
+
+    with pytest.raises(BlobOversizedError, match="more than 2000000 bytes"):
+        await blobs.get(NAME, tmp_path / "target")
+    assert [path.stat().st_size for path in tmp_path.glob("target")] in ([], [0])
 
 
 async def test_a_mark_is_a_name_without_content(blobs: BlobStore, tmp_path: Path) -> None:

@@ -4,13 +4,14 @@ import asyncio
 import errno
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from time import monotonic
 
 import pytest
 
 from conductor.blobs.folder import FolderBlobs
+from conductor.blobs.port import BlobOversizedError
 from conductor.blobs.s3 import Bucket, S3Blobs
 from conductor.errors import BlobsUnavailableError
 from tests.kit.s3_server import S3Server
@@ -49,6 +50,35 @@ async def talks_nonsense(reader: asyncio.StreamReader, writer: asyncio.StreamWri
     await reader.readuntil(b"\r\n\r\n")
     writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\nconnection: close\r\n\r\n<nonsense")
     await writer.drain()
+
+
+def sends_endlessly(framing: str, chunk: bytes) -> Answer:
+    """An answer without an end, whatever its head says."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        head = f'HTTP/1.1 200 OK\r\n{framing}\r\netag: "e"\r\nlast-modified: Thu, 01 Jan 1970 00:00:00 GMT\r\n\r\n'
+        writer.write(head.encode())
+        with suppress(ConnectionError):
+            while True:
+                writer.write(chunk)
+                await writer.drain()
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("framing", "chunk"),
+    [("content-length: 9", b"x" * 65_536), ("transfer-encoding: chunked", b"4\r\nxxxx\r\n" * 9_000)],
+)
+async def test_a_store_that_sends_more_than_it_told_fills_no_disk(
+    keys: None, tmp_path: Path, framing: str, chunk: bytes
+) -> None:
+    async with answering(sends_endlessly(framing, chunk), request_seconds=1.0) as blobs:
+        with suppress(BlobsUnavailableError, BlobOversizedError):
+            await blobs.get("runs/r-1/7-abc", tmp_path / "target")
+
+    assert (tmp_path / "target").stat().st_size <= 9
 
 
 @pytest.mark.parametrize("answer", [fails, hangs])

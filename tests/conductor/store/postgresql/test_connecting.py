@@ -1,6 +1,7 @@
 """A database that cannot be used is refused with what to do; one that can be is opened with the settings that the rules ask for."""
 
 import asyncio
+import os
 from pathlib import Path
 
 import psycopg
@@ -24,6 +25,7 @@ from conductor.store.postgresql.schema import SCHEMA_VERSION, Schema
 from conductor.store.postgresql.store import PostgresqlStore
 from tests.conductor.store.material import creation, run_name
 from tests.kit.databases import Databases
+from tests.kit.leader import leading
 from tests.kit.postgresql_cable import cable_to
 
 pytestmark = pytest.mark.processes
@@ -146,6 +148,28 @@ async def test_a_user_without_rights_is_told_which_to_grant(databases: Databases
 
     assert isinstance(found, StorageError)
     assert "GRANT CREATE ON DATABASE" in found.hint
+
+
+async def test_conductors_with_users_of_their_own_share_a_schema_by_the_role_of_its_owner(database: str) -> None:
+    owner, one, two, stranger = (f"{name}_{os.getpid()}" for name in ("owner", "one", "two", "stranger"))
+    name = psycopg.conninfo.conninfo_to_dict(database)["dbname"]
+    with psycopg.connect(database, autocommit=True) as connection:
+        for statement in (
+            f"CREATE ROLE {owner}; CREATE ROLE {one} LOGIN; CREATE ROLE {two} LOGIN; CREATE ROLE {stranger} LOGIN",
+            f"GRANT CREATE ON DATABASE {name} TO {owner}",
+            f"GRANT {owner} TO {one}, {two}",
+        ):
+            connection.execute(statement.encode())
+
+    for number, user in enumerate((one, two), start=1):
+        url = database.replace("user=conductor", f"user={user}") + f"&options=-crole%3D{owner}"
+        async with leading(url, user) as store:
+            await store.append(creation(run_name(number)), 1.0)
+    refused = await refusal(database.replace("user=conductor", f"user={stranger}"))
+
+    assert isinstance(refused, StorageError)
+    assert "permission denied" in str(refused)
+    assert "connect as the user who owns the schema 'conductor'" in refused.hint
 
 
 async def test_a_connection_pool_is_refused(database: str) -> None:
