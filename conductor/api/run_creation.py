@@ -314,6 +314,10 @@ def _label_violations(request: pb.CreateRunRequest) -> list[Violation]:
         if not key or len(key) > MAX_LABEL_CHARACTERS or len(value) > MAX_LABEL_CHARACTERS:
             text = f"keys have 1 to {MAX_LABEL_CHARACTERS} characters, values at most as many"
             violations.append(Violation(f"labels.{key[:MAX_LABEL_CHARACTERS]}", text))
+        elif "\0" in key + value:
+            violations.append(
+                Violation("labels", f"{key!r}={value!r} holds NUL, where databases cut a text; leave it out")
+            )
     return violations
 
 
