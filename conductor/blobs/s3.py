@@ -115,7 +115,7 @@ class S3Blobs(BlobStore):
                 found += [name for entry in page if (name := str(entry["path"])) > after]
                 if len(found) >= PAGE_NAMES:
                     break
-        return sorted(found)
+        return sorted(set(found))  # some list one twice while it is written
 
     async def delete(self, name: str) -> None:
         """Deletes an object."""
