@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from ...files import is_example, is_test, is_tooling
 from ..results import Result
 
-_SAMPLES = re.compile(r"(?i)(^|/)\.?(examples?|samples?|demos?|playground|templates?)/")
+_PASSED_OVER = re.compile(
+    r"(?i)(^|/)\.?(examples?|samples?|demos?|playground|templates?|releases?|release[-_]notes|versioned_docs)/"
+)
 
 
 def is_in_example(result: Result, _: bytes = b"") -> str:
@@ -14,9 +16,9 @@ def is_in_example(result: Result, _: bytes = b"") -> str:
     return "stand in examples" if is_example(result.path) else ""
 
 
-def is_in_sample(result: Result, _: bytes = b"") -> str:
-    """Returns that a document is that of an example: of the project's own ones each reader sees the words."""
-    return "stand in examples" if _SAMPLES.search(result.path) else ""
+def is_little_read(result: Result, _: bytes = b"") -> str:
+    """Returns that a document is that of an example, or of a past release."""
+    return "stand in examples or documents of the past" if _PASSED_OVER.search(result.path) else ""
 
 
 def is_for_developers(result: Result, _: bytes = b"") -> str:
@@ -41,7 +43,7 @@ LOOKS: Mapping[str, Callable[[Result, bytes], str]] = {
     "go-request-without-timeout": is_run_by_hand,
     "java-swallows-interrupt": is_in_example,
     "dockerfile-program-unchecked": is_for_developers,
-    "typo": is_in_sample,
+    "typo": is_little_read,
 }
 # A test's own mistake lets a fault of the product through, and breaks nothing.
 KINDS: Mapping[str, Callable[[Result, bytes], str]] = dict.fromkeys(

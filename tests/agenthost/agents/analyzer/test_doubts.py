@@ -88,6 +88,7 @@ def test_packages_in_given_versions_are_not_told(script: str, left_out: bool) ->
         ("java-swallows-interrupt", "samples/a/B.java", "catch (InterruptedException e) {}", True),
         ("S113", "shop/a.py", "requests.get(a)", False),
         ("typo", "examples/a/README.md", "offical", True),
+        ("typo", "docs/releases/v1.rst", "offical", True),
         ("typo", "docs/a.md", "offical", False),
         ("compose-docker-socket-latest", ".examples/compose.yml", "image: a/b", True),
         ("shell-keeps-error-page", "Dockerfile", "RUN curl -O a && curl -O a.sig \\\n && gpg --verify a.sig a", True),
