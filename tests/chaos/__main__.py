@@ -39,7 +39,7 @@ class Soak:
         self.asked = Asked(arguments.seed, arguments.kills, arguments.disconnects, arguments.each, points)
         self.total = Figures()
         self.worlds = 0
-        self.without_cables = ""
+        self.lacks: tuple[str, ...] = ()
         self.reference: Reference | None = None
 
     async def run(self) -> bool:
@@ -55,6 +55,7 @@ class Soak:
         asked = self._arguments
         say(f"seed {world.seed}: at least {world.kills} kills and {world.disconnects} disconnects …")
         plan = Plan(world.seed, world.acts, world.disconnects, reference=self.reference, **_how(asked))
+        plan = replace(plan, with_full_disks=plan.is_shared and not asked.short)
         if asked.short:
             plan = replace(plan, **(_brief(world) if plan.is_shared else {**FEW, "acts": few()}))
         verdict = await live(plan, keep=asked.keep)
@@ -72,9 +73,10 @@ class Soak:
     def _tell(self, verdict: Verdict) -> None:
         self.total.add(verdict.figures)
         say(f"  {verdict.figures}")
-        if verdict.without_cables != self.without_cables:
-            self.without_cables = verdict.without_cables
-            say(f"  hosts had no network namespaces of their own, with cables to be pulled: {self.without_cables}")
+        if verdict.lacks != self.lacks:
+            self.lacks = verdict.lacks
+            for lack in self.lacks:
+                say(f"  {lack}")
 
     async def find(self, twin: str) -> bool:
         """Lives a world whose services make a mistake; whether that was found."""
@@ -153,7 +155,7 @@ def main() -> int:
         "--store",
         choices=("sqlite", "postgresql"),
         default="sqlite",
-        help="postgresql: two conductors on a server of their own, which is killed, frozen and cut off, too",
+        help="postgresql: two conductors on a server of their own, which is killed, frozen, cut off and without room, too",
     )
     parser.add_argument("--keep", action="store_true", help="keep the folder of a world that failed")
     arguments = parser.parse_args()

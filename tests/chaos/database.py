@@ -13,10 +13,15 @@ import psycopg
 
 from conductor.store.postgresql.sharing.store import SharedPostgresqlStore
 from tests.chaos.service import Service
+from tests.chaos.small_disk import DiskRefusedError, SmallDisk
 from tests.kit.postgresql import SETTINGS, USER, Server, find_programs, prepare
 
 NAME = "chaos"
 BURY_SECONDS = 5.0
+DISK_BYTES = 512 << 20
+NO_ROOM = "No space left on device"
+# So that its log takes a known part of the disk.
+_LOG = {"min_wal_size": "32MB", "max_wal_size": "96MB"}
 
 
 # Told by the server, within the transaction of the takeover: was the lease free, one's own, or over?
@@ -50,9 +55,12 @@ class Takeover:
 class Database(Service):
     """The server, life after life. Its socket lies in its folder."""
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(self, name: str, folder: Path, *, with_disk: bool = False) -> None:
         super().__init__(name, (), folder.with_suffix(".log"), {})
         self._folder = folder
+        self.disk: SmallDisk | None = None
+        self._with_disk = with_disk
+        self.without_disk = ""
         self.server = Server(folder)
 
     def prepare(self) -> None:
@@ -60,6 +68,10 @@ class Database(Service):
         self._folder.mkdir()
         self._folder.chmod(0o711)
         self._way = prepare(self._folder)
+        try:
+            self.disk = SmallDisk(self._folder / "data", DISK_BYTES) if self._with_disk else None
+        except DiskRefusedError as refused:
+            self.without_disk = str(refused)
         self.start()
         while not self.server.is_up():
             assert self.is_alive, self.tail()
@@ -102,12 +114,12 @@ class Database(Service):
         self._bury()
         programs = find_programs()
         assert programs is not None
-        settings = [
-            f"-c{name}={value}" for name, value in (SETTINGS | {"unix_socket_directories": str(self._folder)}).items()
-        ]
+        given = SETTINGS | _LOG | {"unix_socket_directories": str(self._folder)}
+        settings = [f"-c{name}={value}" for name, value in given.items()]
+        entrance = self.disk.entrance if self.disk else ()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*self._way, str(programs / "postgres"), "-D", str(self._folder / "data"), *settings],
+                [*entrance, *self._way, str(programs / "postgres"), "-D", str(self._folder / "data"), *settings],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -125,8 +137,28 @@ class Database(Service):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             time.sleep(0.01)
-        for lock in ("data/postmaster.pid", ".s.PGSQL.5432.lock"):
-            (self._folder / lock).unlink(missing_ok=True)
+        for lock in (self.data / "postmaster.pid", self._folder / ".s.PGSQL.5432.lock"):
+            lock.unlink(missing_ok=True)
+
+    @property
+    def data(self) -> Path:
+        """Returns the folder of its data, as this process sees it."""
+        return self.disk.place if self.disk else self._folder / "data"
+
+    @property
+    def has_given_up(self) -> bool:
+        """Returns whether it ended by itself because its disk was full."""
+        code = self.process.poll() if self.process is not None else None
+        return self.disk is not None and code == 1 and NO_ROOM in self.tail()
+
+    def refusals(self) -> int:
+        """Returns how often it had no room."""
+        return self.log.read_text(errors="replace").count(NO_ROOM)
+
+    def close(self) -> None:
+        """Ends its disk."""
+        if self.disk is not None:
+            self.disk.close()
 
     def _left(self) -> list[int]:
         """Returns the processes that work in the folder of the data, as each of a server does."""

@@ -14,6 +14,8 @@ class Figures:
     planned: Counter[str] = field(default_factory=Counter)
     shim_kills: int = 0
     freezes: int = 0
+    fills: int = 0
+    refusals: int = 0
     hand_overs: int = 0
     link_disconnects: int = 0
     watcher_disconnects: int = 0
@@ -42,7 +44,8 @@ class Figures:
     def __str__(self) -> str:
         return (
             f"{self.kills} kills ({sum(self.points.values())} at named points, of {sum(self.planned.values())} planned), "
-            f"{self.stops} stops, {self.shim_kills} shims killed, {self.freezes} freezes, {self.hand_overs} hand-overs, "
+            f"{self.stops} stops, {self.shim_kills} shims killed, {self.freezes} freezes, "
+            f"{self.fills} full disks ({self.refusals} writes refused), {self.hand_overs} hand-overs, "
             f"{self.disconnects} disconnects ({self.link_disconnects} of hosts, {self.watcher_disconnects} of watchers), "
             f"{self.cables}, {self.voices} orders of superseded conductors; "
             f"{self.runs} runs, {self.attempts} attempts, {self.refused} refused, {self.visits} visits of watchers; "

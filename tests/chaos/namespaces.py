@@ -1,8 +1,8 @@
-"""Network namespaces and what stands in them, by system calls alone: no program, no name in the file system, nothing to clean up.
+"""Namespaces of networks and mounts, and what stands in them, by system calls alone: no program, no name, nothing to clean up.
 
 A namespace lives as long as a process or a descriptor is in it, and a tunnel as long as its descriptor: whatever ends the process
 that holds them ends them. Also starts a program inside of one: `python -I -S namespaces.py PID[:DESCRIPTOR] PROGRAM …`, in the
-namespace of a process, or in one that it holds by a descriptor.
+network namespace of a process, or in one that it holds by a descriptor; with `PID:mnt`, among the mounts of a process.
 """
 
 import ctypes
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Self
 
 TUN_DEVICE = "/dev/net/tun"
-_CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
+_CLONE_NEWUSER, _CLONE_NEWNET, _CLONE_NEWNS = 0x10000000, 0x40000000, 0x20000
 _TUNSETIFF, _IFF_TUN, _IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _SIOCSIFADDR, _SIOCSIFNETMASK = 0x8913, 0x8914, 0x8916, 0x891C
 _IFF_UP = 0x1
@@ -63,6 +63,11 @@ def become_owner() -> None:
     _unshare(_CLONE_NEWUSER)
     for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
         Path(f"/proc/self/{name}").write_text(text)
+
+
+def enter_new_mounts() -> None:
+    """Gives this process mounts of its own."""
+    _unshare(_CLONE_NEWNS)
 
 
 def open_tunnel(name: str, address: str, mask: str = _MASK) -> int:
@@ -120,12 +125,12 @@ def _set_namespace(descriptor: int, kind: int) -> None:
 def _run_inside(place: str, program: list[str]) -> None:
     """Becomes the program, in the namespaces of a process."""
     pid, _, held = place.partition(":")
-    net = (f"fd/{held}" if held else "ns/net", _CLONE_NEWNET)
-    kinds = [net] if os.geteuid() == 0 else [("ns/user", _CLONE_NEWUSER), net]
+    kind = ("ns/mnt", _CLONE_NEWNS) if held == "mnt" else (f"fd/{held}" if held else "ns/net", _CLONE_NEWNET)
+    kinds = [kind] if os.geteuid() == 0 else [("ns/user", _CLONE_NEWUSER), kind]
     found = [(os.open(f"/proc/{pid}/{name}", os.O_RDONLY | os.O_CLOEXEC), kind) for name, kind in kinds]
     for descriptor, kind in found:
         _set_namespace(descriptor, kind)
-    os.execv(program[0], program)  # noqa: S606 - the very program that was asked for
+    os.execvp(program[0], program)  # noqa: S606 - the very program that was asked for
 
 
 if __name__ == "__main__":

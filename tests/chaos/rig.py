@@ -53,6 +53,7 @@ class Rig:
     links: dict[str, Proxy] = field(default_factory=dict)
     hosts: tuple[str, ...] = HOSTS
     is_shared: bool = False  # two conductors on one PostgreSQL
+    with_full_disks: bool = False  # of their database
     fronts: dict[str, Proxy] = field(default_factory=dict)
     addresses: dict[str, str] = field(default_factory=dict)  # where conductors listen; watchers come through `fronts`
     database: Database | None = None
@@ -104,7 +105,7 @@ class Rig:
         return self
 
     async def _make_database(self) -> None:
-        database = self.database = Database(DATABASE, self.folder / "pg")
+        database = self.database = Database(DATABASE, self.folder / "pg", with_disk=self.with_full_disks)
         await asyncio.to_thread(database.prepare)
         await database.audit()
         for name in self.addresses:
@@ -138,6 +139,8 @@ class Rig:
             service.signal(signal.SIGKILL)
             if service.process is not None:
                 service.process.wait()
+        if self.database is not None:
+            self.database.close()
         for pid in self.left_over():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -157,6 +160,16 @@ class Rig:
             self.without_cables = f"this machine does not allow them: {refused}"
             await self._laid.aclose()
             self.cables.clear()
+
+    @property
+    def lacks(self) -> tuple[str, ...]:
+        """Returns which trouble this machine did not allow, and why."""
+        without_disk = self.database.without_disk if self.database else ""
+        cables = f"hosts had no network namespaces of their own, with cables to be pulled: {self.without_cables}"
+        disk = (
+            f"the database had no disk of its own, which could be full: this machine does not allow it: {without_disk}"
+        )
+        return (*((cables,) if self.without_cables else ()), *((disk,) if without_disk else ()))
 
     def _add(self, name: str, arguments: tuple[str, ...], environment: Mapping[str, str]) -> None:
         self.services[name] = Service(name, arguments, self.folder / f"{name}.log", environment)
@@ -184,9 +197,9 @@ class Rig:
 
     def left_over(self) -> list[int]:
         """Every process of this world that is there, beside those that hold cables."""
-        holders = {cable.pid for cable in self.cables.values()} | set(
-            self.database.processes() if self.database else ()
-        )
+        holders = {cable.pid for cable in self.cables.values()}
+        if self.database is not None:
+            holders |= {*self.database.processes(), *([self.database.disk.pid] if self.database.disk else [])}
         return [pid for pid in left_over() if pid not in holders]
 
     def shims(self) -> Iterator[tuple[int, str]]:

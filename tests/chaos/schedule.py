@@ -80,6 +80,14 @@ class Freeze:
     service: str
 
 
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """The disk of the database is full for some seconds."""
+
+    after: float
+    seconds: float
+
+
 Act = dict[str, tuple[Death, ...]]
 
 
@@ -212,3 +220,10 @@ def freezes(seed: int, hosts: Sequence[str] = HOSTS, *, is_shared: bool = False)
     while True:
         service = random.choice((CONDUCTOR, *hosts, "", "", *others))
         yield Freeze(random.uniform(*pause), random.uniform(0.2, longest), service)
+
+
+def fills(seed: int) -> Iterator[Fill]:
+    """Yields the times of a full disk, without end. A log that was begun has room for some more transactions, so some are long."""
+    random = Random(f"fills {seed}")
+    while True:
+        yield Fill(random.uniform(10.0, 20.0), random.uniform(1.0, 6.0))

@@ -7,7 +7,7 @@ import grpc
 
 
 class SeveralChannel:
-    """As much of a channel as stubs use. Who calls repeats what failed; the repetition goes to the next conductor."""
+    """As much of a channel as stubs use. Callers repeat what no conductor answered."""
 
     def __init__(self, channels: Sequence[grpc.aio.Channel]) -> None:
         self._channels = channels
@@ -24,12 +24,18 @@ class SeveralChannel:
         calls = [channel.unary_unary(*arguments, **options) for channel in self._channels]
 
         async def call(request: Any, **more: Any) -> Any:
-            turn = self.turn
-            try:
-                return await calls[turn % len(calls)](request, **more)
-            except grpc.aio.AioRpcError as error:
-                self.note(error, turn)
-                raise
+            failed: grpc.aio.AioRpcError | None = None
+            for _ in calls:
+                turn = self.turn
+                try:
+                    return await calls[turn % len(calls)](request, **more)
+                except grpc.aio.AioRpcError as error:
+                    failed = error
+                    self.note(error, turn)
+                    if turn == self.turn:
+                        break
+            assert failed is not None
+            raise failed
 
         return call
 

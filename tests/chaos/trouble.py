@@ -20,7 +20,7 @@ from tests.chaos.crash_points import LEAST_STREAMS
 from tests.chaos.figures import Figures
 from tests.chaos.network_trouble import NetworkTrouble
 from tests.chaos.rig import STOP_SECONDS, Rig
-from tests.chaos.schedule import ADOPTING, Act, Death, freezes
+from tests.chaos.schedule import ADOPTING, DATABASE, Act, Death, fills, freezes
 from tests.chaos.service import Service
 from tests.chaos.superseded import Superseded
 from tests.chaos.watchers import open_channel
@@ -53,7 +53,7 @@ class Trouble:
         superseded = Superseded(rig, self._seed, self._figures)
         async with asyncio.TaskGroup() as tasks:
             parts = [self._network.make(), self._freeze(), self._kill_shims(), superseded.speak()]
-            parts += [self.keep_reviving()] if rig.is_shared else []
+            parts += [self.keep_reviving(), self._fill_disk()] if rig.is_shared else []
             endless = [tasks.create_task(part) for part in parts]
             for act in acts:
                 await asyncio.gather(*(self._die(rig.everything[name], deaths) for name, deaths in act.items()))
@@ -63,17 +63,18 @@ class Trouble:
             for task in endless:
                 task.cancel()
         await self._network.count()
+        self._figures.refusals = rig.database.refusals() if rig.database else 0
         for service in rig.everything.values():
             service.signal(signal.SIGCONT)
         self._start_the_dead()
 
     async def keep_reviving(self) -> None:
-        """Starts conductors again that ended because their database was away, until it is cancelled."""
+        """Starts services again that ended because the database was away or its disk full, until it is cancelled."""
         while True:
             await asyncio.sleep(REVIVE_SECONDS)
-            for name in self._rig.addresses:
-                if name not in self._dying and not self._rig.services[name].is_alive:
-                    self._rig.services[name].start()
+            for name in (*self._rig.addresses, DATABASE) if self._rig.database else ():
+                if name not in self._dying and not self._rig.everything[name].is_alive:
+                    self._rig.everything[name].start()
 
     def _start_the_dead(self) -> None:
         """Starts those whom another's death took along when their own deaths had all come."""
@@ -192,6 +193,20 @@ class Trouble:
                 await asyncio.sleep(freeze.seconds)
             finally:
                 tell(signal.SIGCONT)
+
+    async def _fill_disk(self) -> None:
+        """Fills the database's disk now and then, where it has one of its own."""
+        disk = self._rig.database.disk if self._rig.database else None
+        if disk is None:
+            return
+        for fill in fills(self._seed):
+            await asyncio.sleep(fill.after)
+            self._figures.fills += 1
+            try:
+                disk.fill()
+                await asyncio.sleep(fill.seconds)
+            finally:
+                disk.make_room()
 
     async def _kill_shims(self) -> None:
         """Kills an attempt's own keeper now and then: the one loss that is no fault of ours. Never twice in a step."""

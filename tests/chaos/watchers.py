@@ -21,7 +21,7 @@ from tests.chaos.several import SeveralChannel
 from tests.kit.histories import Entry, Fact, Speech, Visit, Watch
 
 AGAIN_SECONDS = 0.2
-PATIENCE_SECONDS = 150.0
+PATIENCE_SECONDS = 240.0
 CALL_SECONDS = 5.0
 # A connection of its own, that comes back at once.
 _OPTIONS = (

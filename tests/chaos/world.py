@@ -35,7 +35,7 @@ from tests.kit.waiting import until
 
 WATCHERS_OF_A_RUN = 2
 CALLERS = (Caller.FICKLE, Caller.HASTY, Caller.PATIENT, Caller.HASTY, Caller.FICKLE)  # the others ask for anything
-CALM_SECONDS = 120.0
+CALM_SECONDS = 240.0
 READY_SECONDS = 60.0
 REST_SECONDS = 15.0
 LAST_LINES = 30
@@ -43,12 +43,12 @@ LAST_LINES = 30
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Holds what is wrong, which should be nothing, and the figures. `without_cables`: why the hosts had none, if so."""
+    """Holds what is wrong, which should be nothing, and the figures. `lacks`: what this machine did not allow."""
 
     seed: int
     faults: tuple[str, ...]
     figures: Figures
-    without_cables: str
+    lacks: tuple[str, ...]
     reference: Reference
 
 
@@ -66,6 +66,7 @@ class Plan:
     with_cables: bool = True
     with_tls: bool = False
     is_shared: bool = False  # two conductors on one PostgreSQL
+    with_full_disks: bool = False  # of that
     reference: Reference | None = None  # how it all comes out undisturbed, where that is known
 
 
@@ -81,11 +82,12 @@ async def live(plan: Plan, *, keep: bool = False) -> Verdict:
             plan.with_tls,
             hosts=plan.hosts,
             is_shared=plan.is_shared,
+            with_full_disks=plan.with_full_disks,
         )
         async with _settled(made) as rig:
             world = World(plan, rig, make_workspace(folder / "workspace"))
-            reference = plan.reference or await world.undisturbed()
             try:
+                reference = plan.reference or await world.undisturbed()
                 faults = await world.live(reference)
             except BaseException:
                 if keep:
@@ -95,7 +97,7 @@ async def live(plan: Plan, *, keep: bool = False) -> Verdict:
             if faults and keep:
                 kept.set()
                 faults.append(f"everything of it is kept in {folder}")
-    return Verdict(plan.seed, tuple(faults), world.figures, rig.without_cables, reference)
+    return Verdict(plan.seed, tuple(faults), world.figures, rig.lacks, reference)
 
 
 class World:
@@ -292,6 +294,7 @@ async def _settled(rig: Rig) -> AsyncIterator[Rig]:
     """A rig whose services serve."""
     async with rig:
         rig.start()
-        async with open_channel(rig.address) as channel:
-            await wait_until_ready(channel, READY_SECONDS)
+        for address in rig.addresses.values():
+            async with open_channel(address) as channel:
+                await wait_until_ready(channel, READY_SECONDS)
         yield rig
