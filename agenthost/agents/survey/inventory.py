@@ -50,7 +50,7 @@ def _classified(snapshot: Snapshot, path: str) -> tuple[str, str]:
     """Returns the kind of a file, and why it is nothing to judge; empty where it is."""
     kind = language(path)
     if kind in _LOCKS:
-        return kind, "locks and snapshots"
+        return kind, "for tools only"
     if is_vendored(path):
         return kind, "vendored"
     source = snapshot.read(path)

@@ -36,6 +36,11 @@ _KEYS = (
 _SCRIPT = r"\.(sh|bash|mk)$|(^|/)((GNUm|M|m)akefile|package\.json|tox\.ini)$|^\.github/workflows/[^/]+\.ya?ml$"
 _RUNS = r"(?:^|[\s;&|(\"'`@])(?:pip3? install[^|;&#]*? (?:-r|--requirement)|python3?|bash|sh|node|ruby|perl|source)[ =]"
 _FILE = r"(?P<file>(?:\./)?[\w.-]+/[\w./-]+\.(?:txt|in|py|sh|bash|[cm]?js|ts|rb|pl|php))(?=$|[\s;&|)\"'`])"
+# What a tool is told to read its settings from.
+_SETTINGS = (
+    r"(?:\w\s+(?:-c|--config|--project|--rcfile)[ =]|packer (?:build|validate) )[\"']?"
+    r"(?P<file>(?:\./)?(?:[\w.-]+/)*[\w-][\w.-]*\.(?:json|ya?ml|toml|hcl|ini))(?=$|[\s;&|)\"'`])"
+)
 _COMPOSE = r"docker[ -]compose (?:build|up|start|restart|stop|logs|pull)(?: --?[a-z-]+)* (?P<service>[a-z][\w-]*)\s*$"
 # Files, and what of their lines names a path from the root, a file that a command needs, or a service.
 _LINES = (
@@ -45,6 +50,7 @@ _LINES = (
     (r"^setup\.py$", r"[\"']/(?:tree|blob)/(?:main|master)/(?P<path>[\w./-]+)[\"']"),
     (_SCRIPT, _RUNS + _FILE),
     (r"\.(sh|bash)$|^\.github/workflows/[^/]+\.ya?ml$", r"^\s*(?:-\s+)?(?:run:\s*)?(?=\./)" + _FILE),
+    (_SCRIPT, _SETTINGS),
     (_SCRIPT, _COMPOSE),
 )
 # What stands behind such a line may run in another folder, or with files from elsewhere.

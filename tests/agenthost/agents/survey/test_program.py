@@ -155,8 +155,8 @@ def test_the_inventory_counts_every_file_by_its_kind(repository: Path) -> None:
         "coverage": {
             "tool": "lens inventory",
             "files": {"Python": 4, ".in": 1, ".inl": 1, "Dockerfile": 1, "Markdown": 1, "Shell": 1},
-            "left_out": {"locks and snapshots": 1, "not text": 1, "vendored": 1},
-            "left_out_names": "locks and snapshots: go.sum; vendored: vendor/a.c",
+            "left_out": {"for tools only": 1, "not text": 1, "vendored": 1},
+            "left_out_names": "for tools only: go.sum; vendored: vendor/a.c",
             "history": "No history was given (GIT_DIR is not set)",
         },
     }
