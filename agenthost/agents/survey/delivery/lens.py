@@ -10,6 +10,7 @@ from .collection import find_uncollected
 from .concurrency import find_shared_groups
 from .globs import find_shallow_patterns
 from .inputs import find_input_gaps
+from .permissions import find_unused_permissions
 from .pipelines import is_workflow, other_systems, read_actions, read_workflows
 from .publishing import find_untested_releases, run_tests
 from .references import find_missing_files, find_never_run, find_undefined
@@ -38,6 +39,7 @@ def find_in_pipelines(survey: Survey) -> Iterator[Finding]:
         yield from find_input_gaps(workflow)
         yield from find_missing_files(workflow, survey.snapshot)
         yield from find_shared_groups(workflow)
+        yield from find_unused_permissions(workflow)
     yield from find_shallow_patterns(survey, workflows)
     for action in read_actions(survey.snapshot):
         yield from find_input_gaps(action)

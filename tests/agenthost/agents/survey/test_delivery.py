@@ -19,6 +19,8 @@ def workflow(steps: str, *, job: str = "", on: str = "push", more: str = "") -> 
 MATRIX = "    strategy:\n      matrix:\n        os: [a, b]\n        include:\n          - extra: 1\n"
 TESTS = "  tests:\n    runs-on: x\n    steps:\n      - run: make all\n"
 TEST = "def test_a():\n    assert f()\n"
+WRITES = "    permissions:\n      {}: write\n"
+KEEPING_NOTHING = "uses: actions/checkout@v6\n  with: {persist-credentials: false}\nrun: a"
 SHELLS = {"bin/a.sh": "a\n", "bin/b/c.sh": "c\n"}
 TESTED = {"tests/test_a.py": TEST}
 UNIT_TEST = "class A(TestCase):\n    def test_a(self):\n        self.f()\n"
@@ -67,6 +69,8 @@ PUSH, PULL = "  push:\n", "  pull_request:\n"
         ("undefined-reference", asked("echo ${{ github.event.inputs.tag || 1 }}", "confirm: {}")),
         ("undefined-reference", {WORKFLOW: workflow("id: b\n  run: use ${{ steps.b.output.x }}")}),
         ("never-in-matrix", {WORKFLOW: workflow("run: a\n  if: ${{ matrix.os == 'c' }}", job=MATRIX)}),
+        ("unused-permission", {WORKFLOW: workflow("uses: actions/checkout@v6\nrun: a", job=WRITES.format("checks"))}),
+        ("unused-permission", {WORKFLOW: workflow(KEEPING_NOTHING, job=WRITES.format("contents"))}),
         ("shallow-pattern", {WORKFLOW: workflow("run: shellcheck bin/**/*.sh"), **SHELLS}),
         ("shallow-pattern", {"package.json": '{"scripts": {\n  "lint": "shfmt -d bin/**/*.sh"\n}}\n', **SHELLS}),
         ("shallow-pattern", {"Makefile": "all: bin/**/*.sh\n\ttouch all\n", **SHELLS}),
@@ -117,6 +121,9 @@ def test_a_pipeline_that_lets_faults_through_is_found(look: Looker, rule: str, f
                 more=TESTS,
             )
         },
+        {WORKFLOW: workflow("uses: actions/checkout@v6\nrun: a", job=WRITES.format("contents"))},  # which may push
+        {WORKFLOW: workflow("uses: own/reports@v1", job=WRITES.format("checks"))},
+        {WORKFLOW: workflow("uses: actions/checkout@v6\nrun: gh pr merge", job=WRITES.format("checks"))},
         {WORKFLOW: workflow("run: shellcheck 'bin/**/*.sh'"), **SHELLS},
         {WORKFLOW: workflow("run: shellcheck bin/*.sh bin/**/*.sh"), **SHELLS},
         {WORKFLOW: workflow("run: |\n    shopt -s globstar\n    shellcheck bin/**/*.sh"), **SHELLS},
