@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from conductor.store.sqlite.folder import DATABASE_NAME
+from conductor.errors import StorageError
+from conductor.lease.holder import read_holder
+from conductor.store.sqlite.folder import DATABASE_NAME, LockedFolder
 from conductor.store.sqlite.store import SqliteStore
 from conductor.v1 import run_service_pb2 as pb
 from conductor.v1.flow_service_pb2 import Flow
@@ -20,6 +22,7 @@ from conductor.v1.run_service_pb2 import Run
 from servicekit.statuses import Refusal
 from tests.conductor.running_conductor import Running, agent_step, refusal, running_conductor
 from tests.conductor.store.material import damages
+from tests.conductor.test_standby import end_talk, paired, talking, until_active
 from tests.fakes.execution_host import ExecutionHost, finished, said, started
 from tests.kit.repositories import git
 from tests.kit.waiting import until
@@ -167,3 +170,38 @@ async def until_refused(it: Running) -> Refusal:
             told = await refusal(it.runs.CancelRun(pb.CancelRunRequest(name=f"runs/{'0' * 26}")))
             if told.reason != "RUN_NOT_FOUND":
                 return told
+
+
+@pytest.mark.long
+async def test_a_standby_with_a_full_disk_takes_over_and_loses_no_agent(
+    tmp_path: Path, small_disk: Path, database: str
+) -> None:
+    """Keeps K15: what is at work goes on, and only what needs room is refused until there is some."""
+    (tmp_path / "b").symlink_to(small_disk)
+    async with paired(tmp_path, database) as pair:
+        active, standby, run = await talking(pair)
+        fill(small_disk / "ballast")
+        watching = [asyncio.create_task(standby.watch(run))]
+        active.stop.set()
+        await until_active(standby)
+        (pair.workspace / "large").write_bytes(os.urandom(ROOM))
+        refused = await refusal(standby.create(agent_step("more")))
+        await standby.runs.PauseRun(pb.PauseRunRequest(name=run))
+        await standby.runs.ResumeRun(pb.ResumeRunRequest(name=run))
+        await end_talk(pair, watching)
+        (small_disk / "ballast").unlink()
+        resize(small_disk, 16 * ROOM)
+        await standby.create(agent_step("more"))
+
+    assert (refused.code, refused.reason) == ("RESOURCE_EXHAUSTED", "NO_CAPACITY")
+    assert "disk of the conductor's data folder is full" in refused.message
+
+
+def test_a_start_without_room_says_which_folder_needs_some(small_disk: Path) -> None:
+    fill(small_disk / "ballast")
+    folder = small_disk / "data"
+    held = LockedFolder.acquire(folder)
+
+    with pytest.raises(StorageError, match=f"the data folder {folder} cannot be used: No space left"):
+        read_holder(folder, "boot")
+    held.release()

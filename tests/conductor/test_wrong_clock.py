@@ -1,5 +1,6 @@
 """A real conductor is started again on a machine whose wall clock was set meanwhile. See `conductor/clock.py`."""
 
+import asyncio
 import time
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from conductor.v1 import flow_service_pb2 as flow_pb
 from conductor.v1 import run_service_pb2 as pb
 from conductor.v1 import server_service_pb2 as server_pb
 from tests.conductor.running_conductor import Running, agent_step, running_conductor
+from tests.conductor.test_standby import LEASE_SECONDS, paired, role, until_active
 
 pytestmark = pytest.mark.processes
 
@@ -54,3 +56,28 @@ async def test_a_clock_that_jumped_over_a_restart_ends_nothing_early_and_is_beli
     assert begun <= ended.end_time.ToNanoseconds() / 1e9 < created + TIMEOUT
     assert [log["ahead_seconds"] for log in logs if log["event"] == "time_differs"] == [pytest.approx(-HOUR, abs=5)]
     assert again > created + HOUR - 5
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("ahead", [24 * HOUR, -24 * HOUR])
+async def test_the_wall_clock_of_a_standby_moves_no_lease_and_no_time_of_runs(
+    tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch, *, ahead: float
+) -> None:
+    """Keeps K15: the lease ends by the server's clock alone, and the engine's time goes on from there after a takeover."""
+    real = time.time
+    async with paired(tmp_path, database) as pair:
+        active = await pair.start("a")
+        await until_active(active)
+        first = await active.create(agent_step("one"))
+        monkeypatch.setattr(time, "time", lambda: real() + ahead)
+        standby = await pair.start("b")
+        await asyncio.sleep(2 * LEASE_SECONDS)
+        held = [await role(active), await role(standby)]
+        active.stop.set()
+        await until_active(standby)
+        second = await standby.create(agent_step("two"))
+
+    assert held == ["active", "standby"]
+    times = [run.create_time.ToNanoseconds() / 1e9 for run in (first, second)]
+    assert 0.0 < times[1] - times[0] < 60.0
+    assert times == pytest.approx([real()] * 2, abs=60.0)
