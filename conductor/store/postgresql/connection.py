@@ -94,6 +94,12 @@ async def connect(address: DatabaseAddress, settings: dict[str, Any] | None = No
     return connection
 
 
+async def close(connection: Connection) -> None:
+    """Closes a connection, and frees what libpq holds of it: psycopg keeps the buffers of one that broke."""
+    await connection.close()
+    connection.pgconn.finish()
+
+
 def cut(connection: Connection) -> None:
     """Breaks a connection: every call that waits for it fails at once."""
     with suppress(psycopg.Error, OSError):
@@ -152,7 +158,7 @@ class ReaderPool:
     async def _close(self) -> None:
         for _ in range(READERS):
             if (connection := await self._free.get()) is not None:
-                await connection.close()
+                await close(connection)
 
     async def run(self, work: Work[Result]) -> Result:
         """Runs `work` with a connection."""
@@ -178,7 +184,7 @@ class ReaderPool:
         except psycopg.Error as error:
             # What it was doing is not known, and a new one costs little.
             if connection is not None:
-                await connection.close()
+                await close(connection)
             raise translate(error, self._address) from error
         finally:
             self._free.put_nowait(None if connection is None or connection.closed else connection)

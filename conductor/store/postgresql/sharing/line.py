@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 
 from conductor.store.postgresql.address import DatabaseAddress
-from conductor.store.postgresql.connection import Connection, Result, Work, connect, cut
+from conductor.store.postgresql.connection import Connection, Result, Work, close, connect, cut
 from conductor.store.postgresql.failures import translate
 
 
@@ -43,4 +43,4 @@ class Line:
     async def close(self) -> None:
         """Closes the connection."""
         if self._connection is not None:
-            await self._connection.close()
+            await close(self._connection)

@@ -13,13 +13,13 @@ import structlog
 
 from conductor.errors import StorageError
 from conductor.store.postgresql.address import DatabaseAddress
-from conductor.store.postgresql.connection import Connection, ask, connect
+from conductor.store.postgresql.connection import Connection, ask, close, connect, cut
 from conductor.store.postgresql.sharing.line import Line
 
 CHANNEL = "conductor"
 TELL_SECONDS = 0.05
 LOOK_SECONDS = 1.0
-ANSWER_SECONDS = 2.0
+ANSWER_SECONDS = 2.0  # a server that sends notices without a pause answers nothing meanwhile
 MOST_BYTES = 7_900  # of a notice; longer news say that anything may have changed
 
 _log = structlog.get_logger(__name__)
@@ -73,7 +73,7 @@ class Listener:
                     has_failed = False
                     await self._listen(connection)
                 finally:
-                    await connection.close()
+                    await close(connection)
             except (psycopg.Error, StorageError) as error:
                 if not has_failed:
                     _log.warning("listening_failed", error=str(error).partition("\n")[0])
@@ -84,9 +84,18 @@ class Listener:
         await connection.execute(f"LISTEN {CHANNEL}")
         last_id = -1
         while True:
-            found = int((await ask(connection, "SELECT last_id FROM meta"))[0][0])
+            found = await _read_last_id(connection)
             if found != last_id:
                 self._wake([])
             last_id = found
             async for notice in connection.notifies(timeout=LOOK_SECONDS):
                 self._wake(notice.payload.split())
+
+
+async def _read_last_id(connection: Connection) -> int:
+    """Reads the last id, or breaks the connection: what a storm of notices leaves in its buffers must not grow without end."""
+    limit = asyncio.get_running_loop().call_later(ANSWER_SECONDS, cut, connection)
+    try:
+        return int((await ask(connection, "SELECT last_id FROM meta"))[0][0])
+    finally:
+        limit.cancel()

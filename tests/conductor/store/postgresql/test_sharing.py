@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
@@ -10,15 +11,25 @@ from typing import Any
 
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from conductor.core.lease.model import Ask, Lease, Question
 from conductor.errors import DatabaseMovedError, StorageError, StoreLostError, SupersededError
 from conductor.store.postgresql import connection as connections
+from conductor.store.postgresql.address import DatabaseAddress
+from conductor.store.postgresql.sharing import notices
+from conductor.store.postgresql.sharing.notices import Listener
 from conductor.store.postgresql.sharing.store import SharedPostgresqlStore
 from conductor.store.raw import Move
 from conductor.store.shared import Claim
 from tests.conductor.store.material import creation, run_name
 
+STORM = """
+import psycopg, sys
+with psycopg.connect(sys.argv[1], autocommit=True) as connection:
+    while True:
+        connection.execute("SELECT pg_notify('conductor', repeat('x', 7900) || i) FROM generate_series(1, 200) i")
+"""
 pytestmark = pytest.mark.processes
 
 Open = Callable[[], Awaitable[SharedPostgresqlStore]]
@@ -156,6 +167,28 @@ async def test_watchers_of_a_standby_wake_with_and_without_notices(open_store: O
 
     assert took < (0.6 if notifies else 2.5)
     assert (await two.history(run_name(1), 0))[0].position == 1
+
+
+@pytest.mark.long
+async def test_a_storm_of_notices_is_cut_off_and_later_ones_are_heard(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that sends notices without a pause answers no question, and what it sends would fill the memory."""
+    monkeypatch.setattr(notices, "ANSWER_SECONDS", 0.2)
+    await (await SharedPostgresqlStore.open_shared(database)).close()
+    heard = asyncio.Queue[list[str]]()
+    storm = await asyncio.create_subprocess_exec(sys.executable, "-c", STORM, database)
+    with capture_logs() as logs:
+        listening = asyncio.create_task(Listener(DatabaseAddress.read(database), heard.put_nowait).run())
+        async with asyncio.timeout(20):
+            while not any(line["event"] == "listening_failed" for line in logs):
+                await asyncio.sleep(0.05)
+            storm.kill()
+            await storm.wait()
+            with psycopg.connect(database, autocommit=True) as connection:
+                while await heard.get() != ["calm"]:
+                    connection.execute("NOTIFY conductor, 'calm'")
+        listening.cancel()
 
 
 async def test_what_the_ring_held_is_forgotten_with_the_lease(open_store: Open) -> None:
