@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from conductor.cli.text.following import completed
 from conductor.v1 import run_service_pb2
 from servicekit.printing.terminal_text import one_line, printable
 
@@ -160,7 +161,8 @@ def disconnected(told: run_service_pb2.Disconnection, now: float) -> str:
 
 def waiting(text: str) -> str:
     """Returns `waits for a slot of gpu0 …` for a sentence that says so itself, and `waits: No host is connected.` for any other."""
-    return f"w{text[1:].rstrip('.')}" if text.startswith("Waits for ") else f"waits: {text}"
+    told = completed(text)
+    return f"w{told[1:].rstrip('.')}" if told.startswith("Waits for ") else f"waits: {told}"
 
 
 def said_nothing(seconds: float) -> str:

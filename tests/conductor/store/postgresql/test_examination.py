@@ -4,9 +4,10 @@ import psycopg
 import pytest
 
 from conductor.core.model.events.event_parts import FindingCounts
-from conductor.errors import StorageError
+from conductor.errors import DatabaseMovedError, StorageError
 from conductor.store.postgresql.examination import examine, survey
 from conductor.store.postgresql.store import PostgresqlStore
+from conductor.store.raw import Move
 from tests.conductor.store.material import attempt, creation, finding, findings, run_name, settlement, speech
 
 pytestmark = pytest.mark.processes
@@ -70,3 +71,16 @@ async def test_a_database_without_a_conductors_schema_says_so(database: str) -> 
         await examine(database)
 
     assert "start its conductor once" in refused.value.hint
+
+
+async def test_a_database_that_was_moved_is_neither_examined_nor_surveyed(database: str) -> None:
+    """Keeps K15: the doctor and `prune` look at what is served, and say where it went."""
+    await (await PostgresqlStore.open(database)).close()
+    with psycopg.connect(database) as connection:
+        move = Move("/elsewhere", "an id", 1).encode()
+        connection.execute("UPDATE conductor.meta SET moved = %s", (move,))
+
+    for look in (examine, survey):
+        with pytest.raises(DatabaseMovedError, match="was moved to /elsewhere") as refused:
+            await look(database)
+        assert "conductor serve --data /elsewhere" in refused.value.hint
