@@ -74,7 +74,7 @@ def test_a_client_finds_the_active_conductor_by_its_certificate(services: dict[s
         services[name].start()
     wait_until(lambda: "alpha" in asked(tmp_path, a.environment["ADDRESS"], "hosts").stdout)
     b.start()
-    wait_until(lambda: "it is a standby" in asked(tmp_path, b.environment["ADDRESS"], "doctor").stdout)
+    wait_until(lambda: ": standby, " in asked(tmp_path, b.environment["ADDRESS"], "doctor").stdout)
 
     done = asked(tmp_path, both, "handover")
     assert (done.returncode, done.stdout.startswith(f"✔ {b.environment['ADDRESS']} is the active")) == (0, True), done
