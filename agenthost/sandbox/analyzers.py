@@ -5,12 +5,12 @@ import sys
 import sysconfig
 from collections.abc import Sequence
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 
 from agenthost.core.admission.agent_spec import AgentSpec
 from agenthost.core.admission.analyzers import PACKAGES
 from agenthost.sandbox.programs import BESIDE_US, host_program
+from servicekit.release import installed_number
 
 OURS = Path(__file__).parent.parent / "agents/analyzer"
 TO_HAVE_ANALYZERS = "pip install 'conductor-agenthost[survey]'"
@@ -62,12 +62,7 @@ def packaged_version(spec: AgentSpec) -> str:
 
     Two of our analyzers take 80 ms of the processor each to print it, at every start of a host.
     """
-    if not spec.has_packages or not spec.program:
-        return ""
-    try:
-        return metadata.version(spec.program)
-    except metadata.PackageNotFoundError:
-        return ""
+    return installed_number(spec.program) if spec.has_packages and spec.program else ""
 
 
 def version_in(text: str) -> str:

@@ -164,8 +164,8 @@ SENTENCES = [
         "CancelRun needs the role operator, and token:viewer has the role viewer",
         "--role operator",
     ),
-    ("unknown", ("runs",), "the token that the call brings is not valid here", "conductor tokens create"),
-    ("revoked", ("runs",), "the token 'revoked' was revoked", "conductor tokens create"),
+    ("unknown", ("runs",), "the token that the call brings is not valid here", "tokens create NAME --role ROLE"),
+    ("revoked", ("runs",), "the token 'revoked' was revoked", "tokens create NAME --role ROLE"),
     (
         "none",
         ("tokens", "list"),

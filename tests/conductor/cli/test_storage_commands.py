@@ -234,7 +234,7 @@ def test_the_doctor_names_damage_without_a_conductor_and_says_what_to_do(tmp_pat
 
     assert looked.returncode == 1
     assert f"run {run}: journal, position 2" in looked.stdout
-    assert f"let go of what is damaged:  conductor delete {run}" in looked.stdout
+    assert f"let go of what is damaged:  conductor --address 127.0.0.1:1 delete {run}" in looked.stdout
     assert f"✘ there is no database in {tmp_path}/w" in nothing.stdout
     assert (shown.returncode, "✘ this run is damaged" in shown.stdout) == (1, True)
     assert "journal, position 2" in shown.stdout
