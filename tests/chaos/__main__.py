@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tests.chaos.evidence import Reference
 
 SHORT_KILLS, SHORT_DISCONNECTS = 3, 60
+SHARED_DISCONNECTS_OF_A_TWIN = 600  # so that the active conductor is superseded about ten times
 FEW: Mapping[str, Any] = {"callers": 3, "scenarios": FEW_SCENARIOS, "hosts": FEW_HOSTS}
 DEATHS_OF_A_TWIN = 3
 SHOWN_FAULTS = 20
@@ -83,7 +84,8 @@ class Soak:
         times = 1 if self._arguments.short else DEATHS_OF_A_TWIN
         point = TWINS[twin].point
         act = act_of(CONDUCTOR if point in CONDUCTOR_POINTS else HOST, point, times)
-        plan = Plan(self._arguments.seed, (act,), SHORT_DISCONNECTS, twin, **_how(self._arguments), **FEW)
+        disconnects = SHARED_DISCONNECTS_OF_A_TWIN if TWINS[twin].is_shared else SHORT_DISCONNECTS
+        plan = Plan(self._arguments.seed, (act,), disconnects, twin, **_how(self._arguments), **FEW)
         verdict = await live(replace(plan, reference=self.reference))
         found = (
             f"is found, as it must be: {verdict.faults[0]}"

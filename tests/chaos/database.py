@@ -24,7 +24,7 @@ NO_ROOM = "No space left on device"
 _LOG = {"min_wal_size": "32MB", "max_wal_size": "96MB"}
 
 
-# Told by the server, within the transaction of the takeover: was the lease free, one's own, or over?
+# Told by the server, within the transaction of the takeover: was the lease free, one's own, or over? And who writes in an epoch?
 _AUDIT = """
 CREATE TABLE public.takeovers (epoch BIGINT, time TIMESTAMPTZ, holder TEXT, former TEXT, former_end TIMESTAMPTZ);
 CREATE FUNCTION public.note_takeover() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -33,6 +33,14 @@ CREATE FUNCTION public.note_takeover() RETURNS trigger LANGUAGE plpgsql AS $$ BE
 END $$;
 CREATE TRIGGER note_takeover AFTER UPDATE ON conductor.meta FOR EACH ROW WHEN (OLD.epoch <> NEW.epoch)
   EXECUTE FUNCTION public.note_takeover();
+CREATE TABLE public.writers (epoch BIGINT, backend INTEGER, PRIMARY KEY (epoch, backend));
+CREATE FUNCTION public.note_writer() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  INSERT INTO public.writers VALUES (NEW.epoch, pg_backend_pid()) ON CONFLICT DO NOTHING;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER note_writer AFTER UPDATE ON conductor.meta FOR EACH ROW
+  WHEN (OLD.epoch = NEW.epoch AND (OLD.decision, OLD.last_id) IS DISTINCT FROM (NEW.decision, NEW.last_id))
+  EXECUTE FUNCTION public.note_writer();
 """
 
 
@@ -91,6 +99,12 @@ class Database(Service):
                     "SELECT epoch, time, holder, former, greatest(former_end, 'epoch') FROM public.takeovers ORDER BY epoch"
                 ).fetchall()
             ]
+
+    def shared_epochs(self) -> list[int]:
+        """Returns the epochs in which more than one connection wrote: a conductor that was superseded, and the one after it."""
+        with psycopg.connect(self.url) as connection:
+            query = "SELECT epoch FROM public.writers GROUP BY epoch HAVING count(*) > 1 ORDER BY epoch"
+            return [int(epoch) for (epoch,) in connection.execute(query).fetchall()]
 
     @property
     def socket(self) -> str:

@@ -62,6 +62,7 @@ def find_faults(case: Case, evidence: histories.Evidence) -> Iterator[str]:
     """Yields a sentence for everything that is wrong."""
     yield from histories.find_faults(evidence)
     yield from _find_early_takeovers(case.rig)
+    yield from _find_unfenced_writes(case.rig)
     yield from _find_lost_work(case, evidence)
     for story in case.stories.values():
         yield from _compare(case, story)
@@ -72,6 +73,12 @@ def _find_early_takeovers(rig: Rig) -> Iterator[str]:
     for one in rig.database.takeovers() if rig.database else ():
         if one.is_early:
             yield f"epoch {one.epoch} was taken at {one.time}, and the lease of another conductor lasted until {one.former_end}"
+
+
+def _find_unfenced_writes(rig: Rig) -> Iterator[str]:
+    """Finds what a superseded conductor stored, by the database's own account."""
+    for epoch in rig.database.shared_epochs() if rig.database else ():
+        yield f"more than one connection wrote in epoch {epoch}: a superseded conductor stored something"
 
 
 def _find_lost_work(case: Case, evidence: histories.Evidence) -> Iterator[str]:

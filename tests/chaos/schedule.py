@@ -18,6 +18,7 @@ CONDUCTOR = "conductor"
 # On PostgreSQL: a second conductor, and the database itself.
 OTHER = "other"
 DATABASE = "database"
+ACTIVE = "active"  # of two conductors, the one that is
 HOST = "host"  # any of them
 ADOPTING = "H-adopting"
 ALL_POINTS = (*CONDUCTOR_POINTS, *HOST_POINTS)
@@ -220,6 +221,16 @@ def freezes(seed: int, hosts: Sequence[str] = HOSTS, *, is_shared: bool = False)
     while True:
         service = random.choice((CONDUCTOR, *hosts, "", "", *others))
         yield Freeze(random.uniform(*pause), random.uniform(0.2, longest), service)
+
+
+def freezes_of_the_active(seed: int) -> Iterator[Freeze]:
+    """Yields freezes of the active conductor for about as long as its lease, without end.
+
+    It wakes up amid its work, about when the other conductor takes over: later, the other one has used the ids of that work.
+    """
+    random = Random(f"freezes of the active {seed}")
+    while True:
+        yield Freeze(random.uniform(1.0, 3.0), random.uniform(1.8, 3.5), ACTIVE)
 
 
 def fills(seed: int) -> Iterator[Fill]:

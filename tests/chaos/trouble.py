@@ -20,7 +20,7 @@ from tests.chaos.crash_points import LEAST_STREAMS
 from tests.chaos.figures import Figures
 from tests.chaos.network_trouble import NetworkTrouble
 from tests.chaos.rig import STOP_SECONDS, Rig
-from tests.chaos.schedule import ADOPTING, DATABASE, Act, Death, fills, freezes
+from tests.chaos.schedule import ACTIVE, ADOPTING, DATABASE, Act, Death, fills, freezes, freezes_of_the_active
 from tests.chaos.service import Service
 from tests.chaos.superseded import Superseded
 from tests.chaos.watchers import open_channel
@@ -147,6 +147,12 @@ class Trouble:
                 return bool(info.role == "active")
         return False
 
+    async def _find_active(self) -> str:
+        for name, address in self._rig.addresses.items():
+            if await self._is_active(address):
+                return name
+        return ACTIVE
+
     async def _hand_over(self, address: str) -> None:
         async with open_channel(address) as channel:
             stub = server_service_pb2_grpc.ServerServiceStub(channel)
@@ -181,12 +187,16 @@ class Trouble:
         await service.died(5)
 
     async def _freeze(self) -> None:
-        for freeze in freezes(self._seed, self._rig.hosts, is_shared=self._rig.is_shared):
+        rig = self._rig
+        is_of_a_twin = rig.is_shared and rig.twin
+        usual = freezes(self._seed, rig.hosts, is_shared=rig.is_shared)
+        for freeze in freezes_of_the_active(self._seed) if is_of_a_twin else usual:
             await asyncio.sleep(freeze.after)
-            shims = [pid for pid, _ in self._rig.shims()]
-            if not freeze.service and not shims:
+            shims = [pid for pid, _ in rig.shims()]
+            service = await self._find_active() if freeze.service == ACTIVE else freeze.service
+            if not (service or shims) or service not in {"", *rig.everything}:
                 continue
-            tell = self._rig.everything[freeze.service].signal if freeze.service else partial(_tell, shims[0])
+            tell = rig.everything[service].signal if service else partial(_tell, shims[0])
             self._figures.freezes += 1
             tell(signal.SIGSTOP)
             try:

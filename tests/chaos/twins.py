@@ -13,6 +13,7 @@ from typing import Any
 
 TWIN = "CHAOS_TWIN"
 SLOW_DISK_SECONDS = 0.03
+LOOKING_SECONDS = 0.1
 
 
 def break_conductor() -> None:
@@ -142,7 +143,7 @@ def look_at_the_fence_before_the_transaction() -> None:
         identity = self._identity
         if not await self.ask(writer._IS_NEWEST, identity.conductor_id, identity.epoch):
             raise SupersededError
-        await asyncio.sleep(SLOW_DISK_SECONDS)
+        await asyncio.sleep(LOOKING_SECONDS)
         await store(self, statements, **options)
 
     writer.FENCE = _UNFENCED

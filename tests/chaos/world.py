@@ -161,7 +161,7 @@ class World:
         runs = {scenario: await self._ask_for(address, scenario, random) for scenario in self.plan.scenarios}
         found: dict[str, tuple[histories.Outcome, dict[str, dict[str, bytes]]]] = {}
         async with open_channel(address) as channel, asyncio.TaskGroup() as tasks:
-            deciding = tasks.create_task(decide_all(address, random))
+            aside = [tasks.create_task(part) for part in (decide_all(address, random), self.trouble.keep_reviving())]
             for scenario, run in runs.items():
                 story = self.stories[run]
                 if scenario.to_be_cancelled:
@@ -174,7 +174,8 @@ class World:
                     said = evidence.spoken(evidence.stored_history(self.rig, one.run))
                     by_step = {attempt.split("-")[1]: text for attempt, text in said.items()}
                     found[one.scenario.name] = told.outcome, by_step
-            deciding.cancel()
+            for task in aside:
+                task.cancel()
         return found
 
     async def _ask_for(self, address: str, scenario: Scenario, random: Random) -> str:
