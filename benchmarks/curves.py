@@ -26,7 +26,7 @@ TIMES, SHORT_TIMES = Times(1.2, 3.0, 0.5), Times(0.2, 0.4, 0.3)
 INTERVAL = 0.05  # of agents that speak as models do: 20 tokens a second
 AGENTS_OF_RUN, BUSY_AGENTS, FEW_AGENTS = 20, 5, 4
 SLOW_INTERVAL = 2.0
-FRAME_SECONDS = 0.02
+FRAME_SECONDS = 0.01
 
 # Brings the load to a level; returns how many words a second the measured watchers are due.
 Raise = Callable[[Scene, int], Awaitable[float]]
@@ -110,7 +110,7 @@ def curves() -> tuple[Curve, ...]:
         Curve("Runs at once", "runs", (20, 100, 200, 400, 800, 1200, 1600, 2400), Runs()),
         Curve("Agents that say 20 tokens a second", "agents", (20, 40, 80, 120, 160, 240, 320, 480, 640), Agents()),
         Curve("Watchers of a run of 100 tokens a second", "watchers", (5, 25, 50, 100, 150, 200, 300, 400), Watchers()),
-        Curve("Tokens a second of 4 agents", "tokens/s", tuple(100_000 * 2**step for step in range(9)), Tokens()),
+        Curve("Tokens a second of 4 agents", "tokens/s", tuple(100_000 * 2**step for step in range(8)), Tokens()),
     )
 
 

@@ -27,6 +27,7 @@ AGENT, HOST = "speaker", "alpha"
 SLOTS = 100_000
 BEAT_SECONDS = 2.0
 FILLER = "word "
+FRAME_BYTES = 64 * 1024  # a real host cuts its text, too
 
 
 class BeatingHost(HostTeller):
@@ -95,9 +96,10 @@ async def _speak(interval: float, tokens: int, cancelled: asyncio.Event) -> Asyn
     due, rest = time.time() + interval * random.random(), FILLER * (tokens - 1)  # noqa: S311 - so that not all speak at once
     while not cancelled.is_set():
         await asyncio.sleep(max(0.0, due - time.time()))
-        said, now = [], time.time()
-        while due <= now:
+        said, size, now = [], 0, time.time()
+        while due <= now and size < FRAME_BYTES:
             said.append(f"{due * 1e9:019.0f} {rest}")
+            size += len(said[-1])
             due += interval
         if said:
             yield "".join(said)
