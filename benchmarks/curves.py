@@ -107,9 +107,9 @@ async def _watch_busy(scene: Scene) -> str:
 
 def curves() -> tuple[Curve, ...]:
     return (
-        Curve("Runs at once", "runs", (20, 200, 500, 1000, 1500, 2000, 3000), Runs(), 60.0),
-        Curve("Agents that say 20 tokens a second", "agents", (20, 40, 80, 120, 160, 240, 320, 480, 640), Agents()),
-        Curve("Watchers of a run of 100 tokens a second", "watchers", (5, 25, 50, 100, 150, 200, 300, 400), Watchers()),
+        Curve("Runs at once", "runs", (20, 500, 1000, 1500, 2000, 3000), Runs(), 60.0),
+        Curve("Agents that say 20 tokens a second", "agents", (20, 80, 160, 240, 320, 400, 480, 640), Agents()),
+        Curve("Watchers of a run of 100 tokens a second", "watchers", (5, 50, 100, 150, 200, 300, 400), Watchers()),
         Curve("Tokens a second of 4 agents", "tokens/s", tuple(100_000 * 2**step for step in range(8)), Tokens()),
     )
 
