@@ -74,7 +74,7 @@ class Service:
 
     def _note_end(self, code: int) -> None:
         # One that is asked before it listens for that ends by the signal itself.
-        good = {0, -signal.SIGTERM} if self.is_asked else {-signal.SIGKILL}
+        good = {0, -signal.SIGTERM, -signal.SIGINT} if self.is_asked else {-signal.SIGKILL}
         if self.has_given_up:
             return
         if code not in good:
