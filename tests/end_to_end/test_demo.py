@@ -16,7 +16,7 @@ from tests.kit.processes import processes_with
 from tests.kit.repositories import UserRepository
 from tests.kit.waiting import wait_until
 
-SWALLOWS = "def load(text):\n    try:\n        return int(text)\n    except:\n        pass\n"
+CANNOT_FAIL = "def load(text):\n    assert (text, 'nothing to load')\n    return text\n"
 SECONDS = 90
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(2 * SECONDS)]
@@ -57,7 +57,7 @@ def place() -> Iterator[Path]:
 @pytest.fixture
 def repository(tmp_path: Path) -> UserRepository:
     """Makes a repository with something to find, and with a change that is not committed."""
-    made = UserRepository.make(tmp_path / "repository", **{"src/load.py": SWALLOWS})
+    made = UserRepository.make(tmp_path / "repository", **{"src/load.py": CANNOT_FAIL})
     made.write("src/new.py", "print('not committed')\n")
     # Enough to read for being interrupted in the middle of it.
     for number in range(300):
@@ -92,7 +92,7 @@ def test_the_demo_streams_from_two_hosts_and_ends_in_checked_findings(
     assert "survey on alpha" in demo.progress()
     assert "survey on beta" in demo.progress()
     assert "Delivery │ " in demo.progress()
-    assert "src/load.py:4" in demo.out.read_text()
+    assert "src/load.py:2" in demo.out.read_text()
     assert "Quotes checked; conclusions are yours." in demo.out.read_text()
     assert repository.state() == before
     assert demo.processes() == []
