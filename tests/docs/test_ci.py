@@ -49,7 +49,7 @@ def test_the_review_of_the_example_fails_for_what_a_branch_brings(tmp_path: Path
     """Runs the step of the example as a fork's pull request would: the survey, over the change alone."""
     workflow = yaml.safe_load(FILES["github.yml"])
     (step,) = (step for step in workflow["jobs"]["review"]["steps"] if step.get("name") == "Review")
-    repository = UserRepository.make(tmp_path / "work", **{"old.py": "try:\n    x()\nexcept:\n    pass\n"})
+    repository = UserRepository.make(tmp_path / "work", **{"old.py": "def load(x):\n    assert (x, 'nothing')\n"})
     repository.git("update-ref", "refs/remotes/origin/main", "HEAD")
     repository.write("key.py", f'TOKEN = "{"ghp_"}{"aB3dE6gH9jK2mN5pQ8sT1vW4xY7zA0cD3fG6"}"\n')
     repository.commit("a change")
