@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from pathlib import PurePosixPath
 
 from ...files import is_example, is_test, is_tooling
 from ..results import Result
@@ -32,6 +33,12 @@ def is_run_by_hand(result: Result, _: bytes = b"") -> str:
     return "stand in scripts for developers" if is_tooling(result.path) else is_in_example(result)
 
 
+def is_test_environment(result: Result, _: bytes = b"") -> str:
+    """Returns that a file defines environments of tests: some of them try the newest of other projects on purpose."""
+    is_one = PurePosixPath(result.path).name in ("pyproject.toml", "tox.ini", "noxfile.py")
+    return "stand in environments of tests" if is_one else ""
+
+
 LOOKS: Mapping[str, Callable[[Result, bytes], str]] = {
     "DL3002": is_in_example,
     "DL3007": is_for_developers,
@@ -40,6 +47,7 @@ LOOKS: Mapping[str, Callable[[Result, bytes], str]] = {
     "compose-database-without-version": is_in_example,
     "compose-docker-socket-latest": is_in_example,
     "S113": is_run_by_hand,
+    "shell-installs-branch": is_test_environment,
     "go-request-without-timeout": is_run_by_hand,
     "java-swallows-interrupt": is_in_example,
     "dockerfile-program-unchecked": is_for_developers,

@@ -20,7 +20,8 @@ from .named import may_exist
 MAX_DOCUMENTS = 1000
 _SITE = re.compile(
     r"(^|/)(mkdocs\.ya?ml|docusaurus\.config\.\w+|conf\.py|book\.toml|_config\.yml|antora\.yml|hugo\.\w+|sidebars\.\w+"
-    r"|\.vitepress|\.vuepress|_sidebar\.\w+|docs\.json|mint\.json|astro\.config\.\w+|[^/]+\.mdx)(/|$)"
+    r"|\.vitepress|\.vuepress|_sidebar\.\w+|docs\.json|mint\.json|astro\.config\.\w+|[^/]+\.mdx"
+    r"|\d\d+-[^/]+/\d\d+-[^/]+\.md)(/|$)"
 )
 # Links of a changelog were right when they were written.
 _LEFT_ALONE = re.compile(r"(?i)template|(^|/)(changelog|changes|history|releases?|release[_-]notes|news)\b[^/]*$")

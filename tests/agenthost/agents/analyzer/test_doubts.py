@@ -87,6 +87,8 @@ def test_packages_in_given_versions_are_not_told(script: str, left_out: bool) ->
         ("S113", "contrib/a.py", "requests.get(a)", True),
         ("java-swallows-interrupt", "samples/a/B.java", "catch (InterruptedException e) {}", True),
         ("S113", "shop/a.py", "requests.get(a)", False),
+        ("shell-installs-branch", "pyproject.toml", "pip install git+https://a/b", True),
+        ("shell-installs-branch", "Dockerfile", "pip install git+https://a/b", False),
         ("typo", "examples/a/README.md", "offical", True),
         ("typo", "docs/releases/v1.rst", "offical", True),
         ("typo", "docs/a.md", "offical", False),

@@ -118,7 +118,7 @@ def test_a_living_link_is_left_alone(look: Looker, line: str, tmp_path: Path) ->
 
 
 def test_documents_of_a_site_and_changelogs_are_not_judged(look: Looker) -> None:
-    files = ("docs/guide.md", "site/_posts/a.md", "CHANGELOG.md", "pages/source/b.md")
+    files = ("docs/guide.md", "site/_posts/a.md", "CHANGELOG.md", "pages/source/b.md", "manual/10-start/20-first.md")
     made = dict.fromkeys(("mkdocs.yml", "site/_config.yml", "pages/source/index.mdx"), "")
     given = dict.fromkeys(files, "[gone](gone.md)\n") | made
     assert look(find_dead_links, given) == []
