@@ -165,8 +165,10 @@ async def keep_connecting(host: str, port: int, said: bytes | str) -> None:
             connecting = asyncio.open_connection(
                 host, port, local_addr=("127.0.0.2", 0), ssl=context if said == "tls" else None
             )
+            # Python 3.11's `wait_for` may swallow the cancellation that ends this flood.
             with suppress(OSError, TimeoutError):
-                _, writer = await asyncio.wait_for(connecting, 1)
+                async with asyncio.timeout(1):
+                    _, writer = await connecting
                 writers.append(writer)
                 if isinstance(said, bytes):
                     writer.write(said)
