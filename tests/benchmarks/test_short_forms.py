@@ -14,11 +14,13 @@ import pytest
 from benchmarks.__main__ import TITLES
 from benchmarks.measuring import Contender, Report, alternate, digits, ratio
 
-pytestmark = [pytest.mark.processes, pytest.mark.long]
+pytestmark = pytest.mark.processes
 
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.long
+@pytest.mark.soak
 @pytest.mark.timeout(200)
 # Of those that run on either engine, one stands for the others: end-to-end tests run on PostgreSQL, too.
 @pytest.mark.parametrize("asked", [*TITLES, "store --store postgresql"])

@@ -191,6 +191,7 @@ async def test_a_standby_with_a_full_disk_takes_over_and_loses_no_agent(
         await end_talk(pair, watching)
         (small_disk / "ballast").unlink()
         resize(small_disk, 16 * ROOM)
+        await until_active(standby)  # on a busy machine its lease may have run out meanwhile
         await standby.create(agent_step("more"))
 
     assert (refused.code, refused.reason) == ("RESOURCE_EXHAUSTED", "NO_CAPACITY")

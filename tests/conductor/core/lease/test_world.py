@@ -9,7 +9,8 @@ from tests.conductor.core.lease.twins import TWINS
 from tests.conductor.core.lease.world import Rules, World
 
 SEEDS = 12
-MANY_SEEDS = 400
+MANY_SEEDS = 120
+SOAK_SEEDS = 1200
 TWIN_SEEDS = 60
 
 
@@ -39,6 +40,14 @@ def test_the_same_holds_in_many_worlds(conductors: int) -> None:
 
     steps = {f"{one} -> {other}" for one, others in TRANSITIONS.items() for other in others}
     assert steps - seen == set(), "every step between roles happens in these worlds"
+
+
+@pytest.mark.long
+@pytest.mark.soak
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("conductors", [2, 3])
+def test_the_same_holds_in_many_more(conductors: int) -> None:
+    live(conductors, range(MANY_SEEDS, SOAK_SEEDS))
 
 
 @pytest.mark.parametrize("twin", TWINS)
