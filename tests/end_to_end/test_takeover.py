@@ -210,7 +210,9 @@ def test_a_hand_over_and_sigterm_touch_no_agent(duo: Duo) -> None:
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     duo.wait_for_role(standby, "active")
     took = time.monotonic() - begun
-    assert (done.returncode, took < LEASE_SECONDS + 3.0) == (0, True), f"{took:.1f} s with the command's own start; {done}"
+    assert (done.returncode, took < LEASE_SECONDS + 3.0) == (0, True), (
+        f"{took:.1f} s with the command's own start; {done}"
+    )
     assert duo.address(standby) in done.stdout
 
     process = duo.conductors[standby].process
