@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping
 
 from ..results import Result
-from . import images, meanings, names, pipelines, places
+from . import calls, images, meanings, names, pipelines, places
 
 Look = Callable[[Result, bytes], str]
 LOOKS: Mapping[str, Look] = {
     **dict.fromkeys(names.RULES, names.why_not),
     **pipelines.LOOKS,
+    **calls.LOOKS,
     **images.LOOKS,
     **meanings.LOOKS,
     **places.LOOKS,

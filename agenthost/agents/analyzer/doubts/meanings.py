@@ -14,6 +14,7 @@ _NUMBER = re.compile(
 _SWITCHED_OFF = re.compile(r"(?<![\w.])\d+\s*(?:[<>]=?|[!=]==?)\s*\d+(?![\w.])")
 _QUOTED_PATTERN = re.compile(r"=~\s+([\"'])(?:\^|[^\"']*(?:\\[\[\].dsw(]|\.[*+])|[^\"']*[^\"'$ ]\$\1)")
 _ATTRIBUTE = re.compile(r"\s*(?:#\[|///|//)")
+_NAMED_TEST = re.compile(r"`(?:[\w.:]*[.:])?(?:[Tt]est(?:_\w*|[A-Z]\w*|s)?|\w*(?:[a-z0-9]Tests?|_tests?))`")
 _TEST_MODULE = re.compile(r"#\[cfg\(test\)\]\s*\n(?:#\[[^\n]*\]\s*\n)*(?:pub(?:\([^)]*\))?\s+)?mod\s+\w+\s*\{")
 
 
@@ -26,7 +27,9 @@ def _is_switched_off(result: Result, content: bytes) -> str:
 
 
 def _is_of_tests(result: Result, content: bytes) -> str:
-    """Returns that a function of Rust is compiled for tests only."""
+    """Returns that a function is a test itself by its name, or, of Rust, is compiled for tests only."""
+    if _NAMED_TEST.match(result.message):
+        return "are tests"
     if not result.path.endswith(".rs"):
         return ""
     lines = content.decode(errors="replace").split("\n")[: max(result.start_line, 1)]

@@ -30,6 +30,7 @@ _NAMED = re.compile(
 )
 _IS_VALUE = re.compile(r"(?:^|&&|\$\{\{)\s*matrix\.(?P<key>[\w-]+)\s*==\s*'(?P<value>[^']*)'\s*(?:$|&&|\}\})")
 _EVENT = re.compile(r"\$\{\{\s*(?P<value>github\.event\.(?P<key>[a-z_]+)[\w.]*)\s*\}\}")
+_WORD = re.compile(r"[\w.-]+")
 # By what the value is about, the triggers that give it. What a push gives stands in github.event itself.
 _GIVEN_BY = {"pull_request": "pull_request", "issue": "issue", "release": "release", "push": "workflow_call"}
 _FIELDS = {"steps": ("outputs", "outcome", "conclusion"), "needs": ("outputs", "result")}
@@ -112,9 +113,18 @@ def find_never_run(workflow: Workflow) -> Iterator[Finding]:
             given = [text(child(item, match["key"])) for item in items(extra)] if match else []
             computed = any(map(text, (extra, *items(extra)))) or any("${{" in value for value in (*values, *given))
             is_known = bool(values) and all(values) and not computed
-            if match and is_known and match["value"].lower() not in map(str.lower, [*values, *given]):
+            # A remark beside the list says that the value is switched off for now.
+            remarks = _remarks(workflow, child(matrix, match["key"])) if match and is_known else ""
+            known = {*map(str.lower, [*values, *given]), *_WORD.findall(remarks)}
+            if match and is_known and match["value"].lower() not in known:
                 title = f"`{match['key']}` of job `{job.name}` is never `{match['value']}`, so the step never runs"
                 yield sighting(NEVER, cite(workflow.source, line(node)), title)
+
+
+def _remarks(workflow: Workflow, node: Node) -> str:
+    """Returns the comments beside a list, and of the line after it, in lower case."""
+    lines = workflow.source.lines[line(node) - 1 : last_line(node) + 1]
+    return "\n".join(raw.partition("#")[2].lower() for raw in lines)
 
 
 def find_missing_files(workflow: Workflow, snapshot: Snapshot) -> Iterator[Finding]:

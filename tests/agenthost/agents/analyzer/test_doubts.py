@@ -262,3 +262,35 @@ def test_a_branch_that_gets_a_secret_is_told_once() -> None:
         why_not("unpinned-uses", Result("unpinned-uses", "", "", "a.yml", line), text.encode()) for line in (5, 8, 9)
     ]
     assert told == ["repeated", "", ""]
+
+
+@pytest.mark.parametrize(
+    ("rule", "line", "text", "left_out"),
+    [
+        ("no-invalid-fetch-options", 1, "fetch('/a', { body: b });", False),
+        ("no-invalid-fetch-options", 2, "await fetch(\n  `/a/${b}`, { body });", False),
+        ("no-invalid-fetch-options", 2, "fetch(new URL(a), {\n  body: b,\n});\nf(...c);", False),
+        ("no-invalid-fetch-options", 2, "new Request(request, {\n  body: b,\n});", True),
+        ("no-invalid-fetch-options", 2, "fetch('/a', {\n  body: b,\n  ...options,\n});", True),
+        ("python-shell-command-built", 2, "command = 'uv run a'\nrun(command, shell=True)\n", True),
+        ("python-shell-command-built", 4, "if a:\n    c = 'b'\nelse: c = f'{b}'\nrun(c, shell=True)\n", False),
+        ("python-shell-command-built", 3, "c = 'b'\nc += a\nrun(c, shell=True)\n", False),
+        ("python-shell-command-built", 1, "run(f'{b}', shell=True)\n", False),
+    ],
+)
+def test_a_call_is_told_by_what_it_is_given(rule: str, line: int, text: str, left_out: bool) -> None:  # noqa: FBT001 - a table
+    assert bool(why_not(rule, Result(rule, "", "", "a.js", line), text.encode())) is left_out
+
+
+@pytest.mark.parametrize(
+    ("rule", "message", "left_out"),
+    [
+        ("const-comparisons", "Left-hand side of `&&` operator has no effect.", True),
+        ("const-comparisons", "Both sides of the logical operator are the same", False),
+        ("tangled-function", "`ziplistTest` has 900 lines of code", True),
+        ("tangled-function", "`test_lists` has 900 lines of code", True),
+        ("tangled-function", "`latest` has 900 lines of code", False),
+    ],
+)
+def test_what_a_message_says_may_be_no_fault(rule: str, message: str, left_out: bool) -> None:  # noqa: FBT001 - a table
+    assert bool(why_not(rule, Result(rule, "", message, "a.c", 1), b"a\n")) is left_out

@@ -259,3 +259,27 @@ def test_a_link_out_of_the_snapshot_is_no_configuration(tmp_path: Path) -> None:
     (tmp_path / "root/ruff.toml").symlink_to(tmp_path / "outside.toml")
 
     assert not narrow("ruff", tmp_path / "root").leaves_out(result("B006", "a.py"))
+
+
+@pytest.mark.parametrize(
+    ("files", "rule", "is_out"),
+    [
+        (
+            {"package.json": '{"xo": {"rules": {"unicorn/no-invalid-fetch-options": "off"}}}'},
+            "no-invalid-fetch-options",
+            True,
+        ),
+        ({"eslint.config.js": "rules: { 'no-throw-literal': 0, eqeqeq: ['off'] }"}, "no-throw-literal", True),
+        ({".oxlintrc.json": '{"rules": {"no-debugger": ["warn"]}}'}, "no-debugger", False),
+        # For some files it is on.
+        ({"eslint.config.mjs": "{ 'no-debugger': 'off' }, { 'no-debugger': 'error' }"}, "no-debugger", False),
+        ({"sub/.eslintrc": "rules:\n  no-debugger: off\n"}, "no-debugger", False),
+    ],
+)
+def test_what_a_linter_of_javascript_is_told_to_leave_out_is_left_out(
+    tmp_path: Path,
+    files: dict[str, str],
+    rule: str,
+    is_out: bool,  # noqa: FBT001 - a table
+) -> None:
+    assert narrow("oxlint", tmp_path, **files).leaves_out(result(rule, "src/a.ts")) is is_out

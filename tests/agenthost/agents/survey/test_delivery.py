@@ -150,6 +150,7 @@ def test_a_pipeline_that_lets_faults_through_is_found(look: Looker, rule: str, f
         },
         {WORKFLOW: workflow("run: a\n  if: matrix.os == 'A' && matrix.extra == '2'", job=MATRIX)},
         {WORKFLOW: workflow("run: a\n  if: matrix.os == 'c' || github.ref == 'x'", job=MATRIX)},
+        {WORKFLOW: workflow("run: a\n  if: matrix.os == 'c'", job=MATRIX.replace("b]", "b] # c"))},
         {WORKFLOW: workflow("run: a\n  if: matrix.os != 'c'", job=MATRIX)},
         {WORKFLOW: workflow(PUBLISH, on="workflow_dispatch"), **TESTED},
         {WORKFLOW: workflow("uses: softprops/action-gh-release@v3\n  with: {draft: true, files: a}"), **TESTED},
