@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from ..claims.lens import find_broken_claims
 from ..files import language, listed
 from ..pulse import pulse
 from ..reading import grammars
@@ -36,6 +37,7 @@ LENSES: dict[str, dict[str, Callable[[Survey], Iterable[Finding]]]] = {
     "tests": {"larger modules that no test names": find_untested},
     "docs": {
         "links, anchors and badges of the documents": find_dead_links,
+        "what documents tell their readers to open and to run": find_broken_claims,
         "what configuration and scripts name": find_missing,
         "versions of languages that the documents promise": find_contradictions,
     },

@@ -1,0 +1,17 @@
+"""Lets each part look at the documents, which are read once."""
+
+from collections.abc import Iterator
+
+from ..survey.finding import Finding
+from ..survey.survey import Survey
+from .pages import read_pages
+from .sections import find_dead_sections, find_mistaken_addresses, find_undefined_references
+
+_LOOKS = (find_dead_sections, find_undefined_references, find_mistaken_addresses)
+
+
+def find_broken_claims(survey: Survey) -> Iterator[Finding]:
+    """Yields each place where a document tells its readers what does not hold."""
+    pages = read_pages(survey)
+    for look in _LOOKS:
+        yield from look(survey, pages)
