@@ -13,6 +13,9 @@ from typing import Any
 
 from ..claims.lens import find_broken_claims
 from ..files import language, listed
+from ..manifests.ci import find_untested_floor
+from ..manifests.npm import find_in_npm
+from ..manifests.python import find_in_python
 from ..pulse import pulse
 from ..reading import grammars
 from ..reading.snapshot import UNJUDGED, Snapshot
@@ -45,6 +48,9 @@ LENSES: dict[str, dict[str, Callable[[Survey], Iterable[Finding]]]] = {
         "the pipelines, for jobs and releases that let faults through": find_in_pipelines,
         "every text file, for credentials in known formats": find_credentials,
         "certificates, for those that end soon": find_ending_certificates,
+        "manifests of Python, for what users do not need": find_in_python,
+        "manifests of npm, for what is not there": find_in_npm,
+        "which versions of Python and Node.js the pipelines run": find_untested_floor,
     },
 }
 ALL = "all"
