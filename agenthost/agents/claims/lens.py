@@ -4,10 +4,18 @@ from collections.abc import Iterator
 
 from ..survey.finding import Finding
 from ..survey.survey import Survey
+from .commands import find_unknown_commands
+from .manifests import find_missing_files
 from .pages import read_pages
 from .sections import find_dead_sections, find_mistaken_addresses, find_undefined_references
 
-_LOOKS = (find_dead_sections, find_undefined_references, find_mistaken_addresses)
+_LOOKS = (
+    find_dead_sections,
+    find_undefined_references,
+    find_mistaken_addresses,
+    find_unknown_commands,
+    find_missing_files,
+)
 
 
 def find_broken_claims(survey: Survey) -> Iterator[Finding]:

@@ -18,7 +18,7 @@ _LEFT_ALONE = re.compile(
 )
 _PAST = re.compile(r"(?i)(^|/)(migrat\w*|upgrad\w*|proposals?|rfcs?|adrs?|decisions)\b")
 _CONTRIBUTORS = re.compile(
-    r"(?i)(^|/)(contribut\w*|develop\w*|hacking|building|agents|claude|copilot-instructions)\b[\w.-]*\.(md|markdown)$"
+    r"(?i)(^|/)(contribut\w*|develop\w*|hacking|building|agents|claude|copilot-instructions)\b[\w./-]*\.(md|markdown)$"
 )
 _WORK = re.compile(r"(?i)\b(contribut|develop(?!er)|hacking|build|test|lint|set-? ?up for|release)")
 _CODE = re.compile(r"(?ms)^[ >]*(```+|~~~+).*?^[ >]*\1|`[^`\n]+`")

@@ -60,3 +60,68 @@ def test_what_a_changelog_and_a_template_link_to_is_left_alone(look: Looker) -> 
         ("CHANGELOG.md", "docs/releases/1.0.md", "templates/README.md"), "[a](#gone) [b](/docs/guide.md#gone)\n"
     )
     assert look(find_broken_claims, {**GUIDE, **documents}) == []
+
+
+RUNNERS = {
+    "Makefile": "# Targets are test and made.\ntest: lint\n\t@echo fine\n\nlint:\n\ttrue\n",
+    "package.json": '{"scripts": {"build": "x", "test:all": "y"}}',
+    "tox.ini": "[testenv:docs]\n",
+    "noxfile.py": "@nox.session\ndef docs(session): ...\n",
+    "justfile": "check:\n  true\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("Run `make made` first.", "`make made`: there is no target `made`"),
+        ("```sh\n$ make gone  # all\n```", "there is no target `gone`"),
+        ("Run `npm run gone` or `pnpm run test:all`.", "`npm run gone`: there is no script `gone`"),
+        ("Run `tox -e gone`.", "there is no environment `gone`"),
+        ("Run `nox -s gone`.", "there is no session `gone`"),
+        ("Run `just gone`.", "there is no recipe `gone`"),
+        (
+            "Run `make`, `make test`, `make Makefile`, `npm run build`, `tox -e py312`, `nox -s docs` and `just check`.",
+            "",
+        ),
+        ("In your project, run `npm run gone`. We make made.", ""),
+        ("```sh\ncd other\nmake gone\n```", ""),
+    ],
+)
+def test_a_command_is_known_to_its_runner(look: Looker, text: str, told: str) -> None:
+    found = look(find_broken_claims, {"CONTRIBUTING.md": f"# Working\n\n{text}\n", **RUNNERS})
+    assert [told in item.title for item in found] == [True] * bool(told)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"README.md": "# Use it\n\nCall `make gone`.\n", **RUNNERS},
+        {"CONTRIBUTING.md": "Run `make gone`.\n", "Makefile": "%:\n\ttrue\n"},
+        {"CONTRIBUTING.md": "Run `make gone`.\n", **RUNNERS, "CMakeLists.txt": ""},
+        {"CONTRIBUTING.md": "Run `make gone`.\n", "sub/Makefile": "all:\n"},
+    ],
+)
+def test_a_command_that_may_be_known_is_left_alone(look: Looker, files: dict[str, str]) -> None:
+    assert look(find_broken_claims, files) == []
+
+
+TREE = {"src/core/a.py": "", "docs/site/config.ts": "", "docs/site/dist/b.js": "", "conf/one.yml": ""}
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("Install what is in `requirements.txt`.", "`requirements.txt` is nowhere in the repository"),
+        ("```\npip install -r requirements.txt\n```", "`requirements.txt` is nowhere in the repository"),
+        ("```\npython setup.py develop\n```", "`setup.py` is nowhere in the repository"),
+        ("See `src/a.py`.", "`src/a.py` does not exist; `src/core/a.py` does"),
+        ("Edit `docs/site/config.js`.", "`docs/site/config.js` does not exist; `docs/site/config.ts` does"),
+        ("See `src/core/a.py`, `src/none.py`, `gone/a.py` and `docs/site/dist/c.js`.", ""),
+        ("There is no longer a `setup.py`.", ""),
+        ("Add a file such as `src/a.py`.", ""),
+    ],
+)
+def test_a_file_that_a_document_names_exists(look: Looker, line: str, told: str) -> None:
+    found = look(find_broken_claims, {"CONTRIBUTING.md": f"# Working\n\n{line}\n", **TREE})
+    assert [item.title for item in found] == [told] * bool(told)
