@@ -41,7 +41,6 @@ def is_test_environment(result: Result, _: bytes = b"") -> str:
 
 LOOKS: Mapping[str, Callable[[Result, bytes], str]] = {
     "DL3002": is_in_example,
-    "DL3007": is_for_developers,
     "c-allocation-unchecked": is_in_example,
     "compose-database-open": is_in_example,
     "compose-database-without-version": is_in_example,

@@ -13,6 +13,7 @@ from typing import Any
 
 from ...files import is_example, is_test, is_vendored
 from ...reading import yaml_tree
+from ...reading.history import deletions
 from ...reading.snapshot import Snapshot, SourceText
 from ..finding import Finding, cite, sighting
 from ..survey import Survey
@@ -34,8 +35,8 @@ _KEYS = (
     (r"^\.github/labeler\.ya?ml$", "*.*.changed-files.*.*.* *.*.changed-files.*.*"),
 )
 _SCRIPT = r"\.(sh|bash|mk)$|(^|/)((GNUm|M|m)akefile|package\.json|tox\.ini)$|^\.github/workflows/[^/]+\.ya?ml$"
-_RUNS = r"(?:^|[\s;&|(\"'`@])(?:pip3? install[^|;&#]*? (?:-r|--requirement)|python3?|bash|sh|node|ruby|perl|source)[ =]"
-_FILE = r"(?P<file>(?:\./)?[\w.-]+/[\w./-]+\.(?:txt|in|py|sh|bash|[cm]?js|ts|rb|pl|php))(?=$|[\s;&|)\"'`])"
+_RUNS = r"(?:^|[\s;&|(\"'`@])(?:pip3? install[^|;&#]*? (?:-r|--requirement)|python3?|bash|sh|node|ruby|perl|source|go run)[ =]"
+_FILE = r"(?P<file>(?:\./)?[\w.-]+/[\w./-]+\.(?:txt|in|py|sh|bash|[cm]?js|ts|rb|pl|php|go))(?=$|[\s;&|)\"'`])"
 # What a tool is told to read its settings from.
 _SETTINGS = (
     r"(?:\w\s+(?:-c|--config|--project|--rcfile)[ =]|packer (?:build|validate) )[\"']?"
@@ -50,13 +51,21 @@ _LINES = (
     (r"^setup\.py$", r"[\"']/(?:tree|blob)/(?:main|master)/(?P<path>[\w./-]+)[\"']"),
     (_SCRIPT, _RUNS + _FILE),
     (r"\.(sh|bash)$|^\.github/workflows/[^/]+\.ya?ml$", r"^\s*(?:-\s+)?(?:run:\s*)?(?=\./)" + _FILE),
+    (r"(^|/)((GNUm|M|m)akefile|\.?[jJ]ustfile)$|\.mk$", r"^(?:\t| {2,8})[@-]{0,2}" + _FILE),
+    (r"^\.vscode/tasks\.json$", r"^\s*\"command\":\s*\"" + _FILE),
     (_SCRIPT, _SETTINGS),
     (_SCRIPT, _COMPOSE),
 )
 # What stands behind such a line may run in another folder, or with files from elsewhere.
 _MOVES = re.compile(r"\bcd\s|git clone|pushd|--directory|working-directory|\b(wget|curl)\b|compose -f")
+_BRINGS = re.compile(r"git clone|\b(wget|curl)\b")
+_MAKES = r"(?m)(?:>|\s-o)\s*(?:\./)?{0}(?![\w./-])|^(?:\./)?{0}\s*:"
 # What builds and tools make is seldom there.
 _MADE = frozenset(["dist", "build", "lib", "out", "target", "generated", "node_modules", "vendor", ".next", ".nuxt"])
+# A file that another repository is the origin of: it is changed there, and names what some of its copies lack.
+_COPIED = re.compile(
+    r"(?im)^\s*(?:#|//)[^\n]*\b(?:synced|synchronized|synchronised|copied) (?:automatically )?from\s+(?:https?://|[\w.-]+/[\w.-]+)"
+)
 Mention = tuple[SourceText, int, str, str]  # with line, kind and value
 _COMMENT = re.compile(r"(\"(?:\\.|[^\"\\\n])*\")|//[^\n]*|/\*.*?\*/|,(?=\s*[}\]])", re.DOTALL)
 
@@ -70,12 +79,17 @@ def find_missing(survey: Survey) -> Iterator[Finding]:
     mentions = [_values_in(source, keys) for files, keys in _KEYS for source in _matching(survey, paths, files)]
     mentions += [_lines_in(source, pattern) for files, pattern in _LINES for source in _matching(survey, paths, files)]
     for source, number, kind, value in chain.from_iterable(mentions):
+        if _COPIED.search(source.text[:MAX_COLUMNS]):
+            continue
         folder = dirname(source.path) if kind == "key" and not source.path.startswith(".github/") else ""
         is_known = kind != "key" and basename(value.rstrip("/")) in known
         if not is_known and (services if kind == "service" else not _stands(survey.snapshot, value, folder)):
             rule = "lens:missing-command" if kind in {"file", "service"} else "lens:missing-configured-path"
             what = kind if kind in {"file", "service"} else "file or folder"
-            yield sighting(rule, cite(source, number), f"there is no {what} `{value}`, which {source.path} names")
+            commit = deletions().get(normpath(value)) if kind == "file" else ""
+            since = f", since {commit} deleted it" if commit else ""
+            title = f"there is no {what} `{value}`, which {source.path} names{since}"
+            yield sighting(rule, cite(source, number), title)
 
 
 def _values_in(source: SourceText, keys: str) -> Iterator[Mention]:
@@ -86,11 +100,16 @@ def _values_in(source: SourceText, keys: str) -> Iterator[Mention]:
 
 
 def _lines_in(source: SourceText, pattern: str) -> Iterator[Mention]:
+    is_recipe = source.path.lower().endswith(("makefile", ".mk", "justfile"))
     for number, line in enumerate(source.lines, 1):
         if _MOVES.search(line[:MAX_COLUMNS]):
+            if is_recipe and not _BRINGS.search(line[:MAX_COLUMNS]):  # each of its lines has a shell of its own
+                continue
             return
-        match = None if line.lstrip().startswith("#") else re.search(pattern, line[:MAX_COLUMNS])
-        if match:
+        goes_on = number > 1 and source.lines[number - 2].endswith("\\")  # so it may begin with an argument
+        is_told = not (line.lstrip().startswith("#") or (goes_on and pattern.startswith("^")))
+        match = re.search(pattern, line[:MAX_COLUMNS]) if is_told else None
+        if match and not re.search(_MAKES.format(re.escape(match[1].removeprefix("./"))), source.text):
             yield source, number, str(match.lastgroup), match[1]
 
 

@@ -222,6 +222,17 @@ def test_the_token_of_github_in_a_script_is_not_told() -> None:
         ("tangled-function", "a.py", 2, "# cfg(test)\ndef parse():\n", False),
         ("DL3007", ".devcontainer/Dockerfile", 1, "FROM a:latest\n", True),
         ("DL3007", "Dockerfile", 1, "FROM a:latest\n", False),
+        ("DL3007", "Dockerfile", 1, 'FROM quay.io/acme/box:latest\nLABEL maintainer="The Acme Authors"\n', True),
+        ("DL3007", "Dockerfile", 1, 'FROM quay.io/acme/box:latest\nLABEL maintainer="Bo"\n', False),
+        ("DL3006", "Dockerfile", 1, "FROM gitpod/workspace-full\n", True),
+        ("DL3006", "Dockerfile", 1, "FROM nginx\n", False),
+        ("shell-keeps-error-page", "a.sh", 2, "set -e\ncurl https://a.b/c.tgz -o c.tgz\ntar xzf c.tgz\n", True),
+        ("shell-keeps-error-page", "a.sh", 2, "set -e\ncurl -LO https://a.b/c.tgz\ntar xzf c.tgz\n", True),
+        ("shell-keeps-error-page", "a.sh", 2, "set -e\ncurl https://a.b/c -o c\nchmod +x c\n", False),
+        ("shell-keeps-error-page", "a.sh", 1, "curl https://a.b/c.tgz -o c.tgz\ntar xzf c.tgz\n", False),
+        ("shell-keeps-error-page", "a.sh", 2, "set -e\ncurl https://a.b/c.tgz -o c.tgz\ntar xzf c.tgz || :\n", False),
+        ("shell-pipes-download", "Dockerfile", 2, "FROM a\nRUN [ -f /i ] && /i || curl https://a.b | sh\n", True),
+        ("shell-pipes-download", "Dockerfile", 2, "FROM a\nRUN a || curl https://a.b | sh\n", False),
     ],
 )
 def test_what_an_author_means_is_no_fault(rule: str, path: str, line: int, text: str, left_out: bool) -> None:  # noqa: FBT001 - a table
