@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from ..results import Result
-from . import calls, images, meanings, names, pipelines, places
+from . import calls, images, meanings, names, pipelines, places, scripts
 
 Look = Callable[[Result, bytes], str]
 LOOKS: Mapping[str, Look] = {
@@ -20,6 +20,7 @@ KINDS: Mapping[str, Look] = {
     **images.KINDS,
     **meanings.KINDS,
     **places.KINDS,
+    **scripts.KINDS,
 }
 
 

@@ -305,3 +305,35 @@ def test_a_call_is_told_by_what_it_is_given(rule: str, line: int, text: str, lef
 )
 def test_what_a_message_says_may_be_no_fault(rule: str, message: str, left_out: bool) -> None:  # noqa: FBT001 - a table
     assert bool(why_not(rule, Result(rule, "", message, "a.c", 1), b"a\n")) is left_out
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize(
+    ("rule", "path", "line", "text", "kind"),
+    [
+        ("SC1072", "a.sh", 2, "#!/bin/sh\necho 'one that's broken <a>'\n", "refused"),
+        ("SC1072", "a.sh", 2, "#!/bin/sh\n[ a -a \\( b \\) ]\n", ""),
+        ("SC1072", "a.sh", 2, "#!/bin/zsh\necho 'one that's broken <a>'\n", ""),
+        ("SC1072", "a.sh", 2, "echo 'one that's broken <a>'\n", ""),
+        ("SC1072", "a.sh", 2, "#!/bin/sh\nif {{ a }}; then 'b\n", ""),
+        ("SC2048", "a.sh", 1, "$TCLSH tests/run.tcl $*\n", "handed-on"),
+        ("SC2048", "a.sh", 1, "  log $*\n", ""),
+        ("SC2068", "a.sh", 1, "exec java -jar a.jar ${@}\n", "handed-on"),
+        ("SC2068", "a.sh", 1, "for one in $@\n", ""),
+        ("SC2068", "a.sh", 1, "echo $@\n", ""),
+        ("SC2164", "a.sh", 2, '\ncd "$name"\nrm -rf *\n', "changes-files"),
+        ("SC2164", "a.sh", 2, "\ncd build\n\nchmod +x $ENTRY\n", "changes-files"),
+        ("SC2164", "a.sh", 2, "mkdir -p build\ncd build\nrm -rf *\n", ""),
+        ("SC2164", "a.sh", 2, "\ncd build\nmake\n", ""),
+        ("SC2164", "a.sh", 2, '\ncd "$(dirname "$0")"\nrm -rf *\n', ""),
+        ("SC3040", "scripts/a.sh", 2, "#!/bin/sh\nset -o pipefail\n", "by-developers"),
+        ("SC3040", "scripts/a.sh", 3, "#!/bin/sh\napk add a\nset -o pipefail\n", ""),
+        ("SC3040", "scripts/a.sh", 2, "#!/bin/bash\nset -o pipefail\n", ""),
+        ("SC3040", "docker/entry.sh", 2, "#!/bin/sh\nset -o pipefail\n", ""),
+    ],
+)
+def test_what_a_script_does_wrong_for_certain_has_a_rule_of_its_own(
+    rule: str, path: str, line: int, text: str, kind: str
+) -> None:
+    told = kind_of(rule, Result(rule, "", "", path, line), text.encode())
+    assert told == (f"{rule}/{kind}" if kind else rule)

@@ -35,5 +35,7 @@ def test_shellcheck_is_asked_in_workflows_for_rules_that_the_table_keeps_and_for
     table = tomllib.loads(TABLE.read_text())[spec["analyzer"]["tool"]]
     kept = {rule.partition("/")[0] for rule, entry in table.items() if "drop" not in entry}
 
-    assert asked - kept == set(spec["analyzer"]["unparsed"])
+    unparsed = set(spec["analyzer"]["unparsed"])
+    assert asked - kept == unparsed - kept  # a rule of what it cannot parse may be kept, too
+    assert unparsed <= asked
     assert "SC2251" in asked
