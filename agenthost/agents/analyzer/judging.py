@@ -119,7 +119,7 @@ class Judge:
         """Returns a result by the rule that is told, and why its lines, up to the end that its tool gives, make it an exception."""
         rule = result.rule.rpartition("/")[2]  # some tools put their name before a rule
         texts = self._unless.get(rule, ())
-        if not texts and rule not in doubts.LOOKS and rule not in doubts.KINDS:
+        if not texts and not doubts.is_doubted(rule):
             return result, ""
         self._looks += 1
         if self._looks > MAX_LOOKS:
@@ -130,7 +130,7 @@ class Judge:
         if any(text.encode() in line for text in texts for line in lines):
             why = "the agent's spec excepts"
         reason = f"of {rule} that {why}" if why and why != REPEATED else why
-        return replace(result, rule=doubts.kind_of(rule, result, content)), reason
+        return replace(result, rule=doubts.kind_of(rule, result, content, self.root)), reason
 
     def _is_narrowed(self, result: Result) -> bool:
         if isinstance(result, RawResult) and result.is_suppressed:

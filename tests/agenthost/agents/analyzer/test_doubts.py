@@ -1,5 +1,7 @@
 """A second look at results: what is no fault is not told, as a name that is defined after all; some have a rule of their own."""
 
+from pathlib import Path
+
 import pytest
 
 from agenthost.agents.analyzer.doubts import kind_of, why_not
@@ -264,6 +266,37 @@ def test_a_program_that_checks_no_certificate_is_graver_than_one_connection() ->
 def test_a_condition_of_the_tests_is_less_grave_than_one_of_the_product() -> None:
     assert kind_of("SC2070", Result("SC2070", "", "", "test/a.sh", 1), b"") == "SC2070/of-tests"
     assert kind_of("SC2070", Result("SC2070", "", "", "a.sh", 1), b"") == "SC2070"
+
+
+@pytest.mark.parametrize(
+    ("job", "uses", "others", "kind"),
+    [
+        ("env: {A: '${{ secrets.KEY }}'}", "a/b@v1", "c/d@v1", ""),
+        ("permissions: {contents: write}", "a/b@v1", "c/d@v1", ""),
+        ("permissions: write-all", "a/b@v1", "c/d@v1", ""),
+        ("runs-on: a", "pypa/gh-action-pypi-publish@release/v1", "c/d@v1", ""),
+        ("permissions: {contents: read}", "a/publish@v1", "c/d@v1", "/light"),
+        ("env: {A: '${{ secrets.GITHUB_TOKEN }}'}", "a/b@v1", "c/d@v1", "/light"),
+        ("env: {A: '${{ secrets.CODECOV_TOKEN }}'}", "a/b@v1", "c/d@v1", "/light"),
+        ("runs-on: a", "a/b@v1", "c/d@v1", "/light"),
+        ("runs-on: a", "a/b@master", "c/d@v1", "/branch"),
+        ("runs-on: a", "dtolnay/rust-toolchain@master", "c/d@v1", "/light"),
+        ("runs-on: a", "a/b@v1", f"c/d@{'0' * 40}", "/slip"),
+        ("runs-on: a", "a/b@master", f"c/d@{'0' * 40}", "/slip"),
+        ("permissions: {packages: write}", "a/b@v1", f"c/d@{'0' * 40}", ""),
+    ],
+)
+def test_an_action_without_a_commit_weighs_by_what_its_job_holds(
+    tmp_path: Path, job: str, uses: str, others: str, kind: str
+) -> None:
+    head = f"on: push\njobs:\n  first:\n    {job}\n    steps:\n      - uses: {uses}\n"
+    content = head + "  other:\n    env: {A: '${{ secrets.KEY }}'}\n    steps:\n      - run: a\n"
+    (tmp_path / ".github/workflows").mkdir(parents=True)
+    (tmp_path / ".github/workflows/b.yml").write_text(
+        f"      - uses: {others}\n" * 4 + "      - uses: actions/x@v1\n" * 9
+    )
+    rule = "unpinned-uses"
+    assert kind_of(rule, Result(rule, "", "", "a.yml", 6), content.encode(), tmp_path) == f"{rule}{kind}"
 
 
 def test_a_branch_that_gets_a_secret_is_told_once() -> None:
