@@ -68,6 +68,30 @@ _UNSEEN = re.compile(
     r"|pywin32|itsdangerous|orjson|ujson|brotli|brotlipy|cryptography|pyopenssl|ndg-.*|flower|sentencepiece|accelerate|tiktoken"
     r"|safetensors|triton|ipython|ipykernel|notebook|pre-commit|tox|nox|black|ruff|mypy|isort|pylint|coverage|h2|socksio|pysocks|lxml"
 )
+# What other packages are sure to bring, by the packages: users get it all the same.
+_BROUGHT: Mapping[str, tuple[str, ...]] = {
+    "certifi": ("requests", "httpx", "sentry-sdk"),
+    "charset-normalizer": ("requests",),
+    "click": ("typer", "flask", "celery", "uvicorn", "black", "dask"),
+    "botocore": ("boto3",),
+    "httpx": ("openai", "anthropic", "ollama", "groq"),
+    "idna": ("requests", "httpx"),
+    "jinja2": ("flask",),
+    "numpy": ("pandas", "scipy", "scikit-learn", "matplotlib", "seaborn", "opencv-python", "scikit-image"),
+    "packaging": ("matplotlib", "scikit-image", "transformers"),
+    "pydantic": ("fastapi", "openai", "anthropic", "langchain", "pydantic-settings", "sqlmodel"),
+    "rich": ("typer",),
+    "six": ("python-dateutil",),
+    "sqlalchemy": ("sqlmodel", "flask-sqlalchemy", "alembic"),
+    "starlette": ("fastapi",),
+    "urllib3": ("requests", "botocore", "boto3", "selenium", "sentry-sdk"),
+    "werkzeug": ("flask",),
+}
+# Programs that let a model write code, and that run it: the code imports what they list.
+_MODELS = frozenset("anthropic google-genai google-generativeai groq langchain litellm ollama openai".split())  # noqa: SIM905
+_RUNS_CODE = re.compile(
+    r"sys\.executable|\bexec\(|\bpip install\b|\buv run\b|[\"'](?:python3?|jupyter)[\"' ]|\bnbclient\b"
+)
 _READ = re.compile(
     r"\.(py|pyi|pyx|ipynb|toml|cfg|ini|ya?ml|json|sh|bash|bat|ps1|tf|j2|html|in|spec|env|conf|service)$|(^|/)[^.]*$|file$"
 )
@@ -89,6 +113,8 @@ class Uses:
     def is_unused(self, one: Declared) -> bool:
         """Returns whether it is certain that nothing uses a distribution."""
         if one.is_doubtful or _UNSEEN.fullmatch(one.key) or one.key.split("-")[0] in _SHARED:
+            return False
+        if self._names.intersection(_BROUGHT.get(one.key, ())) or self._runs_code_of_models:
             return False
         modules = MODULES.get(one.key) or ((one.key.replace("-", "_"),) if one.key in SAME_NAME else ())
         if not modules and self._unexplained:
@@ -120,6 +146,11 @@ class Uses:
                     raise OverflowError(f"the project has more than {MAX_CHARACTERS:,} characters")
                 found |= {path: source.text} if source else {}
         return found
+
+    @cached_property
+    def _runs_code_of_models(self) -> bool:
+        code = (text for path, text in self._texts.items() if path.endswith(".py"))
+        return bool(_MODELS & self._names) and any(_RUNS_CODE.search(text) for text in code)
 
     @cached_property
     def _unexplained(self) -> frozenset[str]:

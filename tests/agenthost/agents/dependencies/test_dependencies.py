@@ -85,6 +85,26 @@ def test_a_name_in_doubt_is_used(name: str, path: str, text: str, is_unused: obj
     assert Uses(snapshot, declared).is_unused(declared[0]) is is_unused
 
 
+@pytest.mark.parametrize(
+    ("others", "code", "is_unused"),
+    [
+        ("flask", "import flask\n", False),  # which brings it
+        ("yarl", "import yarl\n", True),
+        (
+            "openai",
+            "import openai\nsubprocess.run([sys.executable, path])\n",
+            False,
+        ),  # code that a model wrote may import it
+        ("openai", "import openai\n", True),
+    ],
+)
+def test_what_users_get_or_run_all_the_same_is_used(others: str, code: str, is_unused: object, tmp_path: Path) -> None:
+    snapshot = write(tmp_path, {"requirements.txt": f"click\n{others}\n", "a.py": code})
+    declared = projects(snapshot)[""]
+
+    assert Uses(snapshot, declared).is_unused(declared[0]) is is_unused
+
+
 @pytest.mark.processes
 def test_deptry_reads_our_list_and_no_settings_of_the_project(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
