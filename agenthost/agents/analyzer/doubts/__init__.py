@@ -14,6 +14,7 @@ LOOKS: Mapping[str, Look] = {
     **images.LOOKS,
     **meanings.LOOKS,
     **places.LOOKS,
+    **scripts.LOOKS,
 }
 KINDS: Mapping[str, Look] = {
     names.UNDEFINED: names.kind_of,

@@ -68,6 +68,14 @@ def _kind_of_bash(result: Result, content: bytes) -> str:
     return "by-developers" if is_sh and is_tooling(result.path) and not _OTHER_SHELL.search(content) else ""
 
 
+def _is_cleaning(result: Result, content: bytes) -> str:
+    """Returns that a recipe is of targets that clean up, where nothing that fails is missed."""
+    lines = content.decode(errors="replace").split("\n")[: max(result.start_line - 1, 0)]
+    target = next((line for line in reversed(lines) if line[:1] not in ("", "\t", " ", "#")), "")
+    return "only clean up" if re.search(r"clean|uninstall", target.partition(":")[0]) else ""
+
+
+LOOKS: Mapping[str, Callable[[Result, bytes], str]] = {"makefile-loop-hides-failure": _is_cleaning}
 KINDS: Mapping[str, Callable[[Result, bytes], str]] = {
     "SC1072": _kind_of_unparsed,
     "SC2048": _kind_of_arguments,

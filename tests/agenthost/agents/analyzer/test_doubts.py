@@ -234,6 +234,8 @@ def test_the_token_of_github_in_a_script_is_not_told() -> None:
         ("shell-keeps-error-page", "a.sh", 1, "curl https://a.b/c.tgz -o c.tgz\ntar xzf c.tgz\n", False),
         ("shell-keeps-error-page", "a.sh", 2, "set -e\ncurl https://a.b/c.tgz -o c.tgz\ntar xzf c.tgz || :\n", False),
         ("shell-pipes-download", "Dockerfile", 2, "FROM a\nRUN [ -f /i ] && /i || curl https://a.b | sh\n", True),
+        ("makefile-loop-hides-failure", "Makefile", 3, "clean distclean:\n\ta\n\tfor a in b; do c $@; done\n", True),
+        ("makefile-loop-hides-failure", "Makefile", 2, "install: clean\n\tfor a in b; do c $@; done\n", False),
         ("shell-pipes-download", "Dockerfile", 2, "FROM a\nRUN a || curl https://a.b | sh\n", False),
     ],
 )
