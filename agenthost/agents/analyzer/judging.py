@@ -13,6 +13,7 @@ from ..reading.snapshot import read_bytes
 from . import doubts
 from .blocks.blocks import Blocks
 from .doubts.pipelines import REPEATED
+from .narrowing.repository import Repository
 from .results import Narrowing, Result
 from .sarif.values import RawResult
 from .selection import head_of
@@ -31,7 +32,7 @@ EXCEPTED_LINES = 4  # after a result: some tools name the beginning of a call on
 class Judge:
     """Says of each result whether it counts, and which come first. `given` are the files that the tool was given, by path.
 
-    `changed` are the files that the run is about, in a comparison.
+    `changed` are the files that the run is about in a comparison with the commit `base`.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Judge:
         *,
         changed: Collection[str] = (),
         blocks: Blocks | None = None,
+        base: str = "",
     ) -> None:
         self.root, self.work, self._given, self._unless = root, work, given, unless or {}
         self._places: dict[str, tuple[str, str]] = {}
@@ -52,6 +54,7 @@ class Judge:
         self._looks = 0
         self._changed = frozenset(changed)
         self._blocks = blocks
+        self._around = doubts.Around(Repository(root), Repository(root, base))
         # Some tools write a path with `%41` into a URI as it stands, and it was read as `A`.
         self._unquoted = {_unquoted(path): path for path in given if "%" in path}
         self.narrowing = narrowing
@@ -125,7 +128,7 @@ class Judge:
         if self._looks > MAX_LOOKS:
             return result, f"of {rule} that come after {MAX_LOOKS:,} others"
         content = _read(self.root / result.path)
-        why = doubts.why_not(rule, result, content)
+        why = doubts.why_not(rule, result, content, self._around)
         lines = content.split(b"\n")[result.start_line - 1 : end + EXCEPTED_LINES] if texts and not why else []
         if any(text.encode() in line for text in texts for line in lines):
             why = "the agent's spec excepts"

@@ -51,7 +51,7 @@ def main(
         selection = select(root, settings.files)
         narrowing = _narrowing(settings, root, base, voice)
     blocks = Blocks(settings.blocks, root, work) if settings.blocks else None
-    judge = Judge(root, work, selection.kinds, narrowing, settings.unless, changed=changed, blocks=blocks)
+    judge = Judge(root, work, selection.kinds, narrowing, settings.unless, changed=changed, blocks=blocks, base=base)
     tally = Tally(settings, selection, judge)
     if selection.kinds or not settings.files:
         _Driver(settings, judge, tally, voice, blocks).drive(selection)

@@ -12,7 +12,7 @@ from .judging import NARROWED, OF_TESTS, Judge
 from .results import Result
 from .sarif.values import RawResult, Rule
 
-MAX_PLACES = 40  # that become findings, of a rule
+MAX_PLACES = 400  # that become findings, of a rule
 MAX_RULES = 1000
 MAX_FILES = 20_000  # that are told apart, of all rules together
 OTHER_RULES = "other rules"

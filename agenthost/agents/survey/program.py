@@ -59,7 +59,7 @@ INVENTORY = "inventory"
 RETIRED = {
     "risks": "The lens risks has given way to analyzers: ruff, zizmor, shellcheck and others look for what it found."
 }
-MAX_PLACES = 40  # that become findings, of a rule; all are counted
+MAX_PLACES = 100  # that become findings, of a rule; all are counted
 MAX_TOLD = 5
 LENS_SECONDS = 60.0
 ALL_SECONDS = 100.0

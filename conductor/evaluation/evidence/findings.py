@@ -7,6 +7,7 @@ from typing import Any
 
 MAX_FINDINGS = 500
 MAX_EVIDENCE = 20
+MAX_PLACES = 500  # of a folded finding, with those of its evidence
 MAX_CLAIM_CHARACTERS = 4000
 MAX_LINE, MAX_LINE_CHARACTERS = 10_000_000, 20
 MAX_NOTES = 20
@@ -27,11 +28,12 @@ OPTIONAL = (
     "cause",
     "count",
     "total",
+    "unlisted",
     "verdict",
     "verdict_reason",
     "rank",
 )
-LISTS = ("models", "contradicts")
+LISTS = ("models", "contradicts", "more_places")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,9 @@ class Finding:
     cause: str = ""
     count: int = 0
     total: int = 0
+    # Of a folded one: the places behind its evidence, as `path:line`, and how many there are besides these.
+    more_places: tuple[str, ...] = ()
+    unlisted: int = 0
     # The distinct models that found it; an agent's name stands for one that asks no model.
     models: tuple[str, ...] = ()
     # After a merge: a sceptic's verdict with its own quotes, the ids of findings that say the opposite, and its place in the order.
@@ -282,5 +287,6 @@ def _from_document(value: dict[str, Any]) -> Finding:
         **{name: value[name] for name in OPTIONAL if name in value},
         models=tuple(value.get("models", ())),
         contradicts=tuple(value.get("contradicts", ())),
+        more_places=tuple(value.get("more_places", ())),
         verdict_evidence=read_judged(value.get("verdict_evidence")),
     )

@@ -13,7 +13,8 @@ The identity of a folded finding is its `cause`, never a place, a number or a ti
    identity that its check gave it (see `fingerprints`).
 
 Shown are up to `MAX_EVIDENCE` places that exist: product code first and tests last, then what the tool thinks worse of, then by
-path. `count` is the true number, also of those that the tool only counted.
+path. The others, up to `MAX_PLACES` in all, are listed as `more_places`. `count` is the true number, also of those that the tool
+only counted; `unlisted` is how many of these stand in neither list.
 """
 
 import re
@@ -24,6 +25,7 @@ from typing import NamedTuple
 from conductor.evaluation.evidence.findings import (
     MAX_CLAIM_CHARACTERS,
     MAX_EVIDENCE,
+    MAX_PLACES,
     SEVERITIES,
     Finding,
 )
@@ -73,6 +75,7 @@ def fold(cause: str, findings: Sequence[Finding], rule: Rule, known: Known = UNK
     severity = rule.severity or min((finding.severity for finding in ordered), key=SEVERITIES.index)
     if rule.severity and places and all(is_test(place.path) for place in places):
         severity = max(severity, MOST_SEVERE_IN_TESTS, key=SEVERITIES.index)  # it reaches no user
+    listed = places[:MAX_PLACES]
     anchor, fingerprint = fingerprint_of_cause(cause) if cause else (first.anchor, first.fingerprint)
     return replace(
         first,
@@ -93,6 +96,8 @@ def fold(cause: str, findings: Sequence[Finding], rule: Rule, known: Known = UNK
         cause=cause,
         count=count if cause else 0,
         total=total if cause else 0,
+        more_places=tuple(f"{place.path}:{place.first_line}" for place in listed[MAX_EVIDENCE:]) if cause else (),
+        unlisted=count - len(listed) if cause and listed else 0,
     )
 
 

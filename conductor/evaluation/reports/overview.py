@@ -15,6 +15,8 @@ from conductor.evaluation.reports.judged import judged
 
 MAX_THINGS = 5
 MAX_OTHER_PLACES = 4
+MAX_VALUES, MAX_VALUE_CHARACTERS = 3, 80
+PROSE = (".md", ".mdx", ".rst", ".adoc")
 MAX_LINES = 40
 MAX_WHY_CHARACTERS = 400
 MAX_PATHS = 5
@@ -176,6 +178,16 @@ def other_places(finding: Mapping[str, Any]) -> list[str]:
     """Returns a few places beside the one that stands for a finding."""
     first = primary(finding)
     return [place(one) for one in finding["evidence"] if one is not first][:MAX_OTHER_PLACES]
+
+
+def values(finding: Mapping[str, Any]) -> list[str]:
+    """Returns a few short lines that stand at a finding's places, such as its image; none where its title names one."""
+    if "`" in finding["title"]:
+        return []
+    places = [item for item in finding["evidence"] if item["status"] != "missing"]
+    quotes = (item["quote"].strip() for item in places if not item["path"].endswith(PROSE))
+    short = (quote for quote in quotes if quote and "\n" not in quote and len(quote) <= MAX_VALUE_CHARACTERS)
+    return list(dict.fromkeys(quote for quote in short if not quote.startswith("name:")))[:MAX_VALUES]
 
 
 def _why(claim: str, paragraphs: int) -> str:

@@ -17,6 +17,7 @@ from conductor.evaluation.evidence.ranking import REFUTED, order
 from conductor.evaluation.reports.asked import first_about
 from conductor.evaluation.reports.bands import LARGE, is_in_full
 from conductor.evaluation.reports.overview import falls_short, finders, line_of, other_places, overview
+from conductor.evaluation.reports.overview import values as values_of
 from conductor.evaluation.reports.results import Result, shortened, whole
 from conductor.evaluation.reports.run_facts import list_answering
 from conductor.evaluation.reports.shortening import leave_out, shorter
@@ -124,7 +125,10 @@ def _section(title: str, found: Sequence[dict[str, Any]], values: Mapping[str, A
         if is_in_full(one, first, values["band"])
     ]
     others = [one for one in found if not is_in_full(one, first, values["band"])]
-    lines = [{**line_of(one), "others": other_places(one)} for one in others] if values["band"] == LARGE else []
+    lines = [
+        {**line_of(one), "others": other_places(one), "values": values_of(one)}
+        for one in (others if values["band"] == LARGE else ())
+    ]
     told = len(shown) + len(lines)
     return {
         "title": title,

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from conductor.evaluation.reports.bands import beside, is_in_full, seen_too
-from conductor.evaluation.reports.overview import falls_short, is_proven, other_places
+from conductor.evaluation.reports.overview import falls_short, is_proven, other_places, values
 
 
 def found(severity: str, number: int, **more: Any) -> list[dict[str, Any]]:
@@ -90,3 +90,13 @@ def test_a_line_names_a_few_other_places_of_its_finding() -> None:
     evidence = [{"path": "a.py", "start_line": line, "end_line": line, "status": "placed"} for line in range(1, 9)]
 
     assert other_places({"evidence": evidence}) == ["a.py:2", "a.py:3", "a.py:4", "a.py:5"]
+
+
+def test_a_line_of_a_finding_holds_the_values_that_it_is_about() -> None:
+    quotes = ["  - uses: a/b@v1", "  - uses: a/b@v1", "  - uses: c/d@v2", "name: CI", "two\nlines", "x" * 100, ""]
+    evidence = [{"path": "a.yml", "start_line": 1, "status": "placed", "quote": quote} for quote in quotes]
+    evidence.append({"path": "a.md", "start_line": 1, "status": "placed", "quote": "A sentence."})
+    finding = {"title": "2 actions are old", "evidence": evidence}
+
+    assert values(finding) == ["- uses: a/b@v1", "- uses: c/d@v2"]
+    assert values({**finding, "title": "`a/b` is old"}) == []

@@ -5,7 +5,7 @@ from typing import Any
 
 from agenthost.agents.files import is_test as is_test_to_hosts
 from conductor.evaluation.evidence.comparison import compare
-from conductor.evaluation.evidence.findings import Evidence, Finding, Found, read_document
+from conductor.evaluation.evidence.findings import MAX_PLACES, Evidence, Finding, Found, read_document
 from conductor.evaluation.evidence.rulings import Ruled, judge_by_rules
 from conductor.evaluation.evidence.test_code import is_test
 from conductor.flows.library.rule_table import read_rule_table
@@ -106,6 +106,23 @@ def test_the_number_is_the_true_one_beyond_what_a_tool_hands_in() -> None:
     (kept,) = ruled(*(found("ruff:F821", line=line) for line in range(1, 41)), counts={"ruff:F821": 300}).kept
 
     assert (kept.count, len(kept.evidence), kept.title) == (300, 20, "says ruff:F821 (300 places)")
+
+
+def test_the_places_behind_those_that_are_shown_are_listed_and_the_rest_is_counted() -> None:
+    findings = [found("ruff:F821", line=line) for line in range(1, 41)]
+    (few,), (kept,) = ruled(*findings[:3]).kept, ruled(*findings, counts={"ruff:F821": 300}).kept
+
+    shown = [f"{place.path}:{place.first_line}" for place in kept.evidence]
+    assert len({*shown, *kept.more_places}) == 40
+    assert (len(kept.more_places), kept.unlisted) == (20, 260)
+    assert (few.more_places, few.unlisted) == ((), 0)
+    assert read_document({"findings": [kept.as_json()]}) == (kept,)
+
+
+def test_a_folded_finding_lists_a_bounded_number_of_places() -> None:
+    (kept,) = ruled(*(found("ruff:F821", line=line) for line in range(1, MAX_PLACES + 8))).kept
+
+    assert (len(kept.evidence) + len(kept.more_places), kept.unlisted) == (MAX_PLACES, 7)
 
 
 def test_a_folded_finding_is_the_same_when_a_place_comes_before_the_others_and_when_the_first_goes() -> None:

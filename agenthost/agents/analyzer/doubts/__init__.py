@@ -2,9 +2,19 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
+from ..narrowing.repository import Repository
 from ..results import Result
-from . import calls, images, meanings, names, pinning, pipelines, places, scripts
+from . import calls, checks, images, meanings, names, owners, pinning, pipelines, places, runs, scripts, users
+
+
+class Around(NamedTuple):
+    """The files around a result: as they are, and in a comparison as the base has them, which no change can alter."""
+
+    here: Repository
+    settled: Repository
+
 
 Look = Callable[[Result, bytes], str]
 LOOKS: Mapping[str, Look] = {
@@ -18,11 +28,19 @@ LOOKS: Mapping[str, Look] = {
 }
 KINDS: Mapping[str, Look] = {
     names.UNDEFINED: names.kind_of,
+    **checks.KINDS,
     **pipelines.KINDS,
     **images.KINDS,
     **meanings.KINDS,
     **places.KINDS,
     **scripts.KINDS,
+}
+_IS_OWN = ("unpinned-uses", "workflow-branch-gets-secret", "workflow-branch-runs-for-strangers")
+# What other files tell.
+WIDER: Mapping[str, Callable[[Result, bytes, Around], str]] = {
+    **dict.fromkeys(_IS_OWN, lambda result, content, around: owners.why_not(result, content, around.settled)),
+    "DL3002": lambda result, content, around: users.why_not(result, content, around.here),
+    "js-script-fails-silently": lambda result, content, around: runs.why_not(result, content, around.here),
 }
 
 # What other files decide, too.
@@ -31,12 +49,13 @@ KINDS_IN_TREE: Mapping[str, Callable[[Result, bytes, Path], str]] = {"unpinned-u
 
 def is_doubted(rule: str) -> bool:
     """Tells whether results of a rule get a second look."""
-    return rule in LOOKS or rule in KINDS or rule in KINDS_IN_TREE
+    return rule in LOOKS or rule in KINDS or rule in KINDS_IN_TREE or rule in WIDER
 
 
-def why_not(rule: str, result: Result, content: bytes) -> str:
+def why_not(rule: str, result: Result, content: bytes, around: Around | None = None) -> str:
     """Returns why a result does not count, to follow "those of RULE that"; nothing where it does."""
-    return LOOKS[rule](result, content) if rule in LOOKS else ""
+    why = LOOKS[rule](result, content) if rule in LOOKS else ""
+    return why or (WIDER[rule](result, content, around) if rule in WIDER and around else "")
 
 
 def kind_of(rule: str, result: Result, content: bytes, root: Path | None = None) -> str:

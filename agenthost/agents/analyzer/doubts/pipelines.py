@@ -4,8 +4,9 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
 
+from ...reading.permissions import uses_nothing
 from ...reading.snapshot import SourceText
-from ...reading.workflows import Job, read_workflow
+from ...reading.workflows import Job, Workflow, read_workflow
 from ...reading.yaml_tree import child, is_available, line, text
 from ..results import Result
 
@@ -13,6 +14,7 @@ REPEATED = "repeated"  # what is told of the whole file
 MAX_BLOCK_LINES = 100
 MAX_SMALL_STEPS = 2
 _UNSET = "no permissions: block"
+_AT_THE_TOP = re.compile(r": write is overly broad at the workflow level")
 # By what an action's line holds, why its tag or branch is not told.
 _SHARED = {
     "/.github/workflows/": "call an organization's shared workflows",
@@ -84,6 +86,8 @@ def _is_no_excess(result: Result, content: bytes) -> str:
     """Returns that nothing may be written, or that another result tells of the file: of all jobs, its own or the first is told."""
     if "read-all" in result.message:
         return "give permission to read only"
+    if _AT_THE_TOP.search(result.message):
+        return _is_for_most(result, content)
     here = _line(result, content)
     if _UNSET not in result.message or not here[:1].isspace():
         return ""
@@ -91,7 +95,16 @@ def _is_no_excess(result: Result, content: bytes) -> str:
     is_called = bool(
         re.search(r"(?m)^on:\s*\[?\s*workflow_call|^\s+workflow_call\s*:", content.decode(errors="replace"))
     )
-    return REPEATED if len(unset) > 1 and (not is_called or result.start_line != unset[0].line) else ""
+    is_told_above = len(unset) > 1 or (len(_jobs(result, content)) > 1 and not is_called)
+    return REPEATED if is_told_above and (not is_called or result.start_line != unset[0].line) else ""
+
+
+def _is_for_most(result: Result, content: bytes) -> str:
+    """Returns that most jobs of the workflow may need what is given to all of them, or that there is one job."""
+    workflow = _workflow(result, content)
+    jobs = workflow.jobs if workflow else ()
+    idle = sum(uses_nothing(workflow, job) for job in jobs) if workflow else 0
+    return "" if len(jobs) > 1 and idle and 2 * idle >= len(jobs) else "give what most jobs may need"
 
 
 def _kind_of_permissions(result: Result, content: bytes) -> str:
@@ -116,10 +129,13 @@ def _unset_jobs(result: Result, content: bytes) -> list[Job]:
 
 def _jobs(result: Result, content: bytes) -> tuple[Job, ...]:
     """Returns the jobs of a workflow; none where no YAML can be read."""
-    source = content.decode(errors="replace")
-    lines = tuple(source.split("\n"))
-    workflow = read_workflow(SourceText(result.path, source, lines)) if is_available() else None
+    workflow = _workflow(result, content)
     return workflow.jobs if workflow else ()
+
+
+def _workflow(result: Result, content: bytes) -> Workflow | None:
+    source = content.decode(errors="replace")
+    return read_workflow(SourceText(result.path, source, tuple(source.split("\n")))) if is_available() else None
 
 
 def _is_meant(result: Result, content: bytes) -> str:

@@ -10,6 +10,18 @@ from ..results import Result
 _PASSED_OVER = re.compile(
     r"(?i)(^|/)\.?(examples?|samples?|demos?|playground|templates?|releases?|release[-_]notes|versioned_docs)/"
 )
+# The names of licences, standards and notices, and how such texts begin: a correction belongs with their authors.
+_FOREIGN_NAME = re.compile(
+    r"(?i)(^|/)((rfc[-_]?\d{3,5}|draft-[a-z]+-[\w-]+-\d\d)\b[^/]*|(un)?licen[cs]e[^/]*|copying[^/]*|notices?(\.\w+)?|patents"
+    r"|third[-_]?party[-_]?(notices?|licen[cs]es?)[^/]*|(gpl|lgpl|agpl|apache|mpl|ofl|epl)(-?v?\d[\d.]*)?\.(txt|md|html))$"
+    r"|(^|/)(licen[cs]es?|rfcs?/(?=rfc\d)|ietf|w3c|standards)/"
+)
+_FOREIGN_TEXT = re.compile(
+    r"(?m)^\s*(Network Working Group|Internet Engineering Task Force|Request for Comments:|Internet-Draft\b|W3C Recommendation"
+    r"|Permission is hereby granted|Redistribution and use in source and binary forms|GNU (LESSER )?GENERAL PUBLIC LICENSE"
+    r"|Project Gutenberg|The Project Gutenberg)"
+)
+HEAD_CHARACTERS = 800  # a short README may hold its licence further down
 
 
 def is_in_example(result: Result, _: bytes = b"") -> str:
@@ -17,8 +29,10 @@ def is_in_example(result: Result, _: bytes = b"") -> str:
     return "stand in examples" if is_example(result.path) else ""
 
 
-def is_little_read(result: Result, _: bytes = b"") -> str:
-    """Returns that a document is that of an example, or of a past release."""
+def is_little_read(result: Result, content: bytes = b"") -> str:
+    """Returns that a document is that of an example, of a past release, or a copy of a text that others wrote."""
+    if _FOREIGN_NAME.search(result.path) or _FOREIGN_TEXT.search(content[:HEAD_CHARACTERS].decode(errors="replace")):
+        return "stand in copies of what others wrote"
     return "stand in examples or documents of the past" if _PASSED_OVER.search(result.path) else ""
 
 

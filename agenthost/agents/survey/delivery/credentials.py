@@ -23,7 +23,7 @@ MAX_DOCUMENTS = 400
 MIN_BITS_PER_CHARACTER = 3.2
 LEAK = "lens:committed-token"
 KEY = "lens:committed-key"
-ENDING = "lens:ending-certificate"
+ENDING, ENDED = "lens:ending-certificate", "lens:ended-certificate"
 _YEAR = 365 * 86_400
 _CERTIFICATE = re.compile(r"\.(pem|crt|cer|cert)$")
 _MEANT = re.compile(
@@ -76,7 +76,9 @@ def find_ending_certificates(survey: Survey) -> Iterator[Finding]:
     newest = newest_commit() if ends else 0
     for source, number, end in ends if newest else ():
         if end.timestamp() < newest + _YEAR:
-            yield sighting(ENDING, cite(source, number), f"the certificate in {source.path} ends on {end:%Y-%m-%d}")
+            rule = ENDED if end.timestamp() <= newest else ENDING
+            title = f"the certificate in {source.path} {'ended' if rule == ENDED else 'ends'} on {end:%Y-%m-%d}"
+            yield sighting(rule, cite(source, number), title)
 
 
 def _scan(survey: Survey, source: SourceText) -> Iterator[Finding]:

@@ -3,20 +3,14 @@
 Only jobs whose actions are all known to write nothing are judged. What a workflow gives all of its jobs is zizmor's.
 """
 
-import re
 from collections.abc import Iterator
 
+from ...reading.permissions import READERS, USING
 from ...reading.workflows import Job, Workflow
 from ...reading.yaml_tree import Node, child, entries, last_line, plain, text
 from ..finding import Finding, cite, sighting
 
 UNUSED = "lens:unused-permission"
-_READERS = re.compile(
-    r"(?:actions/(?:checkout|cache|setup-[a-z]+|(?:up|down)load-artifact)|pnpm/action-setup|Swatinem/rust-cache|oven-sh/setup-bun"
-    r"|dtolnay/rust-toolchain|astral-sh/setup-uv|docker/setup-[a-z]+-action|gradle/actions/setup-gradle|ruby/setup-ruby)@.*"
-)
-# A token of OpenID is asked for in another way.
-_USING = re.compile(r"token|\bsecrets\.|\bgit push\b|\bgh\s", re.IGNORECASE)
 
 
 def find_unused_permissions(workflow: Workflow) -> Iterator[Finding]:
@@ -27,7 +21,7 @@ def find_unused_permissions(workflow: Workflow) -> Iterator[Finding]:
         given = own if own is not None or len(workflow.jobs) > 1 else child(workflow.root, "permissions")
         said = "\n".join(workflow.source.lines[job.line - 1 : last_line(job.node)])
         actions = [step.uses for step in job.steps if step.uses]
-        is_known = actions and all(map(_READERS.fullmatch, actions)) and not _USING.search(shared + said)
+        is_known = actions and all(map(READERS.fullmatch, actions)) and not USING.search(shared + said)
         for name, number, node in entries(given) if is_known else ():
             if text(node) == "write" and (name != "contents" or _keeps_nothing(job)):
                 title = f"`{name}: write` of job `{job.name}`"

@@ -14,21 +14,26 @@ from ..finding import Finding, cite, sighting
 
 UNDEFINED = "lens:undefined-reference"
 GAP = "lens:gap-in-name"
+GAP_IN_MESSAGE = "lens:gap-in-message"
 GAP_IN_KEY = "lens:gap-in-key"
+GAP_IN_ARTIFACT = "lens:gap-in-artifact"
 NEVER = "lens:never-in-matrix"
+ALWAYS = "lens:always-in-matrix"
 MISSING = "lens:missing-input"
 MAX_LINE_CHARACTERS = 2000
 _FILE_SETTING = re.compile(r"^[a-z]+-version-file$")
 _EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}")
 # Of an artifact or a cache, where it is not the name of a job or a step.
-_NAME = re.compile(r"\s*(?:-\s+)?(?:name|key|restore-keys):")
+_NAME = re.compile(r"\s*(?:-\s+)?(?P<key>name|key|restore-keys):")
 _PRINTS = re.compile(r"\s*(?:-\s+)?(?:run:\s*)?(?:echo|printf)\b(?!.*[|>&;])")
 _CONDITION = re.compile(r"^\s*(?:-\s+)?if:\s*(?P<text>.*)$")
 _NAMED = re.compile(
     r"(?<![\w.'-])(?P<context>matrix|steps|needs)\.(?P<key>[A-Za-z_][\w-]*)(?:\.outputs\.(?P<output>[\w-]+)|\.(?P<field>[\w-]+))?"
     r"(?![\w-]|\s*\|\|)"  # with a value of its own, for where it is not given
 )
-_IS_VALUE = re.compile(r"(?:^|&&|\$\{\{)\s*matrix\.(?P<key>[\w-]+)\s*==\s*'(?P<value>[^']*)'\s*(?:$|&&|\}\})")
+_COMPARED = re.compile(
+    r"(?:^|&&|\$\{\{)\s*matrix\.(?P<key>[\w-]+)\s*(?P<sign>[!=]=)\s*'(?P<value>[^']*)'\s*(?:$|&&|\}\})"
+)
 _EVENT = re.compile(r"\$\{\{\s*(?P<value>github\.event\.(?P<key>[a-z_]+)[\w.]*)\s*\}\}")
 _WORD = re.compile(r"[\w.-]+")
 # By what the value is about, the triggers that give it. What a push gives stands in github.event itself.
@@ -51,10 +56,16 @@ def find_undefined(workflow: Workflow) -> Iterator[Finding]:
             for match in _references(raw):
                 if lack := _lack(workflow, job, match):
                     title = f"`{match.group()}` is read by job `{job.name}`, {lack}"
-                    is_read = number in named or bool(_PRINTS.match(raw))  # by people, and by no program
-                    rule = GAP if is_read else GAP_IN_KEY if _NAME.match(raw) else UNDEFINED
-                    yield sighting(rule, cite(workflow.source, number), title)
+                    yield sighting(GAP if number in named else _rule_for(raw), cite(workflow.source, number), title)
     yield from _without_event(workflow)
+
+
+def _rule_for(raw: str) -> str:
+    """Returns the rule for a line that is no name of a job or a step."""
+    if _PRINTS.match(raw):  # people read it, and no program
+        return GAP_IN_MESSAGE
+    match = _NAME.match(raw)
+    return (GAP_IN_ARTIFACT if match["key"] == "name" else GAP_IN_KEY) if match else UNDEFINED
 
 
 def _without_event(workflow: Workflow) -> Iterator[Finding]:
@@ -102,29 +113,48 @@ def _matrix_keys(strategy: Node) -> Collection[str] | None:
 
 
 def find_never_run(workflow: Workflow) -> Iterator[Finding]:
-    """Yields each step for a value that its job's matrix does not have."""
+    """Yields each step whose condition has one result for every value that its job's matrix has."""
     for job in workflow.jobs:
         matrix = child(job.node, "strategy", "matrix")
-        extra = child(matrix, "include")
-        conditions = [child(step.node, "if") for step in job.steps]
-        for node, match in ((node, _IS_VALUE.search(text(node)[:MAX_LINE_CHARACTERS])) for node in conditions):
-            listed = items(child(matrix, match["key"])) if match and "||" not in text(node) else []
-            values = [text(value) for value in listed]
-            given = [text(child(item, match["key"])) for item in items(extra)] if match else []
-            computed = any(map(text, (extra, *items(extra)))) or any("${{" in value for value in (*values, *given))
-            is_known = bool(values) and all(values) and not computed
-            # A remark beside the list says that the value is switched off for now.
-            remarks = _remarks(workflow, child(matrix, match["key"])) if match and is_known else ""
-            known = {*map(str.lower, [*values, *given]), *_WORD.findall(remarks)}
-            if match and is_known and match["value"].lower() not in known:
-                title = f"`{match['key']}` of job `{job.name}` is never `{match['value']}`, so the step never runs"
-                yield sighting(NEVER, cite(workflow.source, line(node)), title)
+        for node in (child(step.node, "if") for step in job.steps):
+            condition = text(node)[:MAX_LINE_CHARACTERS]
+            for match in _COMPARED.finditer(condition) if "||" not in condition else ():
+                wanted = match["value"].lower()
+                rule, told = _outcome(_matrix_values(matrix, match["key"]), wanted, match["sign"])
+                # A remark beside the list says that the value is switched off for now.
+                if rule and (
+                    told.startswith("always") or wanted not in _remarks(workflow, child(matrix, match["key"]))
+                ):
+                    title = f"`{match['key']}` of job `{job.name}` is {told.format(match['value'])}"
+                    yield sighting(rule, cite(workflow.source, line(node)), title)
 
 
-def _remarks(workflow: Workflow, node: Node) -> str:
-    """Returns the comments beside a list, and of the line after it, in lower case."""
+def _outcome(values: set[str], wanted: str, sign: str) -> tuple[str, str]:
+    """Returns the rule for a condition that has one result, and what is told; nothing where it chooses."""
+    if sign == "==":
+        return (NEVER, "never `{}`, so the step never runs") if values and wanted not in values else ("", "")
+    if len(values) != 1:  # of several, one may be left out for a time
+        return "", ""
+    if wanted in values:
+        return NEVER, "always `{}`, so the step never runs"
+    return ALWAYS, "never `{}`, so this condition always holds"
+
+
+def _matrix_values(matrix: Node, key: str) -> set[str]:
+    """Returns the values of a key of a matrix in small letters, as GitHub compares them; none where one is not known."""
+    extra = child(matrix, "include")
+    listed = [text(value) for value in items(child(matrix, key))]
+    given = [text(child(item, key)) for item in items(extra)]
+    computed = any(map(text, (extra, *items(extra)))) or any("${{" in value for value in (*listed, *given))
+    if not listed or not all(listed) or computed:
+        return set()
+    return {value.lower() for value in (*listed, *given)}
+
+
+def _remarks(workflow: Workflow, node: Node) -> set[str]:
+    """Returns the words of the comments beside a list, and of the line after it, in small letters."""
     lines = workflow.source.lines[line(node) - 1 : last_line(node) + 1]
-    return "\n".join(raw.partition("#")[2].lower() for raw in lines)
+    return {word for raw in lines for word in _WORD.findall(raw.partition("#")[2].lower())}
 
 
 def find_missing_files(workflow: Workflow, snapshot: Snapshot) -> Iterator[Finding]:

@@ -67,6 +67,7 @@ _COPIED = re.compile(
     r"(?im)^\s*(?:#|//)[^\n]*\b(?:synced|synchronized|synchronised|copied) (?:automatically )?from\s+(?:https?://|[\w.-]+/[\w.-]+)"
 )
 Mention = tuple[SourceText, int, str, str]  # with line, kind and value
+_RULES = {"file": "lens:missing-command", "service": "lens:missing-service"}
 _COMMENT = re.compile(r"(\"(?:\\.|[^\"\\\n])*\")|//[^\n]*|/\*.*?\*/|,(?=\s*[}\]])", re.DOTALL)
 
 
@@ -84,7 +85,7 @@ def find_missing(survey: Survey) -> Iterator[Finding]:
         folder = dirname(source.path) if kind == "key" and not source.path.startswith(".github/") else ""
         is_known = kind != "key" and basename(value.rstrip("/")) in known
         if not is_known and (services if kind == "service" else not _stands(survey.snapshot, value, folder)):
-            rule = "lens:missing-command" if kind in {"file", "service"} else "lens:missing-configured-path"
+            rule = _RULES.get(kind, "lens:missing-configured-path")
             what = kind if kind in {"file", "service"} else "file or folder"
             commit = deletions().get(normpath(value)) if kind == "file" else ""
             since = f", since {commit} deleted it" if commit else ""

@@ -192,13 +192,13 @@ def test_beyond_the_cap_of_a_rule_its_results_are_still_counted(tmp_path: Path) 
 
 
 def test_product_code_has_the_places_and_test_code_is_counted_apart(tmp_path: Path) -> None:
-    files = {"a_test.py": "bad\n" * 100, "b.py": "bad\n" * 30, "tests/c.py": "bad\n", "d.py": "bad\n" * 3}
+    files = {"a_test.py": "bad\n" * 500, "b.py": "bad\n" * 30, "tests/c.py": "bad\n", "d.py": "bad\n" * 3}
     result, _ = analyze(tree(tmp_path, files), TOOL)
     named = [path for _, path, _ in places(result)]
 
-    assert named == ["b.py"] * 30 + ["d.py"] * 3 + ["a_test.py"] * 7
-    assert result["coverage"]["rules"] == {"tool:BAD": 134}
-    assert result["coverage"]["in_tests"] == {"tool:BAD": 101}
+    assert named == ["b.py"] * 30 + ["d.py"] * 3 + ["a_test.py"] * (MAX_PLACES - 33)
+    assert result["coverage"]["rules"] == {"tool:BAD": 534}
+    assert result["coverage"]["in_tests"] == {"tool:BAD": 501}
     assert result["coverage"]["rule_files"] == {"tool:BAD": 2}
 
 
@@ -212,11 +212,11 @@ def test_a_rule_does_not_count_in_lines_that_are_its_exceptions(tmp_path: Path) 
 
 
 def test_over_a_change_the_places_in_changed_files_come_before_all_others(tmp_path: Path) -> None:
-    files = {"a.py": "bad\n" * 100, "tests/b.py": "bad\n", "y\xa0.py": "bad\n", "z.py": "bad\nbad\n"}
+    files = {"a.py": "bad\n" * 500, "tests/b.py": "bad\n", "y\xa0.py": "bad\n", "z.py": "bad\nbad\n"}
     changed = ["z.py", r"y\xa0.py", "tests/b.py", 3]  # as the conductor tells names
     result, _ = analyze(tree(tmp_path, files), TOOL, prompt=f"{json.dumps({'base': 'abc', 'changed': changed})} Look")
 
-    assert [path for _, path, _ in places(result)] == ["y\xa0.py", "z.py", "z.py"] + ["a.py"] * 37
+    assert [path for _, path, _ in places(result)] == ["y\xa0.py", "z.py", "z.py"] + ["a.py"] * (MAX_PLACES - 3)
 
 
 def test_a_process_that_leaves_the_tools_group_cannot_hold_its_output_open(tmp_path: Path) -> None:

@@ -87,5 +87,11 @@ def test_a_certificate_that_ends_within_a_year_of_the_newest_commit_is_told(
     assert (found.rule, found.evidence[0].start_line) == ("lens:ending-certificate", 2)
     assert found.title == "the certificate in tests/client.pem ends on 2027-02-17"
 
+    later = datetime(2027, 8, 3, tzinfo=UTC)
+    monkeypatch.setattr(credentials, "newest_commit", lambda: int(later.timestamp()))
+    assert ("lens:ended-certificate", "the certificate in tests/client.pem ended on 2027-02-17") in [
+        (one.rule, one.title) for one in look(find_ending_certificates, files)
+    ]
+
     monkeypatch.setattr(credentials, "newest_commit", lambda: 0)
     assert look(find_ending_certificates, files) == []

@@ -17,6 +17,7 @@ def workflow(steps: str, *, job: str = "", on: str = "push", more: str = "") -> 
 
 
 MATRIX = "    strategy:\n      matrix:\n        os: [a, b]\n        include:\n          - extra: 1\n"
+ONE_VALUE = "    strategy:\n      matrix:\n        os: [a]\n"
 TESTS = "  tests:\n    runs-on: x\n    steps:\n      - run: make all\n"
 TEST = "def test_a():\n    assert f()\n"
 WRITES = "    permissions:\n      {}: write\n"
@@ -56,8 +57,8 @@ PUSH, PULL = "  push:\n", "  pull_request:\n"
         ("undefined-reference", {WORKFLOW: workflow("run: use ${{ github.event.pull_request.head.sha }}")}),
         ("undefined-reference", {WORKFLOW: workflow("run: use ${{ github.event.push.ref }}")}),
         ("gap-in-name", {WORKFLOW: workflow("run: a\n  name: On ${{ matrix.node }}", job=MATRIX)}),
-        ("gap-in-name", {WORKFLOW: workflow("run: echo ${{ matrix.node }}", job=MATRIX)}),
-        ("gap-in-key", {WORKFLOW: workflow("uses: a\n  with:\n    name: on-${{ matrix.node }}", job=MATRIX)}),
+        ("gap-in-message", {WORKFLOW: workflow("run: echo ${{ matrix.node }}", job=MATRIX)}),
+        ("gap-in-artifact", {WORKFLOW: workflow("uses: a\n  with:\n    name: on-${{ matrix.node }}", job=MATRIX)}),
         ("gap-in-key", {WORKFLOW: workflow("uses: a\n  with:\n    key: on-${{ matrix.node }}", job=MATRIX)}),
         (
             "undefined-reference",
@@ -69,6 +70,8 @@ PUSH, PULL = "  push:\n", "  pull_request:\n"
         ("undefined-reference", asked("echo ${{ github.event.inputs.tag || 1 }}", "confirm: {}")),
         ("undefined-reference", {WORKFLOW: workflow("id: b\n  run: use ${{ steps.b.output.x }}")}),
         ("never-in-matrix", {WORKFLOW: workflow("run: a\n  if: ${{ matrix.os == 'c' }}", job=MATRIX)}),
+        ("never-in-matrix", {WORKFLOW: workflow("run: a\n  if: matrix.os != 'A'", job=ONE_VALUE)}),
+        ("always-in-matrix", {WORKFLOW: workflow("run: a\n  if: matrix.os != 'c'", job=ONE_VALUE)}),
         ("unused-permission", {WORKFLOW: workflow("uses: actions/checkout@v6\nrun: a", job=WRITES.format("checks"))}),
         ("unused-permission", {WORKFLOW: workflow(KEEPING_NOTHING, job=WRITES.format("contents"))}),
         ("shallow-pattern", {WORKFLOW: workflow("run: shellcheck bin/**/*.sh"), **SHELLS}),
@@ -152,6 +155,7 @@ def test_a_pipeline_that_lets_faults_through_is_found(look: Looker, rule: str, f
         {WORKFLOW: workflow("run: a\n  if: matrix.os == 'c' || github.ref == 'x'", job=MATRIX)},
         {WORKFLOW: workflow("run: a\n  if: matrix.os == 'c'", job=MATRIX.replace("b]", "b] # c"))},
         {WORKFLOW: workflow("run: a\n  if: matrix.os != 'c'", job=MATRIX)},
+        {WORKFLOW: workflow("run: a\n  if: matrix.os != 'c' || always()", job=ONE_VALUE)},
         {WORKFLOW: workflow(PUBLISH, on="workflow_dispatch"), **TESTED},
         {WORKFLOW: workflow("uses: softprops/action-gh-release@v3\n  with: {draft: true, files: a}"), **TESTED},
         {WORKFLOW: workflow("run: twine upload --repository testpypi dist/*"), **TESTED},

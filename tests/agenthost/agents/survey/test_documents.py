@@ -188,7 +188,8 @@ def test_a_path_that_configuration_names_and_that_is_missing_is_found(
 def test_a_command_that_needs_what_is_missing_is_found(look: Looker, path: str, text: str, missing: str) -> None:
     found = look(find_missing, {**FILES, path: text})
     told = [f"there is no {missing}, which {path} names"] if missing else []
-    assert [(item.rule, item.title) for item in found] == [("lens:missing-command", title) for title in told]
+    rule = "lens:missing-service" if missing.startswith("service") else "lens:missing-command"
+    assert [(item.rule, item.title) for item in found] == [(rule, title) for title in told]
 
 
 RUST = {"Cargo.toml": '[package]\nrust-version = "1.88"\n'}
