@@ -16,6 +16,7 @@ from ..files import language, listed
 from ..manifests.ci import find_untested_floor
 from ..manifests.npm import find_in_npm
 from ..manifests.python import find_in_python
+from ..overtime import OvertimeError, ended_after
 from ..pulse import pulse
 from ..reading import grammars
 from ..reading.snapshot import UNJUDGED, Snapshot
@@ -28,7 +29,6 @@ from .documents.versions import find_contradictions
 from .finding import Finding, named
 from .hotspots.lens import find_hotspots
 from .inventory import take_inventory
-from .overtime import OvertimeError, ended_after
 from .structure.packages import find_package_rings
 from .survey import Survey
 from .testing.untested import find_untested

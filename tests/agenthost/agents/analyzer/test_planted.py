@@ -19,7 +19,7 @@ CODE = {
     "      - run: |\n          [ -n ${A} ] || exit 1\n          ! grep -q x a.py\n",
     "README.md": "See the documentaion.\n",
     "a.js": "fetch({ rejectUnauthorized: false });\n",
-    "sub/a.ts": "export const both = { a: 1, a: 2 };\n",
+    "sub/a.ts": "export const both = { a: 1, a: 2 };\nexport const never = both.a === NaN;\n",
 }
 BAIT = "{bait}"  # a file that nothing may make
 OXLINTRC = (

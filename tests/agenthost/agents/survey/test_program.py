@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 import agenthost.agents
-from agenthost.agents.survey import overtime, program
+from agenthost.agents import overtime
+from agenthost.agents.survey import program
 from agenthost.agents.survey.finding import Evidence, Finding
 from agenthost.agents.survey.survey import Survey
 
