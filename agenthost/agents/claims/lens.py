@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from ..survey.finding import Finding
 from ..survey.survey import Survey
 from .commands import find_unknown_commands
+from .examples import find_broken_examples
 from .manifests import find_missing_files
 from .pages import read_pages
 from .sections import find_dead_sections, find_mistaken_addresses, find_undefined_references
+from .services import find_ended_services, find_unmeasured_coverage
 
 _LOOKS = (
     find_dead_sections,
@@ -15,6 +17,9 @@ _LOOKS = (
     find_mistaken_addresses,
     find_unknown_commands,
     find_missing_files,
+    find_broken_examples,
+    find_ended_services,
+    find_unmeasured_coverage,
 )
 
 

@@ -88,9 +88,14 @@ def bare(anchor: str) -> str:
     return re.sub(r"[\W_]", "", anchor.lower().removeprefix("user-content-"))
 
 
+def is_left_alone(path: str) -> bool:
+    """Returns whether a document tells of another time, or of another project."""
+    return bool(_LEFT_ALONE.search(path))
+
+
 def _is_judged(path: str) -> bool:
     is_document = language(path) == "Markdown" and not path.endswith(".mdx")
-    return is_document and not (_LEFT_ALONE.search(path) or is_vendored(path) or is_test(path))
+    return is_document and not (is_left_alone(path) or is_vendored(path) or is_test(path))
 
 
 def _page(parser: Any, source: SourceText) -> Page:

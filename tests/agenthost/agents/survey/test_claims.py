@@ -125,3 +125,70 @@ TREE = {"src/core/a.py": "", "docs/site/config.ts": "", "docs/site/dist/b.js": "
 def test_a_file_that_a_document_names_exists(look: Looker, line: str, told: str) -> None:
     found = look(find_broken_claims, {"CONTRIBUTING.md": f"# Working\n\n{line}\n", **TREE})
     assert [item.title for item in found] == [told] * bool(told)
+
+
+PACKAGE = {
+    "src/it/__init__.py": "from ._client import *\nfrom .parts import *\nVERSION = 1\n",
+    "src/it/_client.py": "class Client: ...\n",
+    "src/it/parts/__init__.py": "from .one import *\n",
+    "src/it/parts/one.py": "def get(): ...\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "told"),
+    [
+        ("python", "import it\nit.Gone()", "the example uses `it.Gone`, which `it` does not have"),
+        ("python", "from it import Client, gone", "the example uses `it.gone`, which `it` does not have"),
+        ("", "import it\n\nit.Gone()", "the example uses `it.Gone`, which `it` does not have"),
+        (
+            "python",
+            "call({\n  'a': b()\n  'c': d(),\n})",
+            "the example does not parse: invalid syntax. Perhaps you forgot a comma?",
+        ),
+        ("python", "import it\nawait it.get()\nit.Client(), it.VERSION, it.parts, it._client", ""),
+        ("python", "it = other()\nit.Gone()", ""),
+        ("python", ">>> it.get()\n1 2", ""),
+        ("python", "def f(a, ... b):\n  pass", ""),
+        ("python", "pip install it==1", ""),
+        ("", "get { it }", ""),
+    ],
+)
+def test_an_example_can_be_run(look: Looker, kind: str, code: str, told: str) -> None:
+    found = look(find_broken_claims, {"README.md": f"# It\n\n```{kind}\n{code}\n```\n", **PACKAGE})
+    assert [item.title for item in found] == [told] * bool(told)
+
+
+def test_a_package_that_makes_its_names_when_it_runs_is_not_judged(look: Looker) -> None:
+    lazy = {"it/__init__.py": "def __getattr__(name): ...\n", "README.md": "```python\nfrom it import gone\n```\n"}
+    assert look(find_broken_claims, lazy) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "count"),
+    [
+        ("README.adoc", "image:https://img.shields.io/nexus/r/a?server=https%3A%2F%2Foss.sonatype.org[]", 1),
+        ("build.gradle", "maven { url 'https://dl.bintray.com/a/b' }", 1),
+        ("README.md", "![ci](https://travis-ci.org/a/b.svg?branch=master)", 1),
+        ("README.md", "https://central.sonatype.com and https://travis-ci.org.example.com, once at travis-ci.org", 0),
+        ("CHANGELOG.md", "https://travis-ci.org/a/b", 0),
+    ],
+)
+def test_an_address_of_an_ended_service_is_found(look: Looker, path: str, text: str, count: int) -> None:
+    assert [item.rule for item in look(find_broken_claims, {path: f"{text}\n"})] == ["lens:ended-service"] * count
+
+
+@pytest.mark.parametrize(
+    ("files", "count"),
+    [
+        ({}, 1),
+        ({"package-lock.json": "istanbul"}, 1),
+        ({"package.json": '{"scripts": {"test": "c8 ava"}}'}, 0),
+        ({".github/workflows/ci.yml": "    uses: me/shared/.github/workflows/test.yml@v1\n"}, 0),
+        ({".circleci/config.yml": "jobs:\n"}, 0),
+    ],
+)
+def test_a_badge_of_coverage_needs_something_that_measures(look: Looker, files: dict[str, str], count: int) -> None:
+    badge = "[![c](https://codecov.io/gh/me/it/graph/badge.svg)](https://codecov.io/gh/me/it)\n"
+    made = {"README.md": badge, ".github/workflows/ci.yml": "on: push\n", "package.json": "{}", **files}
+    assert [item.rule for item in look(find_broken_claims, made)] == ["lens:unmeasured-coverage"] * count
