@@ -16,7 +16,7 @@ _CONFIGURATION = re.compile(
     r"^\.conductor/|^\.semgrep(ignore|\.ya?ml$)|(^|/)(\.?ruff\.toml|\.flake8|\.pylintrc|mypy\.ini|\.mypy\.ini|\.bandit|"
     r"\.eslintrc[^/]*|eslint\.config\.[^/]+|\.eslintignore|biome\.json|tslint\.json|\.golangci\.ya?ml|clippy\.toml|\.rubocop[^/]*|"
     r"\.hadolint\.ya?ml|\.trivyignore|\.gitleaks\.toml|\.snyk|sonar-project\.properties|\.pre-commit-config\.ya?ml|"
-    r"codecov\.ya?ml|\.codecov\.ya?ml|phpstan[^/]*\.neon[^/]*|\.shellcheckrc|CODEOWNERS)$"
+    r"codecov\.ya?ml|\.codecov\.ya?ml|phpstan[^/]*\.neon[^/]*|\.shellcheckrc|\.cppcheck-suppressions|CODEOWNERS)$"
 )
 _SUPPRESSION = re.compile(
     r"#\s*(?:noqa|type:\s*ignore|pylint:\s*disable|nosec|pragma:\s*no cover|mypy:\s*ignore|ruff:\s*noqa|fmt:\s*off|rubocop:disable"

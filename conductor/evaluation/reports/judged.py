@@ -15,7 +15,19 @@ UNREAD = "folders "  # begins a reason why not even the names of files are known
 LEFT_OUT = "history left out: "
 # The agents that ship with a host and need a program beside it, and what brings those.
 ANALYZERS = frozenset(
-    {"ruff", "zizmor", "shellcheck", "shellcheck-run", "hadolint", "deptry", "lizard", "typos", "ast-grep", "oxlint"}
+    {
+        "ruff",
+        "zizmor",
+        "shellcheck",
+        "shellcheck-run",
+        "hadolint",
+        "deptry",
+        "lizard",
+        "typos",
+        "ast-grep",
+        "oxlint",
+        "cppcheck",
+    }
 )
 BRING = "pip install 'conductor-agenthost[survey]'"
 # Kinds that hold data, pictures or prose without a form: no rule is missed there, so they are told last.

@@ -6,7 +6,21 @@ from typing import NamedTuple
 
 from ..narrowing.repository import Repository
 from ..results import Result
-from . import calls, checks, images, meanings, names, owners, pinning, pipelines, places, runs, scripts, users
+from . import (
+    calls,
+    calls_in_c,
+    checks,
+    images,
+    meanings,
+    names,
+    owners,
+    pinning,
+    pipelines,
+    places,
+    runs,
+    scripts,
+    users,
+)
 
 
 class Around(NamedTuple):
@@ -21,6 +35,7 @@ LOOKS: Mapping[str, Look] = {
     **dict.fromkeys(names.RULES, names.why_not),
     **pipelines.LOOKS,
     **calls.LOOKS,
+    **calls_in_c.LOOKS,
     **images.LOOKS,
     **meanings.LOOKS,
     **places.LOOKS,

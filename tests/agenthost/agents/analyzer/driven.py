@@ -34,7 +34,11 @@ def analyze_with(tool: str, root: Path) -> dict[str, Any]:
     assert path is not None
     spec = tomllib.loads(path.read_text())
     places = {"{program}": str(Path(sysconfig.get_path("scripts")) / spec["program"]), "{python}": sys.executable}
-    words = [places.get(word, word.replace("/opt/bridge", str(BUILT_IN))) for word in spec["argv"]]
+    packages = sysconfig.get_path("purelib")
+    words = [
+        places.get(word, word.replace("/opt/bridge", str(BUILT_IN)).replace("/opt/packages", packages))
+        for word in spec["argv"]
+    ]
     settings: dict[str, Any] = {"name": tool, "argv": [word for word in words if word not in {"{launcher}", "-S"}]}
     return analyze(root, "", **settings, **spec["analyzer"])[0]
 

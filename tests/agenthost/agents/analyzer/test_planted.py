@@ -9,7 +9,18 @@ from tests.agenthost.agents.analyzer.driven import analyze_with, tree
 
 pytestmark = pytest.mark.processes
 
-TOOLS = ("ruff", "zizmor", "shellcheck", "shellcheck-run", "hadolint", "lizard", "typos", "ast-grep", "oxlint")
+TOOLS = (
+    "ruff",
+    "zizmor",
+    "shellcheck",
+    "shellcheck-run",
+    "hadolint",
+    "lizard",
+    "typos",
+    "ast-grep",
+    "oxlint",
+    "cppcheck",
+)
 TANGLED = "def tangled(a):\n" + "".join(f"    if a == {at}:\n        a += 1\n        a -= 1\n" for at in range(170))
 CODE = {
     "a.py": f"import requests\nrequests.get(url)\n{TANGLED}",
@@ -20,6 +31,8 @@ CODE = {
     "README.md": "See the documentaion.\n",
     "a.js": "fetch({ rejectUnauthorized: false });\n",
     "sub/a.ts": "export const both = { a: 1, a: 2 };\nexport const never = both.a === NaN;\n",
+    "a.c": '#include <stdio.h>\nint one(void) {\n    FILE *file = fopen("a", "r");\n    return !file;\n}\n',
+    "sub/b.c": '#include <stdio.h>\nint two(void) {\n    FILE *file = fopen("a", "r");\n    return !file;\n}\n',
 }
 BAIT = "{bait}"  # a file that nothing may make
 OXLINTRC = (
@@ -39,6 +52,12 @@ PLANTED = {
     "bait.py": f"open({BAIT!r}, 'w')\n",
     "sitecustomize.py": f"open({BAIT!r}, 'w')\n",
     "lizard_ext/lizardbait.py": f"open({BAIT!r}, 'w')\n",
+    **dict.fromkeys(
+        ("cppcheck.cfg", "std.cfg", "posix.cfg", "gnu.cfg"), '{"suppressions": ["resourceLeak"], "addons": ["bait.py"]}'
+    ),
+    "a.cppcheck": '<project version="1"><exclude><path name="."/></exclude><addons><addon>bait.py</addon></addons></project>',
+    "compile_commands.json": '[{"directory": "/", "file": "a.c", "command": "cc -DNONE -include bait.h a.c"}]',
+    ".cppcheck-suppressions": "resourceLeak:sub/b.c\n*\n",
     "sgconfig.yml": "ruleDirs: [none]\ncustomLanguages:\n  python:\n    libraryPath: bait.so\n    extensions: [py, js, sh]\n",
     "whitelizard.txt": "tangled\n",
     **dict.fromkeys((".oxlintrc.json", "sub/.oxlintrc.json", ".eslintrc.json"), OXLINTRC),
