@@ -11,6 +11,7 @@ from . import (
     calls_in_c,
     checks,
     images,
+    javascript,
     meanings,
     names,
     owners,
@@ -20,6 +21,7 @@ from . import (
     runs,
     scripts,
     users,
+    waivers,
 )
 
 
@@ -37,6 +39,7 @@ LOOKS: Mapping[str, Look] = {
     **calls.LOOKS,
     **calls_in_c.LOOKS,
     **images.LOOKS,
+    **javascript.LOOKS,
     **meanings.LOOKS,
     **places.LOOKS,
     **scripts.LOOKS,
@@ -64,12 +67,14 @@ KINDS_IN_TREE: Mapping[str, Callable[[Result, bytes, Path], str]] = {"unpinned-u
 
 def is_doubted(rule: str) -> bool:
     """Tells whether results of a rule get a second look."""
-    return rule in LOOKS or rule in KINDS or rule in KINDS_IN_TREE or rule in WIDER
+    return rule in LOOKS or rule in KINDS or rule in KINDS_IN_TREE or rule in WIDER or rule.startswith(waivers.PREFIX)
 
 
 def why_not(rule: str, result: Result, content: bytes, around: Around | None = None) -> str:
     """Returns why a result does not count, to follow "those of RULE that"; nothing where it does."""
     why = LOOKS[rule](result, content) if rule in LOOKS else ""
+    if not why and rule.startswith(waivers.PREFIX):
+        why = waivers.why_not(result, content)
     return why or (WIDER[rule](result, content, around) if rule in WIDER and around else "")
 
 

@@ -23,6 +23,12 @@ _FOREIGN_TEXT = re.compile(
 )
 HEAD_CHARACTERS = 800  # a short README may hold its licence further down
 
+_ENVIRONMENT = re.compile(r"\s*(\[|(async )?def )")
+_OF_BRANCH = re.compile(
+    r"(?i)(?<![a-z])(dev|devel|development|main|master|trunk|nightly|head|latest|upstream|pre)(?![a-z])"
+)
+_FETCHED = re.compile(r"git\+\S+")
+
 
 def is_in_example(result: Result, _: bytes = b"") -> str:
     """Returns that a file is an example."""
@@ -47,10 +53,13 @@ def is_run_by_hand(result: Result, _: bytes = b"") -> str:
     return "stand in scripts for developers" if is_tooling(result.path) else is_in_example(result)
 
 
-def is_test_environment(result: Result, _: bytes = b"") -> str:
-    """Returns that a file defines environments of tests: some of them try the newest of other projects on purpose."""
-    is_one = PurePosixPath(result.path).name in ("pyproject.toml", "tox.ini", "noxfile.py")
-    return "stand in environments of tests" if is_one else ""
+def is_for_a_branch(result: Result, content: bytes = b"") -> str:
+    """Returns that an environment of tests is there to try a branch of another project, as its name or its line says."""
+    if PurePosixPath(result.path).name not in ("pyproject.toml", "tox.ini", "noxfile.py"):
+        return ""
+    lines = content.decode(errors="replace").split("\n")[: max(result.start_line, 1)]
+    head = next((line for line in reversed(lines) if _ENVIRONMENT.match(line)), "")
+    return "stand in environments of tests" if _OF_BRANCH.search(f"{head}\n{_FETCHED.sub('', lines[-1])}") else ""
 
 
 LOOKS: Mapping[str, Callable[[Result, bytes], str]] = {
@@ -60,7 +69,7 @@ LOOKS: Mapping[str, Callable[[Result, bytes], str]] = {
     "compose-database-without-version": is_in_example,
     "compose-docker-socket-latest": is_in_example,
     "S113": is_run_by_hand,
-    "shell-installs-branch": is_test_environment,
+    "shell-installs-branch": is_for_a_branch,
     "go-request-without-timeout": is_run_by_hand,
     "java-swallows-interrupt": is_in_example,
     "dockerfile-program-unchecked": is_for_developers,

@@ -69,13 +69,17 @@ def find_credentials(survey: Survey) -> Iterator[Finding]:
 
 
 def find_ending_certificates(survey: Survey) -> Iterator[Finding]:
-    """Yields the certificates that had ended by the newest commit, or end within a year of it."""
-    names = [path for path in survey.snapshot.paths if _CERTIFICATE.search(path) and not _MEANT.search(path)]
-    sources = [source for path in names if not is_vendored(path) and (source := survey.snapshot.read(path))]
+    """Yields the certificates that end within a year of the newest commit, before or after it.
+
+    What ended longer ago is checked by nothing: it would have been noticed. Examples are checked by their readers alone.
+    """
+    found = (path for path in survey.snapshot.paths if _CERTIFICATE.search(path) and not _MEANT.search(path))
+    names = [path for path in found if not (is_vendored(path) or is_example(path))]
+    sources = [source for path in names if (source := survey.snapshot.read(path))]
     ends = [(source, number, end) for source in sources for number, end in read_ends(source.text)]
     newest = newest_commit() if ends else 0
     for source, number, end in ends if newest else ():
-        if end.timestamp() < newest + _YEAR:
+        if abs(end.timestamp() - newest) < _YEAR:
             rule = ENDED if end.timestamp() <= newest else ENDING
             title = f"the certificate in {source.path} {'ended' if rule == ENDED else 'ends'} on {end:%Y-%m-%d}"
             yield sighting(rule, cite(source, number), title)

@@ -66,6 +66,7 @@ def certificate(*times: bytes) -> str:
 
 
 BEGIN, SOON = b"\x17\x0d" + b"200101000000Z", b"\x17\x0d" + b"270217003823Z"
+LONG_AGO = b"\x17\x0d" + b"220217003823Z"
 LATE = b"\x18\x0f" + b"20510217003823Z"
 
 
@@ -80,6 +81,8 @@ def test_a_certificate_that_ends_within_a_year_of_the_newest_commit_is_told(
         "tests/expired.pem": soon,
         "tests/server.crt": certificate(BEGIN, LATE),
         "tests/broken.crt": soon.replace("A", "A="),
+        "tests/old.crt": certificate(BEGIN, LONG_AGO),
+        "examples/tls/server.pem": soon,
     }
 
     (found,) = look(find_ending_certificates, files)

@@ -1,0 +1,32 @@
+"""Doubts results about JavaScript by the lines that they stand in: assertions of chai, and numbers that are thrown."""
+
+import re
+from collections.abc import Callable, Mapping
+
+from ..results import Result
+
+MAX_CHARACTERS = 2000  # of the lines that are looked at
+LINES = 4  # of a chain
+# After `expect(…)`, the words of chai's chains begin otherwise than Jest's matchers, and the last of them asserts without a call.
+_CHAI = re.compile(r"\A[^;]*\)\s*\.\s*(?:not\s*\.\s*)?(?!to[A-Z]|not\b|resolves\b|rejects\b)[A-Za-z]")
+_TEXT_THROWN = re.compile(r"\bthrow\s*\(*\s*[\"'`]")
+
+
+def _is_of_chai(result: Result, content: bytes) -> str:
+    return "are properties of chai, which assert by themselves" if _CHAI.search(_lines(result, content)) else ""
+
+
+def _is_no_text(result: Result, content: bytes) -> str:
+    """Returns that no text is thrown: a number or an object is a jump that its own code catches."""
+    return "" if _TEXT_THROWN.search(_lines(result, content)) else "throw another value than a text"
+
+
+def _lines(result: Result, content: bytes) -> str:
+    lines = content.split(b"\n")[max(result.start_line, 1) - 1 :][:LINES]
+    return b"\n".join(lines)[:MAX_CHARACTERS].decode(errors="replace")
+
+
+LOOKS: Mapping[str, Callable[[Result, bytes], str]] = {
+    "no-throw-literal": _is_no_text,
+    "valid-expect": _is_of_chai,
+}
