@@ -37,3 +37,14 @@ def test_every_rule_has_examples_and_is_in_the_table() -> None:
     assert rules == {str(one["id"]) for one in examples}
     assert all(one["valid"] and one["invalid"] for one in examples)
     assert rules == {name.partition("/")[0] for name in tomllib.loads(TABLE.read_text())["ast-grep"]}
+
+
+@pytest.mark.processes
+def test_a_script_whose_name_has_no_extension_is_read(tmp_path: Path) -> None:
+    script = tmp_path / "release"
+    script.write_text('#!/bin/sh\nif [ -z "$1" ]; then\n  echo "Specify a version."\n  exit\nfi\n')
+    command = [str(PROGRAM), "scan", "-c", str(SETTINGS), "--report-style", "short", "--color", "never", str(script)]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+    assert "shell-error-ends-well" in done.stdout
