@@ -12,10 +12,10 @@ from . import (
     checks,
     images,
     javascript,
+    jobs,
     meanings,
     names,
     owners,
-    pinning,
     pipelines,
     places,
     runs,
@@ -38,6 +38,7 @@ LOOKS: Mapping[str, Look] = {
     **pipelines.LOOKS,
     **calls.LOOKS,
     **calls_in_c.LOOKS,
+    jobs.CONDITION: jobs.is_seen,
     **images.LOOKS,
     **javascript.LOOKS,
     **meanings.LOOKS,
@@ -62,7 +63,7 @@ WIDER: Mapping[str, Callable[[Result, bytes, Around], str]] = {
 }
 
 # What other files decide, too.
-KINDS_IN_TREE: Mapping[str, Callable[[Result, bytes, Path], str]] = {"unpinned-uses": pinning.kind_in_tree}
+KINDS_IN_TREE: Mapping[str, Callable[[Result, bytes, Path], str]] = {"unpinned-uses": jobs.kind_in_tree}
 
 
 def is_doubted(rule: str) -> bool:

@@ -17,12 +17,14 @@ GAP = "lens:gap-in-name"
 GAP_IN_MESSAGE = "lens:gap-in-message"
 GAP_IN_KEY = "lens:gap-in-key"
 GAP_IN_ARTIFACT = "lens:gap-in-artifact"
+GAP_IN_COPY = "lens:gap-in-copy"
 NEVER = "lens:never-in-matrix"
 ALWAYS = "lens:always-in-matrix"
 MISSING = "lens:missing-input"
 MAX_LINE_CHARACTERS = 2000
 _FILE_SETTING = re.compile(r"^[a-z]+-version-file$")
 _EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}")
+_COPY = re.compile(r"\s*(?P<name>\w+):\s*\$\{\{\s*matrix\.(?P=name)\s*\}\}\s*")  # with empty meant as the default
 # Of an artifact or a cache, where it is not the name of a job or a step.
 _NAME = re.compile(r"\s*(?:-\s+)?(?P<key>name|key|restore-keys):")
 _PRINTS = re.compile(r"\s*(?:-\s+)?(?:run:\s*)?(?:echo|printf)\b(?!.*[|>&;])")
@@ -64,8 +66,9 @@ def _rule_for(raw: str) -> str:
     """Returns the rule for a line that is no name of a job or a step."""
     if _PRINTS.match(raw):  # people read it, and no program
         return GAP_IN_MESSAGE
-    match = _NAME.match(raw)
-    return (GAP_IN_ARTIFACT if match["key"] == "name" else GAP_IN_KEY) if match else UNDEFINED
+    if match := _NAME.match(raw):
+        return GAP_IN_ARTIFACT if match["key"] == "name" else GAP_IN_KEY
+    return GAP_IN_COPY if _COPY.fullmatch(raw) else UNDEFINED
 
 
 def _without_event(workflow: Workflow) -> Iterator[Finding]:

@@ -339,6 +339,29 @@ def test_an_action_without_a_commit_weighs_by_what_its_job_holds(
     assert kind_of(rule, Result(rule, "", "", "a.yml", 6), content.encode(), tmp_path) == f"{rule}{kind}"
 
 
+@pytest.mark.parametrize(
+    ("top", "env", "script", "told"),
+    [
+        ("", "{B: c}", "a", True),
+        ("", "{KEY: c}", "a", False),
+        ("env: {KEY: c}\n", "{B: c}", "a", False),
+        ("", "{B: c}", 'echo "KEY=d" >> "$GITHUB_ENV"', False),
+    ],
+)
+def test_a_condition_is_told_that_reads_what_only_another_step_is_given(
+    top: str,
+    env: str,
+    script: str,
+    told: bool,  # noqa: FBT001 - a table
+) -> None:
+    step = f"      - if: env.KEY != ''\n        env: {env}\n        run: b\n"
+    other = f"      - env: {{KEY: d}}\n        run: |\n          {script}\n"
+    head = f"{top}jobs:\n  a:\n    steps:\n"
+    result = Result("workflow-condition-on-other-env", "", "", "a.yml", head.count("\n") + 1)
+    assert (why_not(result.rule, result, (head + step + other).encode()) == "") is told
+    assert why_not(result.rule, result, (head + step).encode())
+
+
 def test_a_branch_that_gets_a_secret_is_told_once() -> None:
     step = "      - uses: other/tool@main\n        with:\n          token: ${{ secrets.T }}\n"
     text = f"on: push\njobs:\n  a:\n    steps:\n{step}      - uses: other/tool@main\n{step.replace('main', 'v1')}"

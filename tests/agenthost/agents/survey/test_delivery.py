@@ -59,6 +59,8 @@ PUSH, PULL = "  push:\n", "  pull_request:\n"
         ("gap-in-name", {WORKFLOW: workflow("run: a\n  name: On ${{ matrix.node }}", job=MATRIX)}),
         ("gap-in-message", {WORKFLOW: workflow("run: echo ${{ matrix.node }}", job=MATRIX)}),
         ("gap-in-artifact", {WORKFLOW: workflow("uses: a\n  with:\n    name: on-${{ matrix.node }}", job=MATRIX)}),
+        ("gap-in-copy", {WORKFLOW: workflow("run: a\n  env:\n    NODE: ${{ matrix.NODE }}", job=MATRIX)}),
+        ("undefined-reference", {WORKFLOW: workflow("run: a\n  env:\n    VERSION: ${{ matrix.node }}", job=MATRIX)}),
         ("gap-in-key", {WORKFLOW: workflow("uses: a\n  with:\n    key: on-${{ matrix.node }}", job=MATRIX)}),
         (
             "undefined-reference",

@@ -1,4 +1,6 @@
-"""Weighs uses of actions without a commit: beside secrets and rights to write they are grave, elsewhere a slip, a branch, or light.
+"""Weighs what stands in a job by the rest of it: actions without a commit, and conditions that read variables.
+
+Beside secrets and rights to write, such an action is grave; elsewhere it is a slip, a branch, or light.
 
 A project that takes all of its actions by tags means it, and pins no more for being told. It acts where a stolen action would
 get a secret or a right to write, and where its other actions are pinned.
@@ -11,9 +13,12 @@ from pathlib import Path
 
 from ...reading.snapshot import SourceText, read_bytes
 from ...reading.workflows import Job, Workflow, read_workflow
-from ...reading.yaml_tree import Node, child, is_available, last_line, line, text
+from ...reading.yaml_tree import Node, child, is_available, last_line, line, text, texts
 from ..results import Result
 
+CONDITION = "workflow-condition-on-other-env"
+SEEN = "read what their step may see"
+_READ = re.compile(r"(?<![\w.'-])env\.(?P<name>[A-Za-z_]\w*)")
 SLIP, BRANCH, LIGHT = "slip", "branch", "light"
 MAX_WORKFLOWS = 300
 MAX_WORKFLOW_BYTES = 400_000
@@ -81,3 +86,30 @@ def _pins(root: Path) -> bool:
     references = [match["reference"] for match in found if not match["action"].startswith(_GITHUBS)]
     pinned = sum(bool(_HASH.fullmatch(reference)) for reference in references)
     return pinned >= MIN_PINNED and pinned * 4 >= len(references) * 3
+
+
+def is_seen(result: Result, content: bytes) -> str:
+    """Returns that a variable may have a value: all but one that only other steps of the file are given by `env`."""
+    source = content.decode(errors="replace")
+    workflow = read_workflow(SourceText(result.path, source, tuple(source.split("\n")))) if is_available() else None
+    found = [
+        (job, step)
+        for job in (workflow.jobs if workflow else ())
+        for step in job.steps
+        if line(step.node) <= result.start_line <= last_line(step.node)
+    ]
+    if workflow is None or len(found) != 1:
+        return SEEN
+    job, step = found[0]
+    seen = {name for node in (workflow.root, job.node, step.node) for name in _variables(node)}
+    others = {name for one in workflow.jobs for other in one.steps for name in _variables(other.node)}
+    names = set(_READ.findall(text(child(step.node, "if"))))
+    missing = (names & others) - seen
+    # A script may set it for all later steps: none of them names it as what is set.
+    is_set = any(re.search(rf"(?<![\w.]){name}(=|<<)", source) for name in missing)
+    is_open = not all(text(child(node, "env")) == "" for node in (workflow.root, job.node, step.node))
+    return "" if missing and not is_set and not is_open else SEEN
+
+
+def _variables(node: Node) -> list[str]:
+    return texts(child(node, "env"))
