@@ -114,7 +114,7 @@ def test_the_survey_asks_its_lenses_and_a_panel_of_analyzers_side_by_side_and_me
 
     lenses = sorted(step.agent.parameters["lens"] for step in looks if step.HasField("agent"))
     assert lenses == ["delivery", "docs", "hotspots", "inventory", "structure", "tests"]
-    assert [len(step.panel.agents) for step in looks if step.HasField("panel")] == [10]
+    assert [len(step.panel.agents) for step in looks if step.HasField("panel")] == [11]
     assert all(not step.needs and step.on_failure == Flow.ON_FAILURE_CONTINUE for step in looks)
     assert (set(merged.needs), merged.fold.merge.rules) == ({step.id for step in looks}, "survey/rules.toml")
 
