@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..claims.lens import find_broken_claims
+from ..claims.versions import find_contradictions
 from ..files import language, listed
 from ..manifests.ci import find_untested_floor
 from ..manifests.npm import find_in_npm
@@ -25,7 +26,6 @@ from .delivery.credentials import find_credentials, find_ending_certificates
 from .delivery.lens import find_in_pipelines
 from .documents.links import find_dead_links
 from .documents.named import find_missing
-from .documents.versions import find_contradictions
 from .finding import Finding, named
 from .hotspots.lens import find_hotspots
 from .inventory import take_inventory

@@ -6,6 +6,7 @@ by its build, or only exists at its host is not judged. The parser of Markdown i
 
 import importlib
 import re
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from posixpath import basename, dirname, join, normpath, relpath
 from typing import Any
@@ -13,15 +14,17 @@ from urllib.parse import unquote
 
 from ...files import is_test, is_vendored, language
 from ...reading.history import deletions
+from ...reading.snapshot import SourceText
 from ..finding import Finding, cite, sighting
 from ..survey import Survey
 from .named import may_exist
 
 MAX_DOCUMENTS = 1000
+# Of the links of documents that are shown somewhere else, by names and addresses of that place, many lead to nothing here.
+MIN_FOREIGN, FOREIGN_SHARE = 8, 0.25
 _SITE = re.compile(
     r"(^|/)(mkdocs\.ya?ml|docusaurus\.config\.\w+|conf\.py|book\.toml|_config\.yml|antora\.yml|hugo\.\w+|sidebars\.\w+"
-    r"|\.vitepress|\.vuepress|_sidebar\.\w+|docs\.json|mint\.json|astro\.config\.\w+|[^/]+\.mdx"
-    r"|\d\d+-[^/]+/\d\d+-[^/]+\.md)(/|$)"
+    r"|\.vitepress|\.vuepress|_sidebar\.\w+|docs\.json|mint\.json|astro\.config\.\w+|[^/]+\.mdx)(/|$)"
 )
 # Links of a changelog were right when they were written.
 _LEFT_ALONE = re.compile(r"(?i)template|(^|/)(changelog|changes|history|releases?|release[_-]notes|news)\b[^/]*$")
@@ -53,18 +56,35 @@ def find_dead_links(survey: Survey) -> Iterator[Finding]:
     manifests = filter(None, map(survey.snapshot.read, _MANIFESTS))
     name = next((match[1] for source in manifests if (match := _REPOSITORY.search(source.text))), "//")
     own = re.compile(_OWN_PAGE.format(re.escape(name)), re.IGNORECASE)
+    misses: dict[str, list[Finding]] = defaultdict(list)
+    links: Counter[str] = Counter()
     for source in survey.read(paths, ()):
         survey.judge(source.path)
-        parts = list(dict.fromkeys(_parts(markdown, source.text)))
-        anchors = {_bare(text) for _, kind, text in parts if kind == "anchor"} | {"top", "readme", "badge"}
-        anchors |= {f"{anchor}{number}" for anchor in anchors for number in range(1, 6)}
-        swapped = {text for _, kind, text in parts if kind == "swapped"}
-        for line, text in ((line, text) for line, kind, text in parts if kind == "link"):
-            target = _WORKFLOW.sub(r"/.github/workflows/\1", own.sub("", unquote(text)))
-            if not _ELSEWHERE.match(target) and (found := _judge(survey, source.path, target, anchors)):
-                if text in swapped and found[0] == "lens:dead-link":
-                    found = "lens:malformed-link", f"`{target}` and the address before it have each other's place"
-                yield sighting(found[0], cite(source, line), found[1])
+        together = source.path.partition("/")[0]
+        for found in _looked_at(survey, source, markdown, own):
+            links[together] += 1
+            misses[together] += [found] if found else []
+    for together, findings in misses.items():
+        if len(findings) < MIN_FOREIGN or len(findings) <= links[together] * FOREIGN_SHARE:
+            yield from findings
+        else:
+            survey.miss(f"Links of {together} were not judged: {len(findings)} of {links[together]} lead elsewhere.")
+
+
+def _looked_at(survey: Survey, source: SourceText, markdown: Any, own: re.Pattern[str]) -> Iterator[Finding | None]:
+    """Yields what is wrong with each link inside the repository."""
+    parts = list(dict.fromkeys(_parts(markdown, source.text)))
+    anchors = {_bare(text) for _, kind, text in parts if kind == "anchor"} | {"top", "readme", "badge"}
+    anchors |= {f"{anchor}{number}" for anchor in anchors for number in range(1, 6)}
+    swapped = {text for _, kind, text in parts if kind == "swapped"}
+    for line, text in ((line, text) for line, kind, text in parts if kind == "link"):
+        target = _WORKFLOW.sub(r"/.github/workflows/\1", own.sub("", unquote(text)))
+        if _ELSEWHERE.match(target):
+            continue
+        found = _judge(survey, source.path, target, anchors)
+        if found and text in swapped and found[0] == "lens:dead-link":
+            found = "lens:malformed-link", f"`{target}` and the address before it have each other's place"
+        yield sighting(found[0], cite(source, line), found[1]) if found else None
 
 
 def _documents(survey: Survey) -> tuple[str, ...]:

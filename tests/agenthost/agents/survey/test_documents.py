@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from agenthost.agents.claims.versions import find_contradictions
 from agenthost.agents.survey.documents.links import find_dead_links
 from agenthost.agents.survey.documents.named import find_missing
-from agenthost.agents.survey.documents.versions import find_contradictions
 from agenthost.agents.survey.finding import Finding
 
 Looker = Callable[..., list[Finding]]
@@ -117,8 +117,18 @@ def test_a_living_link_is_left_alone(look: Looker, line: str, tmp_path: Path) ->
     assert look(find_dead_links, files) == []
 
 
+@pytest.mark.parametrize(("good", "told"), [(4, 1), (60, 10)])
+def test_documents_of_another_place_are_known_by_their_many_misses(look: Looker, good: int, told: int) -> None:
+    """They are shown on a site whose addresses are no files, such as slugs."""
+    misses = "".join(f"[page {number}](../start/page-{number})\n" for number in range(9))
+    there = "[a](b.md)\n" * good
+    files = {"manual/10/a.md": misses, "manual/10/b.md": there, "docs/a.md": "[gone](gone.md)\n", "docs/b.md": ""}
+
+    assert len(look(find_dead_links, files)) == told
+
+
 def test_documents_of_a_site_and_changelogs_are_not_judged(look: Looker) -> None:
-    files = ("docs/guide.md", "site/_posts/a.md", "CHANGELOG.md", "pages/source/b.md", "manual/10-start/20-first.md")
+    files = ("docs/guide.md", "site/_posts/a.md", "CHANGELOG.md", "pages/source/b.md")
     made = dict.fromkeys(("mkdocs.yml", "site/_config.yml", "pages/source/index.mdx"), "")
     given = dict.fromkeys(files, "[gone](gone.md)\n") | made
     assert look(find_dead_links, given) == []

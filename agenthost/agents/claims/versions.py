@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import PurePosixPath
 
-from ...files import is_test, is_vendored
-from ..finding import Finding, cite, sighting
-from ..survey import Survey
+from ..files import is_test, is_vendored
+from ..survey.finding import Finding, cite, sighting
+from ..survey.survey import Survey
 
 RULE = "lens:two-requirements"
 _DOCUMENT = re.compile(
