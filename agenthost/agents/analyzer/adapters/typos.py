@@ -2,20 +2,25 @@
 
 A word counts where its mistake is plain: in lower case, not short, with one correction, and in a file that is English. A file
 is of another language where its path names one, as `docs/de/a.md` and `README.pt-BR.md` do, or where it has very many mistakes.
-What a changelog says of years ago stays as it is, and lists of names are full of what looks like a mistake.
+What a changelog says of years ago stays as it is, and lists of names are full of what looks like a mistake. Of code only comments
+are read; there a word that the path has, or that stands on many lines, is the name of something. Data of tests is misspelled
+on purpose.
 """
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
+from ...files import is_code, is_test, language
 from ..lines import lines_of
 from ..results import Result
 
 RULE = "typo"
 MIN_CHARACTERS = 6
 MAX_WORDS_A_FILE = 12  # more kinds of mistakes than that are another language, or a jargon
+MAX_TIMES_A_FILE = 4  # of one word in the comments of code
 _WORD = re.compile(r"[a-z]+")
 # Languages that documents are translated to, as paths name them. `no` and `so` are words.
 _LANGUAGES = (
@@ -33,16 +38,26 @@ _PAST = re.compile(
 
 def read(stream: BinaryIO) -> Iterator[Result]:
     """Yields the plain mistakes. The results of a file come one after the other."""
-    path, found, words, is_english = "", list[Result](), set[str](), True
+    path, found = "", list[tuple[Result, str]]()
     for result, word in _results(stream):
         if result.path != path:
-            yield from found if len(words) <= MAX_WORDS_A_FILE else ()
-            path, found, words = result.path, [], set()
-            is_english = not (_is_translated(path) or _PAST.search(path))
-        words.add(word)
-        if is_english and len(words) <= MAX_WORDS_A_FILE and _is_plain(word, result):
-            found.append(result)
-    yield from found if len(words) <= MAX_WORDS_A_FILE else ()
+            yield from _kept(path, found)
+            path, found = result.path, []
+        if len({word for _, word in found}) <= MAX_WORDS_A_FILE:
+            found.append((result, word))
+    yield from _kept(path, found)
+
+
+def _kept(path: str, found: list[tuple[Result, str]]) -> Iterator[Result]:
+    """Yields the mistakes of a file, where it is in English."""
+    times = Counter(word for _, word in found)
+    is_comment = is_code(path) or language(path) == "Shell"
+    if len(times) > MAX_WORDS_A_FILE or _is_translated(path) or _PAST.search(path) or (is_comment and is_test(path)):
+        return
+    for result, word in found:
+        is_name = is_comment and (word in path.lower() or times[word] > MAX_TIMES_A_FILE)
+        if not is_name and _is_plain(word, result):
+            yield result
 
 
 def _results(stream: BinaryIO) -> Iterator[tuple[Result, str]]:

@@ -153,3 +153,21 @@ def test_a_word_that_emphasis_splits_is_not_spelt_in_parts(tmp_path: Path) -> No
     result = analyze_with("typos", tree(tmp_path, {"a.md": text}))
 
     assert {one["evidence"][0]["start_line"] for one in result["findings"]} == {4}
+
+
+@pytest.mark.parametrize(
+    ("path", "times", "is_told"),
+    [("src/a.py", 1, True), ("src/a.py", 5, False), ("src/acticity.sh", 1, False), ("tests/test_a.py", 1, False)],
+)
+def test_typos_of_comments_are_no_names_and_no_data_of_tests(path: str, times: int, is_told: bool) -> None:  # noqa: FBT001 - a table
+    lines = [typo("acticity", "activity", path=f"/workspace/{path}", line=line) for line in range(times)]
+    assert bool(read(typos, *lines)) is is_told
+
+
+@pytest.mark.processes
+def test_typos_reads_comments_of_code_and_no_names_in_them(tmp_path_factory: pytest.TempPathFactory) -> None:
+    text = "# The offical way.\noffical = 'offical'\n# It calls offical_way and `offical`, and offical().\n# L'offical caf\u00e9.\n"
+
+    result = analyze_with("typos", tree(tmp_path_factory.mktemp("code"), {"a.py": text}))
+
+    assert [one["evidence"][0]["start_line"] for one in result["findings"]] == [1]
