@@ -113,7 +113,8 @@ def _kind_of_permissions(result: Result, content: bytes) -> str:
     source = content.decode(errors="replace")
     is_own = _OWN_TOKEN.search(source) and not _GIVEN_TOKEN.search(source)
     jobs = _unset_jobs(result, content)
-    is_small = len(jobs) == 1 and 0 < len(jobs[0].steps) <= MAX_SMALL_STEPS  # a called workflow has none
+    is_alone = len(jobs) == len(_jobs(result, content)) == 1
+    is_small = is_alone and 0 < len(jobs[0].steps) <= MAX_SMALL_STEPS  # a called workflow has none
     return "own-token" if is_own and is_small else "unset"
 
 

@@ -24,8 +24,11 @@ _FOREIGN_TEXT = re.compile(
 HEAD_CHARACTERS = 800  # a short README may hold its licence further down
 
 _ENVIRONMENT = re.compile(r"\s*(\[|(async )?def )")
+# Of a named environment, and of a session: the plain one is what everything is tested in.
 _OF_BRANCH = re.compile(
-    r"(?i)(?<![a-z])(dev|devel|development|main|master|trunk|nightly|head|latest|upstream|pre)(?![a-z])"
+    r"(?i)^\s*(\[testenv:|\[tool\.(tox|hatch)|(async )?def )"
+    r"|(?<![a-z])(dev|devel|development|main|master|trunk|nightly|head|latest|upstream|pre)(?![a-z])",
+    re.MULTILINE,
 )
 _FETCHED = re.compile(r"git\+\S+")
 

@@ -95,8 +95,11 @@ def _documents(survey: Survey) -> tuple[str, ...]:
     other = re.compile("|".join(made), re.IGNORECASE)
     found = (path for path in survey.snapshot.paths if language(path) == "Markdown" and not other.match(path))
     shown = survey.snapshot.linked()  # elsewhere, where their links have another meaning
+    # Rust takes documents beside its sources into its own, where a link may name an item of the code.
+    beside = {path.partition("/src/")[0] for path in survey.snapshot.paths if "/src/" in path and path.endswith(".rs")}
+    read = (path for path in found if "/src/" not in path or path.partition("/src/")[0] not in beside)
     kept = (
-        path for path in found if not (path in shown or _LEFT_ALONE.search(path) or is_vendored(path) or is_test(path))
+        path for path in read if not (path in shown or _LEFT_ALONE.search(path) or is_vendored(path) or is_test(path))
     )
     return tuple(sorted(kept, key=lambda path: (path.count("/"), path))[:MAX_DOCUMENTS])
 

@@ -90,6 +90,12 @@ def test_packages_in_given_versions_are_not_told(script: str, left_out: bool) ->
         ("java-swallows-interrupt", "samples/a/B.java", "catch (InterruptedException e) {}", True),
         ("S113", "shop/a.py", "requests.get(a)", False),
         ("shell-installs-branch", "tox.ini", "a-main: git+https://a/b@main", True),
+        (
+            "shell-installs-branch",
+            "noxfile.py",
+            "def canary(session): session.run('pip', 'install', 'git+https://a/b')",
+            True,
+        ),
         ("shell-installs-branch", "tox.ini", "deps = git+https://a/b@main", False),
         ("go-server-without-timeout", "a.go", "s := http.Server{a: b} // #nosec G112", True),
         ("go-server-without-timeout", "a.go", "s := http.Server{a: b} //nolint:gosec", True),

@@ -127,6 +127,12 @@ def test_documents_of_another_place_are_known_by_their_many_misses(look: Looker,
     assert len(look(find_dead_links, files)) == told
 
 
+def test_documents_beside_sources_of_rust_are_shown_among_its_items(look: Looker) -> None:
+    files = {"web/src/docs/a.md": "[state](crate#state)\n", "web/src/lib.rs": "", "web/docs/b.md": "[gone](gone.md)\n"}
+
+    assert [item.evidence[0].path for item in look(find_dead_links, files)] == ["web/docs/b.md"]
+
+
 def test_documents_of_a_site_and_changelogs_are_not_judged(look: Looker) -> None:
     files = ("docs/guide.md", "site/_posts/a.md", "CHANGELOG.md", "pages/source/b.md")
     made = dict.fromkeys(("mkdocs.yml", "site/_config.yml", "pages/source/index.mdx"), "")
