@@ -15,7 +15,9 @@ from ..claims.lens import find_broken_claims
 from ..claims.versions import find_contradictions
 from ..files import language, listed
 from ..manifests.ci import find_untested_floor
+from ..manifests.ignored import find_in_ignored
 from ..manifests.npm import find_in_npm
+from ..manifests.owners import find_unknown_owners
 from ..manifests.python import find_in_python
 from ..overtime import OvertimeError, ended_after
 from ..pulse import pulse
@@ -50,6 +52,8 @@ LENSES: dict[str, dict[str, Callable[[Survey], Iterable[Finding]]]] = {
         "certificates, for those that end soon": find_ending_certificates,
         "manifests of Python, for what users do not need": find_in_python,
         "manifests of npm, for what is not there": find_in_npm,
+        "CODEOWNERS, for lines that GitHub skips": find_unknown_owners,
+        ".gitignore, for patterns that keep nothing": find_in_ignored,
         "which versions of Python and Node.js the pipelines run": find_untested_floor,
     },
 }

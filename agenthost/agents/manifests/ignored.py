@@ -1,0 +1,53 @@
+"""Finds patterns of .gitignore that should keep files of a folder which an earlier pattern leaves out wholly.
+
+Git does not look into such a folder. Of the earlier patterns those without a wildcard count.
+"""
+
+import re
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+
+from ..files import is_example, is_test, is_vendored
+from ..reading.snapshot import SourceText
+from ..survey.finding import Finding, cite, sighting
+from ..survey.survey import Survey
+
+KEPT = "lens:kept-below-ignored"
+_LITERAL = re.compile(r"/?[\w.@+-]+(?:/[\w.@+-]+)*/?")
+
+
+def find_in_ignored(survey: Survey) -> Iterator[Finding]:
+    """Yields each pattern that keeps nothing."""
+    for path in survey.snapshot.paths:
+        source = survey.snapshot.read(path) if path.rpartition("/")[2] == ".gitignore" else None
+        if source and not (is_test(path) or is_example(path) or is_vendored(path)):
+            yield from _of_file(source)
+
+
+def _of_file(source: SourceText) -> Iterator[Finding]:
+    lines = [line.rstrip() for line in source.lines]
+    kept = [line[1:] for line in lines if line.startswith("!")]
+    folders: list[str] = []
+    for number, line in enumerate(lines, 1):
+        if _LITERAL.fullmatch(line) and not any(_matches(one, line) for one in kept):
+            folders.append(line.rstrip("/"))
+        elif line.startswith("!") and "\\" not in line:
+            folder = next((one for one in folders if _is_below(line[1:], one)), None)
+            if folder:
+                yield sighting(
+                    KEPT, cite(source, number), f"`{line}` keeps nothing: `{folder}` leaves out the whole folder"
+                )
+
+
+def _matches(pattern: str, folder: str) -> bool:
+    """Returns whether a pattern may match a folder itself, which then is not left out."""
+    last, name = (one.strip("/").rpartition("/")[2] for one in (pattern, folder))
+    return fnmatchcase(name, last) and not _is_below(pattern, folder.rstrip("/"))
+
+
+def _is_below(pattern: str, folder: str) -> bool:
+    parts = pattern.strip("/").split("/")[:-1]
+    if "/" in folder:  # from the folder of the file
+        root = folder.strip("/").split("/")
+        return parts[: len(root)] == root and "/" in pattern
+    return folder in parts
