@@ -14,7 +14,9 @@ from typing import Any
 from ..claims.lens import find_broken_claims
 from ..claims.versions import find_contradictions
 from ..files import language, listed
+from ..manifests.cargo import find_in_cargo
 from ..manifests.ci import find_untested_floor
+from ..manifests.crates import find_unused_crates
 from ..manifests.ignored import find_in_ignored
 from ..manifests.npm import find_in_npm
 from ..manifests.owners import find_unknown_owners
@@ -52,6 +54,8 @@ LENSES: dict[str, dict[str, Callable[[Survey], Iterable[Finding]]]] = {
         "certificates, for those that end soon": find_ending_certificates,
         "manifests of Python, for what users do not need": find_in_python,
         "manifests of npm, for what is not there": find_in_npm,
+        "manifests and build scripts of Cargo, for what does not count": find_in_cargo,
+        "packages of Rust, for crates that they do not use": find_unused_crates,
         "CODEOWNERS, for lines that GitHub skips": find_unknown_owners,
         ".gitignore, for patterns that keep nothing": find_in_ignored,
         "which versions of Python and Node.js the pipelines run": find_untested_floor,

@@ -25,6 +25,10 @@ _KEYS = (
     (r"(^|/)pyproject\.toml$", "project.readme project.readme.file project.license.file project.license-files.*"),
     (r"(^|/)pyproject\.toml$", "tool.poetry.readme tool.poetry.include.*"),
     (r"(^|/)package\.json$", "bin bin.*"),
+    (
+        r"(^|/)Cargo\.toml$",
+        "package.readme package.license-file package.include.* lib.path bin.*.path bench.*.path example.*.path",
+    ),
     (r"(^|/)tsconfig[\w.-]*\.json$", "references.*.path files.*"),
     (r"(^|/)turbo\.json$", "globalDependencies.*"),
     (r"^(docker-)?compose[\w.-]*\.ya?ml$", "services.*.build services.*.build.context"),
