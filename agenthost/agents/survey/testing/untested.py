@@ -73,7 +73,7 @@ def find_untested(survey: Survey) -> Iterator[Finding]:
     places = (cite(item.source, item.largest.start_line) for item in listed)
     yield Finding(
         rule="lens:unnamed-module",
-        severity=Severity.MEDIUM if len(unnamed) >= MIN_UNNAMED else Severity.LOW,
+        severity=Severity.LOW if survey.tests or len(unnamed) < MIN_UNNAMED else Severity.MEDIUM,
         title=f"No test names {share}" if survey.tests else f"There are no tests for {larger}",
         claim=f"The largest are {told}. "
         + (

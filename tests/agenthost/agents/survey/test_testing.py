@@ -22,7 +22,7 @@ def unnamed(count: int) -> dict[str, str]:
 
 def test_a_project_that_tests_less_than_half_of_its_larger_modules_hears_it(look: Looker) -> None:
     (found,) = look(find_untested, repository(**unnamed(20)))
-    assert (found.title, found.severity) == ("No test names 20 of the 29 larger modules", "medium")
+    assert (found.title, found.severity) == ("No test names 20 of the 29 larger modules", "low")
     assert [item.quote for item in found.evidence] == [f"def refund{n}_first(a):" for n in (0, 1, 10, 11, 12)]
 
 
