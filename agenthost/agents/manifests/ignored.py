@@ -1,4 +1,4 @@
-"""Finds patterns of .gitignore that should keep files of a folder which an earlier pattern leaves out wholly.
+"""Finds patterns of .gitignore that keep nothing of a folder which an earlier one leaves out, and files that tools left behind.
 
 Git does not look into such a folder. Of the earlier patterns those without a wildcard count.
 """
@@ -13,15 +13,32 @@ from ..survey.finding import Finding, cite, sighting
 from ..survey.survey import Survey
 
 KEPT = "lens:kept-below-ignored"
+LEFTOVER = "lens:leftover"
+_PROFILE = re.compile(r"(^|/)(?:(?:cpu|mem|heap|block|mutex)(?:[-_.]?profile)?\.(?:out|prof|pprof)|[^/]+\.pprof)$")
 _LITERAL = re.compile(r"/?[\w.@+-]+(?:/[\w.@+-]+)*/?")
 
 
 def find_in_ignored(survey: Survey) -> Iterator[Finding]:
-    """Yields each pattern that keeps nothing."""
+    """Yields each pattern that keeps nothing, and each file that a profiler or a merge left behind."""
+    yield from _left_behind(survey)
     for path in survey.snapshot.paths:
         source = survey.snapshot.read(path) if path.rpartition("/")[2] == ".gitignore" else None
         if source and not (is_test(path) or is_example(path) or is_vendored(path)):
             yield from _of_file(source)
+
+
+def _left_behind(survey: Survey) -> Iterator[Finding]:
+    """Yields each such file. A profile has no lines to quote: the list of what git should leave out stands for it."""
+    for path in survey.snapshot.paths:
+        is_profile = _PROFILE.search(path)
+        is_merge = path.endswith((".orig", ".rej")) and survey.snapshot.has(path.rpartition(".")[0])
+        if not (is_profile or is_merge) or is_test(path) or is_example(path) or is_vendored(path):
+            continue
+        place = survey.snapshot.read(path) or survey.snapshot.read(".gitignore")
+        if place:
+            number = next((at for at, line in enumerate(place.lines, 1) if line.strip()), 1)
+            maker = "a profiler" if is_profile else "a merge"
+            yield sighting(LEFTOVER, cite(place, number), f"{path} is what {maker} left behind")
 
 
 def _of_file(source: SourceText) -> Iterator[Finding]:

@@ -55,3 +55,18 @@ def test_what_git_and_github_pass_over_is_told(tmp_path: Path, path: str, text: 
 )
 def test_what_works_is_not_told(tmp_path: Path, path: str, text: str) -> None:
     assert told(tmp_path, path, text) == []
+
+
+def test_what_profilers_and_merges_left_is_told(tmp_path: Path) -> None:
+    (tmp_path / "cpu.out").write_bytes(b"\x1f\x8b\x00\x00")
+    (tmp_path / "a.c").write_text("int a;\n")
+    (tmp_path / "a.c.orig").write_text("int a;\n")
+    assert told(tmp_path, ".gitignore", "\n*.log\n") == [1, 2]
+
+
+def test_data_of_tests_and_lone_copies_are_not_told(tmp_path: Path) -> None:
+    (tmp_path / "testdata").mkdir()
+    (tmp_path / "testdata/cpu.pprof").write_text("a\n")
+    (tmp_path / "sshd.conf.orig").write_text("a\n")
+    (tmp_path / "check.out").write_text("a\n")
+    assert told(tmp_path, ".gitignore", "*.log\n") == []
