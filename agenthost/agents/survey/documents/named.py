@@ -49,6 +49,7 @@ _SETTINGS = (
 _COMPOSE = r"docker[ -]compose (?:build|up|start|restart|stop|logs|pull)(?: --?[a-z-]+)* (?P<service>[a-z][\w-]*)\s*$"
 # Files, and what of their lines names a path from the root, a file that a command needs, or a service.
 _LINES = (
+    (r"^\.github/CODEOWNERS$", r"^(?P<path>[\w.-]+/[\w.-][\w./-]*)\s+[@\w]"),
     (r"^(\.github/|docs/)?CODEOWNERS$", r"^(?P<path>/[\w./-]+)\s+[@\w]"),
     (r"^MANIFEST\.in$", r"^include\s+(?P<path>[\w./-]+)\s*$"),
     (r"^\.coveragerc$", r"^\s*(?:omit\s*=\s*)?(?P<path>\w[\w-]*/[\w./-]+)/\*\s*$"),

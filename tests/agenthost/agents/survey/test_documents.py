@@ -161,6 +161,7 @@ FILES = {"README.md": "", "LICENSE.txt": "x", "src/app/main.py": "", "compose.ym
         (".github/workflows/a.yml", "on:\n  push:\n    paths:\n    - app/**\n    - '!gone'\n", 0),
         (".github/labeler.yml", "a:\n- changed-files:\n  - any-glob-to-any-file: ['src/*', 'lost/*']\n", 3),
         ("CODEOWNERS", "# /gone/ @a\n/src/ @a\n/gone/ @a\n*.py @b\n", 3),
+        (".github/CODEOWNERS", "src/app/main.py @a\nold/ @a\n**/gone @a\nold/gone @a\n", 4),
         ("MANIFEST.in", "include LICENSE.txt\ninclude Changelog\nrecursive-include docs *\n", 2),
         ("setup.py", 'url="https://a.b/c" + "/tree/master/examples"\n', 1),
     ],
