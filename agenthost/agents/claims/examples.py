@@ -22,24 +22,40 @@ _OLD = re.compile(r"(?m)^\s*(?:print\s+[^(=\s]|exec\s+[\"']|raise \w+,)")
 _HIDDEN = re.compile(
     r"(?m)^(?:async )?def __getattr__|^[^\S\n]*globals\(\)|sys\.modules\[|\bsetattr\((?:sys|mod)|lazy_|_lazy|Lazy|\b__path__"
 )
+# In code that parses, three dots are a value; in a signature, or beside another argument, they stand for what is left out.
+_HOLE = re.compile(r"[\w\]]\s*,\s*\.\.\.|\(\s*\.\.\.\s*\)\s*(?:->.*)?:|^\s*case\b.*:\s*$", re.MULTILINE)
+# What teaches agents, and plans: their examples are sketches.
+_SKETCHES = re.compile(
+    r"(?i)(^|/)(\.[\w-]+|skills?|agents?|claude|prompts?|rfcs?|proposals?|adrs?|design|plans?)(/|\.md$)"
+)
+MAX_SHARE = 0.1  # of the examples of a repository that do not parse, beyond which they are sketches, too
+MIN_SKETCHES = 6
 _CALLS = 2  # levels of modules that an import of all names is followed through
 
 
 def find_broken_examples(survey: Survey, pages: list[Page]) -> Iterator[Finding]:
     """Yields the examples that fail before they start."""
     bound = dict(_packages(survey))
+    examples, broken = 0, list[Finding]()
     for page in pages:
-        for first, kind, code in page.fences if not page.is_past else ():
+        for first, kind, code in page.fences if not (page.is_past or _SKETCHES.search(page.source.path)) else ():
             tree = _parsed(code) if kind in {*_LANGUAGES, ""} else ast.Module([], [])
+            examples += kind in _LANGUAGES
             if not isinstance(tree, SyntaxError):
                 for line, name, of in _unknown(tree, bound):
                     told = f"the example uses `{of}.{name}`, which `{of}` does not have"
                     yield sighting("lens:broken-example", cite(page.source, first + line - 2), told)
-            elif kind and _CODE.search(code) and not (_NO_CODE.search(code) or _OLD.search(code)):
+            elif kind and _is_code(code):
                 line = first + min(max((tree.lineno or 2) - 2, 0), code.count("\n"))
-                yield sighting(
-                    "lens:broken-example", cite(page.source, line), f"the example does not parse: {tree.msg}"
-                )
+                told = f"the example does not parse: {tree.msg}"
+                broken.append(sighting("lens:broken-example", cite(page.source, line), told))
+    if len(broken) < MIN_SKETCHES or len(broken) <= examples * MAX_SHARE:
+        yield from broken
+
+
+def _is_code(code: str) -> bool:
+    """Returns whether an example is meant to be run as it stands."""
+    return bool(_CODE.search(code)) and not any(shape.search(code) for shape in (_NO_CODE, _OLD, _HOLE))
 
 
 def _parsed(code: str) -> ast.Module | SyntaxError:

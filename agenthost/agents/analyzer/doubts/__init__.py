@@ -38,6 +38,7 @@ LOOKS: Mapping[str, Look] = {
     **pipelines.LOOKS,
     **calls.LOOKS,
     **calls_in_c.LOOKS,
+    **checks.LOOKS,
     jobs.CONDITION: jobs.is_seen,
     **images.LOOKS,
     **javascript.LOOKS,

@@ -1,4 +1,4 @@
-"""Tells checks that cannot fail apart: a linter or a type checker lets through less than tests do."""
+"""Tells checks that cannot fail apart: a linter or a type checker lets through less than tests do, and some say why they may."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -16,6 +16,18 @@ _KIND = re.compile(
     r"|(?P<types>mypy|pyright|(?:vue-)?tsc|type-?check\w*)"
     r"|(?P<tests>(?:tox|nox)(?!.*\s-[es]\s*\S*(?:lint|mypy|flake8|typ))|\w*[tT]est\w*|check|jest|mocha|rspec|phpunit|verify))\b"
 )
+
+
+_REASON = re.compile(r"(?:continue-on-error:\s*true|\|\|\s*(?:true|:|exit 0))\s*#\s*\w+\W+\w+")
+_COMMENT = re.compile(r"\s*#\s*\w+\W+\w+")
+
+
+def why_not(result: Result, content: bytes) -> str:
+    """Returns that a comment gives the reason, behind what forgives the failure, or above it."""
+    lines = content.decode(errors="replace").split("\n")[max(result.start_line - 2, 0) : result.end_line]
+    forgiving = [at for at, line in enumerate(lines) if "continue-on-error" in line or _FORGIVEN.search(line)]
+    is_above = any(at and _COMMENT.match(lines[at - 1]) for at in forgiving)
+    return "say why they may fail" if is_above or any(map(_REASON.search, lines)) else ""
 
 
 def kind_of(result: Result, content: bytes) -> str:
@@ -36,4 +48,5 @@ def kind_of(result: Result, content: bytes) -> str:
     return LINT if kinds and kinds <= {"linter", TYPES} else ""
 
 
+LOOKS: Mapping[str, Callable[[Result, bytes], str]] = {"workflow-check-cannot-fail": why_not}
 KINDS: Mapping[str, Callable[[Result, bytes], str]] = {"workflow-check-cannot-fail": kind_of}

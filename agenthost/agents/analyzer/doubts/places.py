@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
 
-from ...files import is_example, is_test, is_tooling
+from ...files import is_code, is_example, is_test, is_tooling
 from ..results import Result
 
 _PASSED_OVER = re.compile(
@@ -30,6 +30,8 @@ _OF_BRANCH = re.compile(
     r"|(?<![a-z])(dev|devel|development|main|master|trunk|nightly|head|latest|upstream|pre)(?![a-z])",
     re.MULTILINE,
 )
+_WORD = re.compile(r"`([a-z]+)` should be ")
+_COMMENT = re.compile(r"\s*(#|//|/?\*|--|;|%|<!--)")
 _FETCHED = re.compile(r"git\+\S+")
 
 
@@ -42,7 +44,16 @@ def is_little_read(result: Result, content: bytes = b"") -> str:
     """Returns that a document is that of an example, of a past release, or a copy of a text that others wrote."""
     if _FOREIGN_NAME.search(result.path) or _FOREIGN_TEXT.search(content[:HEAD_CHARACTERS].decode(errors="replace")):
         return "stand in copies of what others wrote"
-    return "stand in examples or documents of the past" if _PASSED_OVER.search(result.path) else ""
+    if _PASSED_OVER.search(result.path):
+        return "stand in examples or documents of the past"
+    word = _WORD.match(result.message)
+    return "are names in the code" if word and is_code(result.path) and _is_name(word[1], content) else ""
+
+
+def _is_name(word: str, content: bytes) -> bool:
+    """Returns whether the code of a file, outside of its comments, holds the word, alone or in a longer name."""
+    lines = (line for line in content.decode(errors="replace").split("\n") if word in line.lower())
+    return any(not _COMMENT.match(line) for line in lines)
 
 
 def is_for_developers(result: Result, _: bytes = b"") -> str:

@@ -129,6 +129,12 @@ def test_what_is_an_exception_by_its_line_or_its_folder_is_not_told(
     assert bool(why_not(rule, Result(rule, "", "", path, 1), line.encode())) is left_out
 
 
+@pytest.mark.parametrize(("code", "left_out"), [("add(excluder);", True), ("addExcluder();", True), ("add();", False)])
+def test_a_word_of_a_comment_that_the_code_has_too_is_a_name(code: str, left_out: bool) -> None:  # noqa: FBT001 - a table
+    typo = Result("typo", "", "`excluder` should be `excluded`.", "a.java", 1)
+    assert bool(why_not("typo", typo, f"// the excluder\n * excluder\n{code}\n".encode())) is left_out
+
+
 @pytest.mark.parametrize(
     ("line", "text", "left_out"),
     [

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agenthost.agents.analyzer.doubts import kind_of
+from agenthost.agents.analyzer.doubts import kind_of, why_not
 from agenthost.agents.analyzer.results import Result
 
 
@@ -58,3 +58,20 @@ def test_a_linter_or_a_type_checker_that_cannot_fail_is_less_grave_than_tests(st
     rule = "workflow-check-cannot-fail"
     text = f"on: push\njobs:\n  a:\n    steps:\n      - {step}\n      - run: make test\n"
     assert kind_of(rule, Result(rule, "", "", ".github/workflows/a.yml", 5, 5), text.encode()) == f"{rule}{kind}"
+
+
+@pytest.mark.parametrize(
+    ("step", "left_out"),
+    [
+        ("continue-on-error: true  # the machine is down\n        run: make check", True),
+        ("run: pytest || true  # known to fail, see 12", True),
+        ("name: a\n        # flaky since May\n        continue-on-error: true", True),
+        ("continue-on-error: true\n        run: make check  # all of it", False),
+        ("run: pytest || true", False),
+    ],
+)
+def test_a_check_that_may_fail_for_a_reason_is_not_told(step: str, left_out: bool) -> None:  # noqa: FBT001 - a table
+    rule = "workflow-check-cannot-fail"
+    text = f"on: push\njobs:\n  a:\n    steps:\n      - {step}\n"
+    last = text.count("\n")
+    assert bool(why_not(rule, Result(rule, "", "", ".github/workflows/a.yml", 5, last), text.encode())) is left_out

@@ -152,11 +152,19 @@ PACKAGE = {
         ("python", "def f(a, ... b):\n  pass", ""),
         ("python", "pip install it==1", ""),
         ("", "get { it }", ""),
+        ("python", "async def run(self, ...):\n  go(1)", ""),
+        ("python", "make('a')\ncase 'b':\n  go(1)", ""),
     ],
 )
 def test_an_example_can_be_run(look: Looker, kind: str, code: str, told: str) -> None:
     found = look(find_broken_claims, {"README.md": f"# It\n\n```{kind}\n{code}\n```\n", **PACKAGE})
     assert [item.title for item in found] == [told] * bool(told)
+
+
+def test_sketches_need_not_run(look: Looker) -> None:
+    """They teach agents, or are many, and then no example of the repository is believed to be whole."""
+    sketch = "```python\ncall(a b)\n```\n\n"
+    assert look(find_broken_claims, {".claude/skills/a.md": sketch, "docs/b.md": sketch * 7}) == []
 
 
 def test_a_package_that_makes_its_names_when_it_runs_is_not_judged(look: Looker) -> None:
