@@ -6,6 +6,7 @@ Git does not look into such a folder. Of the earlier patterns those without a wi
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from posixpath import dirname, join, normpath
 
 from ..files import is_example, is_test, is_vendored
 from ..reading.snapshot import SourceText
@@ -24,7 +25,7 @@ def find_in_ignored(survey: Survey) -> Iterator[Finding]:
     for path in survey.snapshot.paths:
         source = survey.snapshot.read(path) if path.rpartition("/")[2] == ".gitignore" else None
         if source and not (is_test(path) or is_example(path) or is_vendored(path)):
-            yield from _of_file(source)
+            yield from _of_file(survey, source)
 
 
 def _left_behind(survey: Survey) -> Iterator[Finding]:
@@ -41,7 +42,7 @@ def _left_behind(survey: Survey) -> Iterator[Finding]:
             yield sighting(LEFTOVER, cite(place, number), f"{path} is what {maker} left behind")
 
 
-def _of_file(source: SourceText) -> Iterator[Finding]:
+def _of_file(survey: Survey, source: SourceText) -> Iterator[Finding]:
     lines = [line.rstrip() for line in source.lines]
     kept = [line[1:] for line in lines if line.startswith("!")]
     folders: list[str] = []
@@ -50,7 +51,8 @@ def _of_file(source: SourceText) -> Iterator[Finding]:
             folders.append(line.rstrip("/"))
         elif line.startswith("!") and "\\" not in line:
             folder = next((one for one in folders if _is_below(line[1:], one)), None)
-            if folder:
+            there = normpath(join(dirname(source.path), line[1:].strip("/")))
+            if folder and not survey.snapshot.has(there):  # what is tracked stays so
                 yield sighting(
                     KEPT, cite(source, number), f"`{line}` keeps nothing: `{folder}` leaves out the whole folder"
                 )

@@ -51,6 +51,7 @@ KINDS: Mapping[str, Look] = {
     **checks.KINDS,
     **pipelines.KINDS,
     **images.KINDS,
+    **javascript.KINDS,
     **meanings.KINDS,
     **places.KINDS,
     **scripts.KINDS,

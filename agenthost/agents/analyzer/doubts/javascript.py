@@ -1,4 +1,4 @@
-"""Doubts results about JavaScript by the lines that they stand in: assertions of chai, and numbers that are thrown."""
+"""Doubts results about JavaScript by the lines that they stand in: assertions of chai, hooks, and what is thrown."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -21,6 +21,15 @@ def _is_no_text(result: Result, content: bytes) -> str:
     return "" if _TEXT_THROWN.search(_lines(result, content)) else "throw another value than a text"
 
 
+def _is_in_function(result: Result, _: bytes) -> str:
+    """Returns that a hook is called in a function that by its name is none itself, nor a component: it may stand first there."""
+    return "are called in functions of other names" if "that is neither" in result.message else ""
+
+
+def _kind_of_assertion(result: Result, content: bytes) -> str:
+    return "unawaited" if re.search(r"\.\s*(?:resolves|rejects)\b", _lines(result, content).partition(";")[0]) else ""
+
+
 def _lines(result: Result, content: bytes) -> str:
     lines = content.split(b"\n")[max(result.start_line, 1) - 1 :][:LINES]
     return b"\n".join(lines)[:MAX_CHARACTERS].decode(errors="replace")
@@ -28,5 +37,7 @@ def _lines(result: Result, content: bytes) -> str:
 
 LOOKS: Mapping[str, Callable[[Result, bytes], str]] = {
     "no-throw-literal": _is_no_text,
+    "rules-of-hooks": _is_in_function,
     "valid-expect": _is_of_chai,
 }
+KINDS: Mapping[str, Callable[[Result, bytes], str]] = {"valid-expect": _kind_of_assertion}

@@ -30,6 +30,7 @@ _OF_BRANCH = re.compile(
     r"|(?<![a-z])(dev|devel|development|main|master|trunk|nightly|head|latest|upstream|pre)(?![a-z])",
     re.MULTILINE,
 )
+MIN_LINES_OF_NAME = 2
 _WORD = re.compile(r"`([a-z]+)` should be ")
 _COMMENT = re.compile(r"\s*(#|//|/?\*|--|;|%|<!--)")
 _FETCHED = re.compile(r"git\+\S+")
@@ -51,9 +52,9 @@ def is_little_read(result: Result, content: bytes = b"") -> str:
 
 
 def _is_name(word: str, content: bytes) -> bool:
-    """Returns whether the code of a file, outside of its comments, holds the word, alone or in a longer name."""
+    """Returns whether the code of a file, outside of its comments, holds the word again and again, alone or in longer names."""
     lines = (line for line in content.decode(errors="replace").split("\n") if word in line.lower())
-    return any(not _COMMENT.match(line) for line in lines)
+    return sum(not _COMMENT.match(line) for line in lines) >= MIN_LINES_OF_NAME
 
 
 def is_for_developers(result: Result, _: bytes = b"") -> str:

@@ -43,7 +43,10 @@ def _others(event: str, settings: Node) -> str:
     """Returns which runs share the group at an event; nothing where all are of one branch."""
     if event != "push":
         return "all releases" if event == "release" else "all pull requests"
-    branches, tags = texts(child(settings, "branches")), texts(child(settings, "tags"))
+    branches, tags = (
+        [pattern for pattern in texts(child(settings, key)) if not pattern.startswith("!")]
+        for key in ("branches", "tags")
+    )
     if tags and not branches:
         return "all tags"
     has_one = len(branches) == 1 and not _GLOB.search(branches[0])

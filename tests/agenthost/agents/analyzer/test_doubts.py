@@ -129,7 +129,14 @@ def test_what_is_an_exception_by_its_line_or_its_folder_is_not_told(
     assert bool(why_not(rule, Result(rule, "", "", path, 1), line.encode())) is left_out
 
 
-@pytest.mark.parametrize(("code", "left_out"), [("add(excluder);", True), ("addExcluder();", True), ("add();", False)])
+@pytest.mark.parametrize(
+    ("code", "left_out"),
+    [
+        ("add(excluder);\nexcluder.go();", True),
+        ("Excluder.get().addExcluder(\n  excluder)", True),
+        ("excluder();", False),
+    ],
+)
 def test_a_word_of_a_comment_that_the_code_has_too_is_a_name(code: str, left_out: bool) -> None:  # noqa: FBT001 - a table
     typo = Result("typo", "", "`excluder` should be `excluded`.", "a.java", 1)
     assert bool(why_not("typo", typo, f"// the excluder\n * excluder\n{code}\n".encode())) is left_out
@@ -236,6 +243,17 @@ def test_the_token_of_github_in_a_script_is_not_told() -> None:
 )
 def test_what_an_author_means_is_no_fault(rule: str, path: str, line: int, text: str, left_out: bool) -> None:  # noqa: FBT001 - a table
     assert bool(why_not(rule, Result(rule, "", "", path, line), text.encode())) is left_out
+
+
+def test_an_assertion_that_is_not_awaited_and_a_hook_in_a_function_are_less_than_the_rule_says() -> None:
+    late = Result("valid-expect", "", "", "a.test.ts", 1)
+    assert kind_of("valid-expect", late, b"expect(\n  a()\n).rejects.toThrow();\n") == "valid-expect/unawaited"
+    assert kind_of("valid-expect", late, b"expect(a);\nexpect(b).resolves.toBe(1);\n") == "valid-expect"
+    other = 'React Hook "useA" is called in function "b" that is neither a React function component nor a custom React Hook.'
+    assert why_not("rules-of-hooks", Result("rules-of-hooks", "", other, "a.tsx", 1), b"useA();\n")
+    assert not why_not(
+        "rules-of-hooks", Result("rules-of-hooks", "", "is called conditionally.", "a.tsx", 1), b"useA();\n"
+    )
 
 
 @pytest.mark.parametrize(

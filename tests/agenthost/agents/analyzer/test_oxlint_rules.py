@@ -29,4 +29,5 @@ def test_every_rule_finds_its_fault_and_nothing_in_good_code(tmp_path: Path) -> 
 def test_every_rule_has_examples() -> None:
     kept = {rule for rule, entry in tomllib.loads(TABLE.read_text())["oxlint"].items() if "drop" not in entry}
 
-    assert kept - {"import-ring", "tangled-function"} == EXAMPLES.keys()
+    # A rule's kinds, such as "valid-expect/unawaited", are told apart by a second look, which has tests of its own.
+    assert {rule for rule in kept if "/" not in rule} - {"import-ring", "tangled-function"} == EXAMPLES.keys()

@@ -57,6 +57,12 @@ def test_what_works_is_not_told(tmp_path: Path, path: str, text: str) -> None:
     assert told(tmp_path, path, text) == []
 
 
+def test_what_is_tracked_stays_so_below_a_folder_that_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/.gitkeep").write_text("")
+    assert told(tmp_path, ".gitignore", "data\n!data/.gitkeep\n!data/later.txt\n") == [3]
+
+
 def test_what_profilers_and_merges_left_is_told(tmp_path: Path) -> None:
     (tmp_path / "cpu.out").write_bytes(b"\x1f\x8b\x00\x00")
     (tmp_path / "a.c").write_text("int a;\n")

@@ -118,6 +118,7 @@ def test_a_pipeline_that_lets_faults_through_is_found(look: Looker, rule: str, f
 @pytest.mark.parametrize(
     "files",
     [
+        grouped("cr-${{ github.event.number }}", "  push:\n    branches: [main]\n    tags: ['!**']\n" + PULL),
         {WORKFLOW: workflow("if: matrix.os == 'a'\n  run: echo ${{ matrix.extra }} matrix.none", job=MATRIX)},
         {
             WORKFLOW: workflow(
