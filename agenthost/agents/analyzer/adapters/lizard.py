@@ -13,9 +13,9 @@ from ..lines import lines_of
 from ..results import Result
 
 RULE = "tangled-function"
-MAX_BRANCHES = 160
-MIN_BRANCHES = 80  # of a long function: one long chain of declarations is easy to read
-MAX_CODE_LINES = 600
+MAX_BRANCHES = 250
+MIN_BRANCHES = 120  # of a long function: one long chain of declarations is easy to read
+MAX_CODE_LINES = 900
 MIN_LINES_A_BRANCH = 2
 MAX_NAME_CHARACTERS = 120
 MAX_LINE_CHARACTERS = 6000  # a path and a name; the pattern takes quadratic time

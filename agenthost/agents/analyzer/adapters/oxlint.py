@@ -23,9 +23,9 @@ UNPARSED, CYCLE, BRANCHES, LINES, TANGLED = (
     "syntax-error", "no-cycle", "complexity", "max-lines-per-function", "tangled-function",
 )  # fmt: skip
 # Beyond these, as lizard's. Functions inside count for the lines, and not for the paths, so that a long one needs more of them.
-MAX_BRANCHES = 160
-MIN_BRANCHES = 80
-MAX_CODE_LINES = 600
+MAX_BRANCHES = 250
+MIN_BRANCHES = 120
+MAX_CODE_LINES = 900
 MIN_LINES_A_BRANCH = 2
 MAX_KEPT = 20_000  # imports, and functions
 MAX_NAME_CHARACTERS = 120

@@ -56,7 +56,13 @@ KINDS: Mapping[str, Look] = {
     **places.KINDS,
     **scripts.KINDS,
 }
-_IS_OWN = ("unpinned-uses", "workflow-branch-gets-secret", "workflow-branch-runs-for-strangers")
+_IS_OWN = (
+    "unpinned-uses",
+    "workflow-branch-gets-secret",
+    "workflow-branch-runs-for-strangers",
+    "workflow-installs-latest",
+    "workflow-installs-latest-beside-secrets",
+)
 # What other files tell.
 WIDER: Mapping[str, Callable[[Result, bytes, Around], str]] = {
     **dict.fromkeys(_IS_OWN, lambda result, content, around: owners.why_not(result, content, around.settled)),

@@ -1,4 +1,4 @@
-"""Doubts results about actions of the repository's own organization: who can move their tags can push here, too.
+"""Doubts results about actions and tools of the repository's own organization: who can move their tags can push here, too.
 
 The snapshot has no remote. Its owner is the one whom a manifest at its root names; without one, whom all badges of its README name.
 """
@@ -12,7 +12,7 @@ from ..results import Result
 
 MAX_CHARACTERS = 64 * 1024
 _REPOSITORY = r"(?:github\.com[/:]|github:)(?P<owner>[\w-]+)/[\w.-]+"
-_USES = re.compile(r"uses:\s*[\"']?(?P<owner>[\w-]+)/")
+_USES = re.compile(r"(?:uses:\s*[\"']?|\bgo (?:install|run)\s+(?:-\S+\s+)*github\.com/)(?P<owner>[\w-]+)/")
 _SHORT = re.compile(r"(?P<owner>[\w-]+)/[\w.-]+")
 _MANIFESTS = {
     "go.mod": re.compile(rf"(?m)^module\s+{_REPOSITORY}"),
@@ -36,13 +36,12 @@ _BADGE = re.compile(
 
 
 def why_not(result: Result, content: bytes, settled: Repository) -> str:
-    """Returns that an action belongs to the repository's owner. `settled` is what a change under review cannot alter."""
+    """Returns that all actions and tools belong to the repository's owner. `settled` is what a change under review cannot alter."""
     lines = content.decode(errors="replace").split("\n")[
         max(result.start_line, 1) - 1 : max(result.start_line, result.end_line)
     ]
-    match = _USES.search("\n".join(lines))
-    is_own = match is not None and match["owner"].lower() in owners_of(settled)
-    return "use actions of the repository's own organization" if is_own else ""
+    used = {match["owner"].lower() for match in _USES.finditer("\n".join(lines))}
+    return "use what the repository's own organization makes" if used and used <= owners_of(settled) else ""
 
 
 def owners_of(repository: Repository) -> frozenset[str]:

@@ -55,12 +55,12 @@ WARNING = "/workspace/a.php:10: warning: {} has {} NLOC, {} CCN, 900 token, 2 PA
     ("name", "code", "branches", "told"),
     [
         ("mailbox", 6106, 1153, ["mailbox"]),
-        ("Shop::sell", 390, 161, ["Shop::sell"]),
-        ("layout", 601, 80, ["layout"]),
-        ("build_command", 601, 3, []),
-        ("layout", 600, 160, []),
-        ("layout", 900, 79, []),
-        ("type_of_code", 304, 196, []),  # a table: one line for each case
+        ("Shop::sell", 590, 251, ["Shop::sell"]),
+        ("layout", 901, 120, ["layout"]),
+        ("build_command", 901, 3, []),
+        ("layout", 900, 250, []),
+        ("layout", 1900, 119, []),
+        ("type_of_code", 404, 296, []),  # a table: one line for each case
         ("START_TEST", 792, 99, []),
         ("(anonymous)", 772, 99, []),
     ],

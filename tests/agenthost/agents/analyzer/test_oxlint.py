@@ -85,14 +85,14 @@ def sized(rule: str, words: str, line: int = 1) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("name", "branches", "code", "text"),
     [
-        ("async method `sell`", 161, 400, "`sell` has 400 lines of code and 161 independent paths"),
-        ("function", 80, 601, "A function has 601 lines of code and 80 independent paths"),
-        ("function `table`", 161, 321, ""),  # a line for each case
-        ("function `page`", 79, 900, ""),  # its lines are those of the functions in it
+        ("async method `sell`", 251, 600, "`sell` has 600 lines of code and 251 independent paths"),
+        ("function", 120, 901, "A function has 901 lines of code and 120 independent paths"),
+        ("function `table`", 251, 501, ""),  # a line for each case
+        ("function `page`", 119, 1900, ""),  # its lines are those of the functions in it
     ],
 )
 def test_a_function_is_told_that_is_long_and_tangled_at_once(name: str, branches: int, code: int, text: str) -> None:
-    paths = sized("complexity", f"{name} has a complexity of {branches}. Maximum allowed is 79.")
+    paths = sized("complexity", f"{name} has a complexity of {branches}. Maximum allowed is 119.")
     lines = sized("max-lines-per-function", f"The {name} has too many lines ({code}). Maximum allowed is 300.")
     other = sized("max-lines-per-function", "The function has too many lines (999). Maximum allowed is 300.", 9)
 
@@ -108,14 +108,14 @@ def test_a_function_is_told_that_is_long_and_tangled_at_once(name: str, branches
 def test_an_arrow_function_has_the_name_that_it_is_given(tmp_path: Path, start: str) -> None:
     (tmp_path / "a.ts").write_text(f"\n{start}() => 1;\n")
     place = {"filename": str(tmp_path / "a.ts"), "labels": [{"span": {"line": 2, "column": len(start) + 1}}]}
-    words = ("function has a complexity of 170. Max", "The function has too many lines (400). Max")
+    words = ("function has a complexity of 270. Max", "The function has too many lines (600). Max")
     text = json.dumps(
         {"diagnostics": [said(f"eslint({rule})", message=one, **place) for rule, one in zip(SIZES, words, strict=True)]}
     )
 
     (found,) = oxlint.read(io.BytesIO(text.encode()), tmp_path)
 
-    assert found.message.startswith("`sell` has 400 lines")
+    assert found.message.startswith("`sell` has 600 lines")
 
 
 @pytest.mark.parametrize(
