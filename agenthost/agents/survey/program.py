@@ -17,6 +17,7 @@ from ..files import language, listed
 from ..manifests.cargo import find_in_cargo
 from ..manifests.ci import find_untested_floor
 from ..manifests.crates import find_unused_crates
+from ..manifests.github import find_passed_over
 from ..manifests.gradle import find_in_gradle
 from ..manifests.ignored import find_in_ignored
 from ..manifests.npm import find_in_npm
@@ -59,6 +60,7 @@ LENSES: dict[str, dict[str, Callable[[Survey], Iterable[Finding]]]] = {
         "packages of Rust, for crates that they do not use": find_unused_crates,
         "builds of Gradle, for what contradicts itself or counts for nothing": find_in_gradle,
         "CODEOWNERS, for lines that GitHub skips": find_unknown_owners,
+        "issue templates and pins of actions, for those that were left behind": find_passed_over,
         ".gitignore, for patterns that keep nothing, and files it should name": find_in_ignored,
         "which versions of Python and Node.js the pipelines run": find_untested_floor,
     },
