@@ -70,6 +70,13 @@ def newest_commit() -> int:
     return next((int(time) for time, _, subject in lines if time.isdigit() and not subject.startswith(_PIN)), 0)
 
 
+def newest_id() -> str:
+    """Returns the newest commit of the project; nothing where there is none."""
+    output, _ = _ask("log", "-2", "--no-show-signature", "--no-color", "--format=%H %s")
+    lines = (line.partition(" ") for line in output.splitlines())
+    return next((commit for commit, _, subject in lines if not subject.startswith(_PIN)), "")
+
+
 def describe_history() -> str:
     """Returns how many commits came with the snapshot and since when, or why none did."""
     output, absence = _ask("log", "--no-show-signature", "--no-color", "--format=%ct %s")
