@@ -17,6 +17,7 @@ from ..files import language, listed
 from ..manifests.cargo import find_in_cargo
 from ..manifests.ci import find_untested_floor
 from ..manifests.crates import find_unused_crates
+from ..manifests.ended import find_ended
 from ..manifests.github import find_passed_over
 from ..manifests.gradle import find_in_gradle
 from ..manifests.ignored import find_in_ignored
@@ -62,6 +63,7 @@ LENSES: dict[str, dict[str, Callable[[Survey], Iterable[Finding]]]] = {
         "builds of Gradle, for what contradicts itself or counts for nothing": find_in_gradle,
         "CODEOWNERS, for lines that GitHub skips": find_unknown_owners,
         "issue templates and pins of actions, for those that were left behind": find_passed_over,
+        "files that set a release of Python or Node.js, for ended ones": find_ended,
         "submodules, for those without an address": find_unnamed_submodules,
         ".gitignore, for patterns that keep nothing, and files it should name": find_in_ignored,
         "which versions of Python and Node.js the pipelines run": find_untested_floor,
