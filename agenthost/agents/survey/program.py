@@ -24,6 +24,7 @@ from ..manifests.ignored import find_in_ignored
 from ..manifests.npm import find_in_npm
 from ..manifests.owners import find_unknown_owners
 from ..manifests.python import find_in_python
+from ..manifests.routes import find_routes_twice
 from ..manifests.submodules import find_unnamed_submodules
 from ..overtime import OvertimeError, ended_after
 from ..pulse import pulse
@@ -64,6 +65,7 @@ LENSES: dict[str, dict[str, Callable[[Survey], Iterable[Finding]]]] = {
         "CODEOWNERS, for lines that GitHub skips": find_unknown_owners,
         "issue templates and pins of actions, for those that were left behind": find_passed_over,
         "files that set a release of Python or Node.js, for ended ones": find_ended,
+        "routes of FastAPI and Flask, for those that are registered twice": find_routes_twice,
         "submodules, for those without an address": find_unnamed_submodules,
         ".gitignore, for patterns that keep nothing, and files it should name": find_in_ignored,
         "which versions of Python and Node.js the pipelines run": find_untested_floor,
