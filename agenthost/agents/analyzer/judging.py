@@ -3,12 +3,14 @@
 import os
 import posixpath
 import stat
+import time
 import urllib.parse
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from ..files import as_told, is_generated, is_test, is_vendored
+from ..overtime import OvertimeError, ended_after
 from ..reading.snapshot import read_bytes
 from . import doubts
 from .blocks.blocks import Blocks
@@ -21,6 +23,7 @@ from .selection import head_of
 MAX_REMEMBERED = 20_000
 MAX_PLACE_LINES = 40
 MAX_LOOKS = 2000  # at lines that may be an exception; beyond them nothing of such a rule is told
+LOOK_SECONDS = 30  # for all of them: a strange line may keep one look for hours, which is ended after a few seconds
 MAX_COUNTED_BYTES = 16 * 1024 * 1024
 NOWHERE = "that name no file of the snapshot"
 FOREIGN = "in vendored or generated files"
@@ -52,6 +55,7 @@ class Judge:
         self._counts: dict[str, int] = {}  # of lines, by path
         self._orders: dict[str, int] = {}
         self._looks = 0
+        self._look_seconds = 0.0
         self._changed = frozenset(changed)
         self._blocks = blocks
         self._around = doubts.Around(Repository(root), Repository(root, base))
@@ -127,6 +131,18 @@ class Judge:
         self._looks += 1
         if self._looks > MAX_LOOKS:
             return result, f"of {rule} that come after {MAX_LOOKS:,} others"
+        if self._look_seconds > LOOK_SECONDS:
+            return result, f"of {rule} that there was no time to look at again"
+        begun = time.monotonic()
+        try:
+            with ended_after(0):
+                return self._doubted(result, rule, texts, end)
+        except OvertimeError:
+            return result, f"of {rule} that took too long to look at again"
+        finally:
+            self._look_seconds += time.monotonic() - begun
+
+    def _doubted(self, result: Result, rule: str, texts: Sequence[str], end: int) -> tuple[Result, str]:
         content = _read(self.root / result.path)
         why = doubts.why_not(rule, result, content, self._around)
         lines = content.split(b"\n")[result.start_line - 1 : end + EXCEPTED_LINES] if texts and not why else []

@@ -9,6 +9,7 @@ from ...files import is_tooling
 from ..results import Result
 
 PARSE_SECONDS = 5
+MAX_COLUMNS = 200  # of a line that is looked at: many spaces take the third power of their number
 _SHEBANG = re.compile(rb"#!\s*(?:/\S*/)?(?:env\s+)?(?P<shell>bash|dash|sh)(?:\s|$)")
 # What a build fills in, and what only the newest bash reads.
 _FILLED = re.compile(rb"\{\{|\{%|<%|@[A-Za-z_]+@|\$\{[ |]")
@@ -49,10 +50,10 @@ def _kind_of_unparsed(_: Result, content: bytes) -> str:
 def _kind_of_cd(result: Result, content: bytes) -> str:
     lines = content.decode(errors="replace").split("\n")[max(result.start_line - 2, 0) :]
     before = lines.pop(0) if result.start_line > 1 else ""
-    match = _CD.match(lines[0]) if lines else None
+    match = _CD.match(lines[0]) if lines and len(lines[0]) <= MAX_COLUMNS else None
     is_certain = match and (_STAYS.search(match["folder"]) or "mkdir" in before or "-d " in before)
     after = next((line for line in lines[1:] if line.strip() and not line.lstrip().startswith("#")), "")
-    return "changes-files" if match and not is_certain and _CHANGES.match(after) else ""
+    return "changes-files" if match and not is_certain and _CHANGES.match(after[:MAX_COLUMNS]) else ""
 
 
 def _kind_of_arguments(result: Result, content: bytes) -> str:

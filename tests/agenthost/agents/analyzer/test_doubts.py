@@ -1,5 +1,6 @@
 """A second look at results: what is no fault is not told, as a name that is defined after all; some have a rule of their own."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -376,3 +377,12 @@ def test_a_call_is_told_by_what_it_is_given(rule: str, line: int, text: str, lef
 )
 def test_what_a_message_says_may_be_no_fault(rule: str, message: str, left_out: bool) -> None:  # noqa: FBT001 - a table
     assert bool(why_not(rule, Result(rule, "", message, "a.c", 1), b"a\n")) is left_out
+
+
+@pytest.mark.parametrize(
+    "line", [f"cd a{' ' * 100_000}b; rm x", f"cd {' ' * 100_000}|", f"cd a\nrm {'-a ' * 100_000}|"]
+)
+def test_a_script_with_a_very_long_line_is_looked_at_in_no_time(line: str) -> None:
+    began = time.process_time()
+    kind_of("SC2164", Result("SC2164", "warning", "", "a.sh", 1, 1), line.encode())
+    assert time.process_time() - began < 1

@@ -160,3 +160,18 @@ def test_a_configuration_that_breaks_its_reader_costs_no_finding(tmp_path: Path)
 
     assert len(result["findings"]) == 1
     assert result["notes"] == ["The repository's own settings of tool cannot be applied: KeyError: 'S1'."]
+
+
+def test_a_second_look_that_takes_too_long_is_ended_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never_ends(*_: object) -> str:
+        while True:
+            pass
+
+    monkeypatch.setattr("agenthost.agents.overtime.GRACE_SECONDS", 0.05)
+    monkeypatch.setattr("agenthost.agents.analyzer.judging.LOOK_SECONDS", 0)
+    monkeypatch.setattr("agenthost.agents.analyzer.doubts.why_not", never_ends)
+    (tmp_path / "a.sh").write_text("cd x\n")
+    judge = Judge(tmp_path, tmp_path, {"a.sh": "Shell"})
+    result = Result("SC2164", "warning", "m", "a.sh", 1, 1)
+    assert judge.judge(result)[1] == "of SC2164 that took too long to look at again"
+    assert judge.judge(result)[1] == "of SC2164 that there was no time to look at again"
