@@ -7,9 +7,10 @@ import time
 import urllib.parse
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
-from ..files import as_told, is_generated, is_test, is_vendored
+from ..files import as_told, is_generated, is_test, is_test_data, is_vendored
 from ..overtime import OvertimeError, ended_after
 from ..reading.snapshot import read_bytes
 from . import doubts
@@ -27,6 +28,7 @@ LOOK_SECONDS = 30  # for all of them: a strange line may keep one look for hours
 MAX_COUNTED_BYTES = 16 * 1024 * 1024
 NOWHERE = "that name no file of the snapshot"
 FOREIGN = "in vendored or generated files"
+DATA = "in data of tests"
 NARROWED = "narrowed"
 OF_TESTS = 2  # the last place in the order of files
 EXCEPTED_LINES = 4  # after a result: some tools name the beginning of a call only
@@ -116,7 +118,7 @@ class Judge:
 
     def _reason(self, path: str) -> str:
         if path in self._given:
-            return ""
+            return DATA if is_test_data(path) else ""
         if not path or not _is_file(self.root / path):
             return NOWHERE
         is_foreign = is_vendored(path) or is_generated((head_of(self.root / path) or "").split("\n"), path)
@@ -167,6 +169,7 @@ def _unquoted(path: str) -> str:
     return os.fsdecode(urllib.parse.unquote_to_bytes(os.fsencode(path)))
 
 
+@lru_cache(maxsize=2)  # results come file by file
 def _read(path: Path) -> bytes:
     """Returns what a file begins with; nothing of one that cannot be read."""
     return read_bytes(path, MAX_COUNTED_BYTES) or b""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TextIO, cast
 
+from ..overtime import OvertimeError, ended_after
 from ..pulse import pulse
 from ..voice import Voice
 from .blocks.blocks import Blocks
@@ -26,6 +27,7 @@ from .telling import Tally
 WORK = Path("/tmp/analyzer")  # noqa: S108 - the sandbox's own
 PROMPT = Path("/run/prompt")
 MAX_PROMPT_BYTES = 1024 * 1024
+NARROWING_SECONDS = 5.0  # of processor time, for the repository's own settings
 MAX_AGAIN = 24  # batches that are run again, in halves
 TOLD_PARTS = 5  # of many batches, how often it is said how far the tool has come
 USAGE = 2
@@ -157,7 +159,11 @@ def _narrowing(settings: Settings, root: Path, base: str, voice: Voice) -> Narro
         return None
     module = importlib.import_module(f".narrowing.{settings.narrowing.replace('-', '_')}", __package__)
     try:
-        return cast("Callable[[Path, str], Narrowing]", module.narrow)(root, base)
+        with ended_after(NARROWING_SECONDS):
+            return cast("Callable[[Path, str], Narrowing]", module.narrow)(root, base)
+    except OvertimeError:
+        voice.log(f"The repository's own settings of {settings.name} took too long to read.")
+        return None
     except Exception as error:  # noqa: BLE001 - the repository's configuration must not cost its findings
         voice.log(f"The repository's own settings of {settings.name} cannot be read: {error}")
         return None

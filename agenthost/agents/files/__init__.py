@@ -5,7 +5,7 @@ It reads nothing itself, and needs the standard library only: lenses, analyzers 
 
 from .languages import SCRIPTS, interpreter, is_code, language
 from .names import as_told, listed, spelt
-from .roles import is_example, is_generated, is_product, is_test, is_tooling, is_vendored
+from .roles import is_example, is_generated, is_product, is_test, is_test_data, is_tooling, is_vendored
 
 __all__ = [
     "SCRIPTS",
@@ -16,6 +16,7 @@ __all__ = [
     "is_generated",
     "is_product",
     "is_test",
+    "is_test_data",
     "is_tooling",
     "is_vendored",
     "language",

@@ -14,6 +14,10 @@ _TEST_FOLDERS = frozenset(
         *(".semgrep", "semgrep", "semgrep-rules"),  # rules, each with an example of the fault that it finds
     }
 )
+_DATA_FOLDERS = frozenset(("testdata", "test_data", "test-data", "fixtures", "__fixtures__", "__snapshots__"))
+_DATA_BELOW_TESTS = frozenset(
+    ("data", "cases", "input", "inputs", "samples", "snapshots", "corpus", "resources", "files", "assets")
+)
 _EXAMPLE_FOLDERS = frozenset(
     {
         *("example", "examples", "sample", "samples", "demo", "demos", "docs", "doc", "docs_src", "documentation"),
@@ -81,6 +85,13 @@ def is_test(path: str) -> bool:
         name.startswith(("test_", "tests_", "test-")) or name.endswith(("_test", "_tests", "-tests", "-test"))
         for name in folders
     )
+
+
+def is_test_data(path: str) -> bool:
+    """Returns whether the file is what tests are given: code in it is wrong on purpose, or is never run."""
+    folders = [part.lower() for part in PurePosixPath(path).parts[:-1]]
+    first = next((at for at, name in enumerate(folders) if name in _TEST_FOLDERS), len(folders))
+    return bool(set(folders) & _DATA_FOLDERS or set(folders[first + 1 :]) & _DATA_BELOW_TESTS)
 
 
 def is_vendored(path: str) -> bool:

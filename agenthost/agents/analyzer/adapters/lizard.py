@@ -13,8 +13,8 @@ from ..lines import lines_of
 from ..results import Result
 
 RULE = "tangled-function"
-MAX_BRANCHES = 250
-MIN_BRANCHES = 120  # of a long function: one long chain of declarations is easy to read
+MAX_BRANCHES = 400
+MIN_BRANCHES = 400  # of a long function: one long chain of declarations is easy to read
 MAX_CODE_LINES = 900
 MIN_LINES_A_BRANCH = 2
 MAX_NAME_CHARACTERS = 120

@@ -26,10 +26,10 @@ def _may_have_method(result: Result, content: bytes) -> str:
         return "may be given a request with a method"
     after = content.decode(errors="replace").split("\n")[result.start_line : result.start_line + MAX_LINES]
     options = "\n".join([text[last.start() :], *after])[:MAX_CHARACTERS]
-    return "spread other options" if "..." in options[: _end_of_call(options)] else ""
+    return "spread other options" if "..." in options[: end_of_call(options)] else ""
 
 
-def _end_of_call(text: str) -> int:
+def end_of_call(text: str) -> int:
     """Returns where the first parenthesis of a text is closed; its end where it never is."""
     depth = 0
     for at, character in enumerate(text):

@@ -4,16 +4,20 @@ import re
 from collections.abc import Callable, Mapping
 
 from ..results import Result
+from .calls import end_of_call
 
 MAX_CHARACTERS = 2000  # of the lines that are looked at
 LINES = 4  # of a chain
 # After `expect(…)`, the words of chai's chains begin otherwise than Jest's matchers, and the last of them asserts without a call.
-_CHAI = re.compile(r"\A[^;]*\)\s*\.\s*(?:not\s*\.\s*)?(?!to[A-Z]|not\b|resolves\b|rejects\b)[A-Za-z]")
+_CHAI = re.compile(r"\s*\.\s*(?:not\s*\.\s*)?(?!to[A-Z]|not\b|resolves\b|rejects\b)[A-Za-z]")
 _TEXT_THROWN = re.compile(r"\bthrow\s*\(*\s*[\"'`]")
 
 
 def _is_of_chai(result: Result, content: bytes) -> str:
-    return "are properties of chai, which assert by themselves" if _CHAI.search(_lines(result, content)) else ""
+    text = _lines(result, content)
+    start = text.find("expect(")
+    after = text[start + len("expect(") + end_of_call(text[start + len("expect") :]) :] if start >= 0 else ""
+    return "are properties of chai, which assert by themselves" if _CHAI.match(after) else ""
 
 
 def _is_no_text(result: Result, content: bytes) -> str:

@@ -39,6 +39,9 @@ def kind_of(result: Result, content: bytes) -> str:
     return UNRUN if _never_runs(content.split(b"\n"), result.start_line) else ""
 
 
+_STATEMENTS = re.compile(rb"(?m)^\s*(?:import|from|def|class|async|if|for|while|try|with)\b")
+
+
 def is_doubtful(rule: str, message: str, content: bytes, line: int) -> bool:
     """Returns whether a result about a name may be wrong. `line` counts from 1."""
     found = _NAME.search(message)
@@ -47,6 +50,8 @@ def is_doubtful(rule: str, message: str, content: bytes, line: int) -> bool:
     name = found[1].encode()
     lines = content.split(b"\n")
     here = lines[line - 1] if 0 < line <= len(lines) else b""
+    if rule == UNDEFINED and not _STATEMENTS.search(content):  # data in the form of a program
+        return True
     if _is_annotation(here, name) or b"type: ignore" in here:
         return True
     if rule != UNDEFINED or found[1] in _ELSEWHERE:

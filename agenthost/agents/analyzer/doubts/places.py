@@ -48,7 +48,12 @@ def is_little_read(result: Result, content: bytes = b"") -> str:
     if _PASSED_OVER.search(result.path):
         return "stand in examples or documents of the past"
     word = _WORD.match(result.message)
-    return "are names in the code" if word and is_code(result.path) and _is_name(word[1], content) else ""
+    if not word:
+        return ""
+    if is_code(result.path):
+        return "are names in the code" if _is_name(word[1], content) else ""
+    parts = re.compile(rf"(?i)(?<![a-z]){word[1]}[-_][\w-]{{0,80}}\.\w|[-_/]{word[1]}\.\w")
+    return "are in names of files" if parts.search(content.decode(errors="replace")) else ""
 
 
 def _is_name(word: str, content: bytes) -> bool:

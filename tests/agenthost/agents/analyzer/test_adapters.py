@@ -55,12 +55,12 @@ WARNING = "/workspace/a.php:10: warning: {} has {} NLOC, {} CCN, 900 token, 2 PA
     ("name", "code", "branches", "told"),
     [
         ("mailbox", 6106, 1153, ["mailbox"]),
-        ("Shop::sell", 590, 251, ["Shop::sell"]),
-        ("layout", 901, 120, ["layout"]),
+        ("Shop::sell", 890, 401, ["Shop::sell"]),
+        ("layout", 901, 400, ["layout"]),
         ("build_command", 901, 3, []),
-        ("layout", 900, 250, []),
-        ("layout", 1900, 119, []),
-        ("type_of_code", 404, 296, []),  # a table: one line for each case
+        ("layout", 900, 400, []),
+        ("layout", 1900, 399, []),
+        ("type_of_code", 604, 496, []),  # a table: one line for each case
         ("START_TEST", 792, 99, []),
         ("(anonymous)", 772, 99, []),
     ],

@@ -14,7 +14,7 @@ from agenthost.agents.analyzer.results import Result
     ("name", "line", "text", "doubted"),
     [
         ("traceback", 2, "try:\n    traceback.print_exc()\n", False),
-        ("helper", 1, "value = helper(1)\n", False),
+        ("helper", 2, "import a\nvalue = helper(1)\n", False),
         ("unicode", 2, "if PY2:\n    text = unicode(text)\n", True),
         ("Tuple", 1, "def f() -> 'Tuple[int]':\n    pass\n", True),
         ("Later", 2, "def f(\n    value: Later,\n): ...\n", True),
@@ -27,6 +27,7 @@ from agenthost.agents.analyzer.results import Result
         ("oops", 1, "oops  # type: ignore[name-defined]\n", True),
         ("made", 2, "exec(text)\nmade()\n", True),
         ("made", 2, "from a import *\nmade()\n", True),
+        ("some", 1, "config = some.Structure(1)\n", True),
     ],
 )
 def test_an_undefined_name_is_told_where_it_is_certain(name: str, line: int, text: str, doubted: bool) -> None:  # noqa: FBT001 - a table
@@ -225,6 +226,8 @@ def test_the_token_of_github_in_a_script_is_not_told() -> None:
         ("valid-expect", "a.js", 1, "expect(a).toBeNaN;\n", False),
         ("valid-expect", "a.js", 1, "expect(a).not.toBe;\n", False),
         ("valid-expect", "a.js", 1, "expect(a);\nb.c();\n", False),
+        ("valid-expect", "a.js", 1, "expect(z.number().least).toBeNull;\n", False),
+        ("valid-expect", "a.js", 1, "expect(z.number().least).to.be.null;\n", True),
         ("DL3007", ".devcontainer/Dockerfile", 1, "FROM a:latest\n", True),
         ("DL3007", "Dockerfile", 1, "FROM a:latest\n", False),
         ("DL3007", "Dockerfile", 1, 'FROM quay.io/acme/box:latest\nLABEL maintainer="The Acme Authors"\n', True),

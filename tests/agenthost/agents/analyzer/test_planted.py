@@ -21,7 +21,7 @@ TOOLS = (
     "oxlint",
     "cppcheck",
 )
-TANGLED = "def tangled(a):\n" + "".join(f"    if a == {at}:\n        a += 1\n        a -= 1\n" for at in range(260))
+TANGLED = "def tangled(a):\n" + "".join(f"    if a == {at}:\n        a += 1\n        a -= 1\n" for at in range(410))
 CODE = {
     "a.py": f"import requests\nrequests.get(url)\n{TANGLED}",
     "a.sh": "#!/bin/bash\nif [ -n ${A} ]; then cd x; fi\n",
