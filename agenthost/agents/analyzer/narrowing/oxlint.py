@@ -27,7 +27,7 @@ NAMES = (
 _OFF = re.compile(r"\s*[\"']?(?:off\b|0\b|allow\b|\[\s*[\"']off)")
 # A plugin's name stands before that of a rule, or nothing for those of ESLint itself.
 _RULE = re.compile(
-    r"[\"']?(?<![\w/-])(?:@?[\w-]+/)*(?P<rule>[a-z][a-z-]*-[a-z-]+|eqeqeq|radix)[\"']?\s*:(?=(?P<value>[^\n]{0,20}))"
+    r"[\"']?(?<![\w/-])(?:@?[\w-]{1,60}/){0,3}(?P<rule>[a-z][a-z-]{0,60}-[a-z-]{1,60}|eqeqeq|radix)[\"']?\s*:(?=(?P<value>[^\n]{0,20}))"
 )
 
 

@@ -283,3 +283,10 @@ def test_what_a_linter_of_javascript_is_told_to_leave_out_is_left_out(
     is_out: bool,  # noqa: FBT001 - a table
 ) -> None:
     assert narrow("oxlint", tmp_path, **files).leaves_out(result(rule, "src/a.ts")) is is_out
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("unit", ["a-", "@a/", '"a-b":', "no-x: ", "\n"])
+def test_long_text_in_a_configuration_of_javascript_is_read_at_once(tmp_path: Path, unit: str) -> None:
+    """It took minutes for a file of 250 KB that is made of one unit."""
+    assert not narrow("oxlint", tmp_path, **{"eslint.config.js": unit * 100_000}).leaves_out(result("eqeqeq", "a.ts"))
