@@ -32,6 +32,7 @@ _HEAD = re.compile(r"\s*(?:- )?[\w-]+:\s*$|\s*- ")
 _BRANCH = re.compile(
     r"""uses:\s*["']?[\w.-]+/[^@\s]+@(?:main|master|HEAD|trunk|dev|develop|nightly|releases/\S+)["']?\s*(?:#|$)"""
 )
+_JOB = re.compile(rb"\s*run:\s*")
 _SECRET = re.compile(r"\bsecrets\.[A-Za-z_]|\bgithub\.token\b")
 _OWN_TOKEN = re.compile(r"\bsecrets\.(?!GITHUB_TOKEN\b)\w")
 _GIVEN_TOKEN = re.compile(r"\bsecrets\.GITHUB_TOKEN\b|\bgithub\.token\b")
@@ -118,7 +119,15 @@ def _kind_of_permissions(result: Result, content: bytes) -> str:
     return "own-token" if is_own and is_small else "unset"
 
 
+def _is_job(result: Result, content: bytes) -> str:
+    lines = content.split(b"\n")
+    is_one = 0 < result.start_line <= len(lines) and _JOB.fullmatch(lines[result.start_line - 1])
+    return "are jobs that are called run" if is_one else ""
+
+
 def _is_own_token(result: Result, content: bytes) -> str:
+    if why := _is_job(result, content):
+        return why
     script = "\n".join(_script(result, content))
     is_own = _GIVEN_TOKEN.search(script) and not _OWN_TOKEN.search(script)
     return "hold GitHub's own token, which has no sign that a shell reads" if is_own else ""
@@ -174,6 +183,7 @@ LOOKS: Mapping[str, Callable[[Result, bytes], str]] = {
     "unpinned-uses": _is_shared,
     "excessive-permissions": _is_no_excess,
     "workflow-never-runs": _is_meant,
+    "workflow-input-in-script": _is_job,
     "workflow-secret-in-script": _is_own_token,
 }
 KINDS: Mapping[str, Callable[[Result, bytes], str]] = {

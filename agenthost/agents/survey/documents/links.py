@@ -122,7 +122,7 @@ def _judge(survey: Survey, document: str, target: str, anchors: set[str]) -> tup
         return None
     alike = ([one for one in survey.snapshot.paths if of(one.lower()) == of(path.lower())] for of in (str, basename))
     same = next(filter(None, alike), [])
-    near = (normpath(re.sub(r"^(\.{0,2}/)+", "", file)), join(folder, file.lstrip("/")))
+    near = (f"{path}.md", normpath(re.sub(r"^(\.{0,2}/)+", "", file)), join(folder, file.lstrip("/")))
     there = next(filter(survey.snapshot.has, near), same[0] if len(same) == 1 else "")
     if there:
         return "lens:moved-link", f"`{target}` should be `{relpath(there, folder)}`"

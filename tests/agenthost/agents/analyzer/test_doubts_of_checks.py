@@ -75,3 +75,11 @@ def test_a_check_that_may_fail_for_a_reason_is_not_told(step: str, left_out: boo
     text = f"on: push\njobs:\n  a:\n    steps:\n      - {step}\n"
     last = text.count("\n")
     assert bool(why_not(rule, Result(rule, "", "", ".github/workflows/a.yml", 5, last), text.encode())) is left_out
+
+
+@pytest.mark.parametrize("rule", ["workflow-secret-in-script", "workflow-input-in-script"])
+def test_a_job_that_is_called_run_is_no_script(rule: str) -> None:
+    job = b"jobs:\n  run:\n    steps:\n      - uses: a/b@v1\n        with:\n          key: ${{ secrets.KEY }}\n"
+    assert why_not(rule, Result(rule, "", "", ".github/workflows/a.yml", 2, 6), job)
+    script = b"jobs:\n  a:\n    steps:\n      - run: a ${{ secrets.KEY }} ${{ inputs.b }}\n"
+    assert not why_not(rule, Result(rule, "", "", ".github/workflows/a.yml", 4, 4), script)

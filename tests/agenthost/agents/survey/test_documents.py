@@ -22,6 +22,7 @@ Looker = Callable[..., list[Finding]]
         ("これは[a](gone.md)", "dead-link", "`gone.md` leads to nothing"),
         ("[section](#no-such-section)", "dead-anchor", "`#no-such-section` names no section"),
         ("[a](guide.md)", "moved-link", "`guide.md` should be `manual/guide.md`"),
+        ("[a](manual/guide)", "moved-link", "`manual/guide` should be `manual/guide.md`"),
         ("[a](sub/COPYING)", "moved-link", "`sub/COPYING` should be `COPYING`"),
         ("[a](Manual/Guide.md)", "moved-link", "`Manual/Guide.md` should be `manual/guide.md`"),
         ("[a]((https://a.b))", "malformed-link", "begins with a second bracket"),
