@@ -61,12 +61,18 @@ def _ends_the_program(result: Result, content: bytes) -> str:
     return "" if end and not _ENDS.search(after[: end.start()]) else "end the program"
 
 
+def _is_member(result: Result, _: bytes) -> str:
+    """Returns that a file is kept in an object, which may be returned, and closed later."""
+    return "are kept in an object" if re.search(r"Resource leak: \S*(?:\.|->)\w", result.message) else ""
+
+
 def _from(content: bytes, line: int, count: int) -> list[bytes]:
     return [one[:MAX_COLUMNS] for one in content.split(b"\n")[max(line - 1, 0) : line - 1 + count]]
 
 
 LOOKS = {
     "assertWithSideEffect": _is_no_work,
+    "resourceLeak": _is_member,
     "wrongPrintfScanfArgNum": _is_no_plain_format,
     "memleakOnRealloc": _ends_the_program,
 }

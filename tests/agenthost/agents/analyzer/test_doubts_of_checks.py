@@ -83,3 +83,9 @@ def test_a_job_that_is_called_run_is_no_script(rule: str) -> None:
     assert why_not(rule, Result(rule, "", "", ".github/workflows/a.yml", 2, 6), job)
     script = b"jobs:\n  a:\n    steps:\n      - run: a ${{ secrets.KEY }} ${{ inputs.b }}\n"
     assert not why_not(rule, Result(rule, "", "", ".github/workflows/a.yml", 4, 4), script)
+
+
+@pytest.mark.parametrize(("name", "left_out"), [("lr.f", True), ("reader->file", True), ("f", False)])
+def test_a_file_that_is_kept_in_an_object_is_no_leak(name: str, left_out: bool) -> None:  # noqa: FBT001 - a table
+    leak = Result("resourceLeak", "", f"Resource leak: {name}", "a.c", 1)
+    assert bool(why_not("resourceLeak", leak, b"return lr;\n")) is left_out
