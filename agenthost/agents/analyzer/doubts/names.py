@@ -39,6 +39,7 @@ def kind_of(result: Result, content: bytes) -> str:
     return UNRUN if _never_runs(content.split(b"\n"), result.start_line) else ""
 
 
+MIN_DATA_BYTES = 8 * 1024
 _STATEMENTS = re.compile(rb"(?m)^\s*(?:import|from|def|class|async|if|for|while|try|with)\b")
 
 
@@ -50,7 +51,7 @@ def is_doubtful(rule: str, message: str, content: bytes, line: int) -> bool:
     name = found[1].encode()
     lines = content.split(b"\n")
     here = lines[line - 1] if 0 < line <= len(lines) else b""
-    if rule == UNDEFINED and not _STATEMENTS.search(content):  # data in the form of a program
+    if rule == UNDEFINED and len(content) > MIN_DATA_BYTES and not _STATEMENTS.search(content):  # data, as a program
         return True
     if _is_annotation(here, name) or b"type: ignore" in here:
         return True

@@ -27,7 +27,8 @@ from agenthost.agents.analyzer.results import Result
         ("oops", 1, "oops  # type: ignore[name-defined]\n", True),
         ("made", 2, "exec(text)\nmade()\n", True),
         ("made", 2, "from a import *\nmade()\n", True),
-        ("some", 1, "config = some.Structure(1)\n", True),
+        ("some", 1, "config = some.Structure(1)\n", False),
+        ("some", 1, "config = some.Structure(1)\n" * 1000, True),
     ],
 )
 def test_an_undefined_name_is_told_where_it_is_certain(name: str, line: int, text: str, doubted: bool) -> None:  # noqa: FBT001 - a table
