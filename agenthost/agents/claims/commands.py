@@ -62,7 +62,7 @@ _CONFIGURED = re.compile(
     r"(^|/)(CMakeLists\.txt|configure(\.ac|\.in)?|Makefile\.(am|in|PL)|meson\.build|SConstruct|Imakefile)$"
 )
 _PYTHON = re.compile(r"py(py)?\d*|lint|flake8|.*[{},*].*")  # environments that tox has without being told
-_COMMENT = re.compile(r"(?m)^\s*(#|@?echo\b).*")
+_COMMENT = re.compile(r"(?m)^[^\S\n]*(#|@?echo\b).*")
 _MOVES = re.compile(r"(^|[\s;&(])(cd|pushd|git clone|cookiecutter|npx create|npm (init|create)|rails new)\s")
 _ELSEWHERE = re.compile(
     r"(?i)\b(your|own|their|another|new) (project|repo\w*|app\w*|package|makefile|package\.json|fork)|\bwill be\b"

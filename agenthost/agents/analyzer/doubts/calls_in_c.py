@@ -10,7 +10,7 @@ from ..results import Result
 MAX_CALL_LINES = 8
 MAX_CHECK_LINES = 5
 MAX_COLUMNS = 400
-# Work that somebody waits for. Of other functions cppcheck guesses whether they do any.
+# Functions with an effect. Of others cppcheck only guesses that they have one.
 _WORK = frozenset(
     {
         *("close", "fclose", "open", "fopen", "freopen", "read", "write", "fread", "fwrite", "fflush", "fputs", "fgets", "fscanf"),
