@@ -16,8 +16,8 @@ _NO_CODE = re.compile(
     r"(?m)>>>|^\s*\.\.\.\s*\S|\.\.\.\s*[\w\"'(]|^\s*\$|\$\{?\w|^[+-]|^\s*[%!?]|\{%|\{\{|<[\w ./-]+>|\u2026|^\s*-{3,}|^In \[|\w\?$"
     r"|^\s*type \w+.*=|\b(?:def|class) \w+\[|\bt[\"']|f[\"'].*\{[^}]*[\"']|^\s*(?:from __future__|print )|^\s*except [\w.]+,"
 )
-_CODE = re.compile(r"(?m)^\s*(?:import|from|def|class|async|return|for|with|if)\b|\w\(")
-_OLD = re.compile(r"(?m)^\s*(?:print\s+[^(=\s]|exec\s+[\"']|raise \w+,)")
+_CODE = re.compile(r"(?m)^[^\S\n]*(?:import|from|def|class|async|return|for|with|if)\b|\w\(")
+_OLD = re.compile(r"(?m)^[^\S\n]*(?:print\s+[^(=\s]|exec\s+[\"']|raise \w+,)")
 # Names that only running a module shows: at its own level, or with a helper for late imports.
 _HIDDEN = re.compile(
     r"(?m)^(?:async )?def __getattr__|^[^\S\n]*globals\(\)|sys\.modules\[|\bsetattr\((?:sys|mod)|lazy_|_lazy|Lazy|\b__path__"

@@ -42,7 +42,7 @@ def find_untested_floor(survey: Survey) -> Iterator[Finding]:
         return
     other = [source for path in survey.snapshot.paths if _PIPELINE.search(path) and (source := read(path))]
     text = "\n".join(
-        re.sub(r"(?m)^\s*(?:#|-?\s*uses:).*$", "", source.text) for source in dict.fromkeys((*flows, *other))
+        re.sub(r"(?m)^[^\S\n]*(?:#|-?\s*uses:).*$", "", source.text) for source in dict.fromkeys((*flows, *other))
     )
     if (manifest := read("pyproject.toml")) and any(_PYTHON_SETTING.search(source.text) for source in flows):
         yield from _of_python(manifest, text)

@@ -25,7 +25,7 @@ _MEANT = re.compile(
     r"(?i)#.*\b(minimal|transitive|version|unused|not used|need|require|pin|feature|link|cve|ignore|only for)"
 )
 _BUILT = re.compile(r"\binclude!\s*[({\[]|include_proto!|#\[path\s*=\s*\"\.\.|OUT_DIR")
-_COMMENT = re.compile(r"(?m)^\s*//(?![/!]).*$")
+_COMMENT = re.compile(r"(?m)^[^\S\n]*//(?![/!]).*$")
 
 
 def find_unused_crates(survey: Survey) -> Iterator[Finding]:

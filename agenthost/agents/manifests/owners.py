@@ -9,7 +9,7 @@ from ..survey.survey import Survey
 OWNER = "lens:owner-without-at"
 _PLACES = (".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS")  # GitHub reads the first that is there
 _NAME = re.compile(r"[\w-]+(?:/[\w.-]+)?")
-_SECTION = re.compile(r"(?m)^\s*\^?\[")  # of GitLab
+_SECTION = re.compile(r"(?m)^[^\S\n]*\^?\[")  # of GitLab
 
 
 def find_unknown_owners(survey: Survey) -> Iterator[Finding]:

@@ -119,7 +119,7 @@ def _is_published(source: SourceText) -> bool:
         return False
     if name == "pyproject.toml" and not re.search(r"(?m)^\[build-system\]|^packages\s*=", source.text):
         return False
-    named = re.search(r"(?m)^\s*name\s*=\s*[\"']?([\w.-]+)", source.text)
+    named = re.search(r"(?m)^[^\S\n]*name\s*=\s*[\"']?([\w.-]+)", source.text)
     is_tool = named and re.search(
         r"(?i)pytest|lint|flake8|mypy|black|ruff|test|format|hook|quality|style|dev|template", named[1]
     )
@@ -131,7 +131,7 @@ def _is_published(source: SourceText) -> bool:
 def _is_used(survey: Survey, manifest: SourceText, one: Declared) -> bool:
     """Returns whether code of the package imports a tool, or names it in a text, as one that starts it would."""
     forms = rf"(?:{re.escape(_TOOLS[one.key])}|{re.escape(one.key)})"
-    pattern = re.compile(rf"(?m)^\s*(?:from|import)\s+{forms}\b|[\"'`\s]{forms}(?:[\"'`\s.]|$)")
+    pattern = re.compile(rf"(?m)^[^\S\n]*(?:from|import)\s+{forms}\b|[\"'`\s]{forms}(?:[\"'`\s.]|$)")
     folder = manifest.path.rpartition("/")[0]
     inside = (path for path in survey.product if path.startswith(f"{folder}/" if folder else ""))
     sources = (survey.snapshot.read(path) for path in inside if path.rpartition("/")[2] not in MANIFESTS)

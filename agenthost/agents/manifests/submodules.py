@@ -11,7 +11,7 @@ from ..survey.finding import Finding, cite, sighting
 from ..survey.survey import Survey
 
 UNNAMED = "lens:submodule-without-address"
-_PATH = re.compile(r"(?m)^\s*path\s*=\s*\"?([^\"\n]*?)/?\"?\s*$")
+_PATH = re.compile(r"(?m)^[^\S\n]*path\s*=\s*\"?([^\"\n]*?)/?\"?\s*$")
 _LINK = re.compile(r"160000 commit [0-9a-f]+\t(?P<path>.+)")
 _PLACES = (".gitmodules", ".gitignore", "README.md", "README.rst", "README")  # a link has no line to quote
 
